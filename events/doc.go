@@ -1,0 +1,7 @@
+// Package events owns what GitLab says: it proves the sender of a webhook and
+// decodes any payload into one [Event]. It reads every JSON object that GitLab
+// has ever been seen to send, and never refuses one for being unknown.
+//
+// It does not know routes, destinations or configuration files, does no I/O,
+// and keeps nothing.
+package events

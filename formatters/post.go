@@ -1,0 +1,29 @@
+package formatters
+
+import (
+	"time"
+
+	"github.com/gitlab-mattermost/relay/configs"
+	"github.com/gitlab-mattermost/relay/events"
+)
+
+// Request is one message to write.
+type Request struct {
+	Event   *events.Event
+	Kind    string // of the destination: configs.KindMattermost, KindSlack, KindLog
+	Channel string // "" for the hook's own, "reviews", "@alice"
+	Look    configs.Look
+
+	// Now is when the message is written, for its lateness; zero: never late.
+	Now time.Time
+}
+
+// Post is a message ready to send.
+type Post struct {
+	Body     []byte // the JSON to post, exactly
+	Markdown string // the same message as Mattermost Markdown, for people: log, preview
+
+	// Fault says that the template failed and the message was written without
+	// it ("template push.md.tmpl:3: …"); empty when all went well.
+	Fault string
+}

@@ -1,0 +1,37 @@
+package routes
+
+import "github.com/gitlab-mattermost/relay/configs"
+
+// Delivery is one event for one address, and how it shall look there.
+type Delivery struct {
+	Address configs.Address
+	Route   string // name of the first route that took the event
+	Look    configs.Look
+}
+
+// Reasons why a delivery is withheld.
+const (
+	ReasonConfidential = "confidential"
+)
+
+// Withheld is a delivery that a gate held back.
+type Withheld struct {
+	Address configs.Address
+	Route   string
+	Reason  string
+}
+
+// Decision is what the table says of one event.
+type Decision struct {
+	Deliveries []Delivery
+	Withheld   []Withheld
+
+	// Foreign: the source may not speak for the event's project; nothing is
+	// delivered.
+	Foreign bool
+
+	// Nearest is the route that came closest when no route took the event, and
+	// Because what kept it from matching: `branches: want main, got develop`.
+	Nearest string
+	Because string
+}

@@ -1,0 +1,192 @@
+package queue
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// publishTimeout is how long one publish may stay unanswered before it is
+// repeated under the same id.
+const publishTimeout = 3 * time.Second
+
+// Error codes of nats-server (server/errors.json) that the client has no names
+// for: the store refused a message (beyond the stream's limits, for one), and
+// no storage left.
+const errCodeStoreFailed, errCodeNoStorage = 10077, 10047
+
+// publish stores one message and returns its sequence. An unanswered publish
+// is repeated with the same id until ctx ends; the server drops the repeat if
+// the first one was stored. expect is the stream's last sequence that must
+// hold, or nil.
+func (q *Queue) publish(ctx context.Context, subject string, data []byte, nonce Nonce, expect *uint64) (uint64, error) {
+	msg := &nats.Msg{Subject: subject, Data: data, Header: nats.Header{}}
+	msg.Header.Set(nats.MsgIdHdr, hex.EncodeToString(nonce[:]))
+	if expect != nil {
+		msg.Header.Set(nats.ExpectedLastSeqHdr, strconv.FormatUint(*expect, 10))
+	}
+	for wait := q.opt.FirstRetry; ; wait = min(2*wait, 2*time.Second) {
+		seq, err := q.publishOnce(ctx, msg)
+		if err == nil || definite(err) {
+			return seq, err
+		}
+		q.log.Warn("the queue did not answer a write; repeating it", "subject", streamWord(subject), "err", err)
+		select {
+		case <-ctx.Done():
+			return 0, fmt.Errorf("store in %s: %w", streamWord(subject), context.Cause(ctx))
+		case <-time.After(wait):
+		}
+	}
+}
+
+func (q *Queue) publishOnce(ctx context.Context, msg *nats.Msg) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	ack, err := q.js.PublishMsg(ctx, msg)
+	if err == nil {
+		return ack.Sequence, nil
+	}
+	var api *jetstream.APIError
+	if !errors.As(err, &api) {
+		return 0, err
+	}
+	switch {
+	case api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence, api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant:
+		return 0, ErrFenced
+	case api.ErrorCode == errCodeNoStorage, api.ErrorCode == errCodeStoreFailed && strings.Contains(api.Description, "maximum"):
+		return 0, ErrFull
+	}
+	return 0, err
+}
+
+// definite tells whether the server has said no, as against not answering.
+func definite(err error) bool {
+	var api *jetstream.APIError
+	return errors.Is(err, ErrFenced) || errors.Is(err, ErrFull) ||
+		errors.As(err, &api) && api.Code < 500 ||
+		errors.Is(err, nats.ErrMaxPayload)
+}
+
+// streamWord is the subject without the address that a part of it may name.
+func streamWord(subject string) string {
+	for _, p := range []string{subjectParked, subjectDead} {
+		if strings.HasPrefix(subject, p) {
+			return strings.TrimSuffix(p, ".")
+		}
+	}
+	return subject
+}
+
+// get returns the first message of a stream at or above seq, of that subject
+// (wildcards allowed), or jetstream.ErrMsgNotFound.
+func get(ctx context.Context, s jetstream.Stream, seq uint64, subject string) (*jetstream.RawStreamMsg, error) {
+	return s.GetMsg(ctx, max(seq, 1), jetstream.WithGetMsgSubject(subject))
+}
+
+// laneToken is an address as subject tokens: letters, digits, - and _ stand
+// for themselves, everything else as =XX, and an empty part is a lone "=".
+func laneToken(l Lane) string { return token(l.Destination) + "." + token(l.Channel) }
+
+func token(s string) string {
+	if s == "" {
+		return "="
+	}
+	var b strings.Builder
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_':
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, "=%02X", c)
+		}
+	}
+	return b.String()
+}
+
+// parseLane reads the tokens that laneToken wrote.
+func parseLane(tokens string) (Lane, error) {
+	dest, channel, ok := strings.Cut(tokens, ".")
+	d, err := untoken(dest)
+	c, err2 := untoken(channel)
+	if !ok || err != nil || err2 != nil {
+		return Lane{}, fmt.Errorf("%q names no address", tokens)
+	}
+	return Lane{d, c}, nil
+}
+
+func untoken(s string) (string, error) {
+	if s == "=" {
+		return "", nil
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] != '=' {
+			b.WriteByte(s[i])
+			continue
+		}
+		if i+3 > len(s) {
+			return "", errTruncated
+		}
+		c, err := strconv.ParseUint(s[i+1:i+3], 16, 8)
+		if err != nil {
+			return "", err
+		}
+		b.WriteByte(byte(c))
+		i += 2
+	}
+	return b.String(), nil
+}
+
+func parseSeq(data []byte) uint64 {
+	n, _ := strconv.ParseUint(string(data), 10, 64)
+	return n
+}
+
+// tail is the last known sequence of a stream; waiting on it costs nothing
+// while nothing happens.
+type tail struct {
+	mu   sync.Mutex
+	last uint64
+	more chan struct{} // closed when last grows; nil while nobody waits
+}
+
+func (t *tail) advance(seq uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if seq <= t.last {
+		return
+	}
+	t.last = seq
+	if t.more != nil {
+		close(t.more)
+		t.more = nil
+	}
+}
+
+func (t *tail) load() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.last
+}
+
+// above returns nil if something above seq is known, else a channel that is
+// closed when the tail moves.
+func (t *tail) above(seq uint64) <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.last > seq {
+		return nil
+	}
+	if t.more == nil {
+		t.more = make(chan struct{})
+	}
+	return t.more
+}

@@ -1,0 +1,316 @@
+package queue
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// Record is one entry of the journal.
+type Record interface {
+	kind() uint64
+	encode(w *buffer)
+}
+
+// Outcomes of an event or a delivery, as the journal, logs and metrics name
+// them.
+const (
+	OutcomeDelivered = "delivered"
+	OutcomeDead      = "dead"
+	OutcomeRouted    = "routed" // of an event: it has deliveries
+	OutcomeUnrouted  = "unrouted"
+	OutcomeWithheld  = "withheld"
+	OutcomeForeign   = "foreign"
+)
+
+// Decision says what was decided about an event when it was read.
+type Decision struct {
+	ID      ID
+	Time    time.Time
+	Source  string
+	Event   string // name
+	Project string
+	Title   string
+	Outcome string // OutcomeRouted, …
+
+	Deliveries []Planned
+	Withheld   []Planned // Reason is set
+	Nearest    string    // route that came closest, when unrouted
+	Because    string
+}
+
+// Planned is one delivery of a decision.
+type Planned struct {
+	Lane   Lane
+	Route  string
+	Reason string
+}
+
+// Attempt is one try to deliver that did not settle the delivery.
+type Attempt struct {
+	ID       ID
+	Lane     Lane
+	Time     time.Time // when it ended
+	Number   int       // from 1
+	Status   int       // HTTP status; 0 when there was none
+	Reason   string    // closed set; see package delivery
+	Error    string    // redacted
+	Duration time.Duration
+}
+
+// Settled ends a delivery: it was delivered, or given up.
+type Settled struct {
+	ID       ID
+	Lane     Lane
+	Time     time.Time
+	Outcome  string // OutcomeDelivered, OutcomeDead
+	Attempts int
+	Status   int
+	Reason   string
+	Duration time.Duration // of the last attempt
+	From     Place         // zero unless it was parked
+	DeadSeq  uint64        // sequence in RELAY_DEAD
+}
+
+// Place is a delivery's place in RELAY_PARKED.
+type Place struct {
+	Seq   uint64
+	Index int
+}
+
+// Less orders places as they were parked.
+func (p Place) Less(o Place) bool { return p.Seq < o.Seq || p.Seq == o.Seq && p.Index < o.Index }
+
+// Before is the last place before p.
+func (p Place) Before() Place {
+	if p.Index > 0 {
+		return Place{p.Seq, p.Index - 1}
+	}
+	return Place{p.Seq - 1, math.MaxInt32}
+}
+
+// Lane states.
+const (
+	LaneOpen   = "open"
+	LaneParked = "parked"
+	LaneBroken = "broken"
+)
+
+// LaneState says how a lane stands.
+type LaneState struct {
+	Lane   Lane
+	Time   time.Time
+	State  string
+	Reason string
+	Done   Place // everything parked up to and including this place is settled
+	Early  []ID  // settled beyond Done, or while they were being parked: not again
+}
+
+// Takeover says which relay writes the journal from here on.
+type Takeover struct {
+	Writer Nonce
+	Time   time.Time
+}
+
+// Released says that the writer ended in good order.
+type Released struct {
+	Writer Nonce
+	Time   time.Time
+}
+
+// Mark stands before (Begin) and after an event that is read alone, because it
+// was the oldest unsettled one in several starts running.
+type Mark struct {
+	ID    ID
+	Time  time.Time
+	Begin bool
+}
+
+const (
+	kindDecision = 1 + iota
+	kindAttempt
+	kindSettled
+	kindLane
+	kindTakeover
+	kindReleased
+	kindMark
+)
+
+func (*Decision) kind() uint64  { return kindDecision }
+func (*Attempt) kind() uint64   { return kindAttempt }
+func (*Settled) kind() uint64   { return kindSettled }
+func (*LaneState) kind() uint64 { return kindLane }
+func (*Takeover) kind() uint64  { return kindTakeover }
+func (*Released) kind() uint64  { return kindReleased }
+func (*Mark) kind() uint64      { return kindMark }
+
+func (d *Decision) encode(w *buffer) {
+	w.id(d.ID)
+	w.time(d.Time)
+	w.str(d.Source)
+	w.str(d.Event)
+	w.str(d.Project)
+	w.str(d.Title)
+	w.str(d.Outcome)
+	w.planned(d.Deliveries)
+	w.planned(d.Withheld)
+	w.str(d.Nearest)
+	w.str(d.Because)
+}
+
+func (w *buffer) planned(ps []Planned) {
+	w.uint(uint64(len(ps)))
+	for _, p := range ps {
+		w.lane(p.Lane)
+		w.str(p.Route)
+		w.str(p.Reason)
+	}
+}
+
+func (r *reader) planned() []Planned {
+	n := r.uint()
+	var ps []Planned
+	for i := uint64(0); i < n && !r.bad; i++ {
+		ps = append(ps, Planned{r.lane(), r.str(), r.str()})
+	}
+	return ps
+}
+
+func (a *Attempt) encode(w *buffer) {
+	w.id(a.ID)
+	w.lane(a.Lane)
+	w.time(a.Time)
+	w.uint(uint64(a.Number))
+	w.uint(uint64(a.Status))
+	w.str(a.Reason)
+	w.str(a.Error)
+	w.uint(uint64(a.Duration))
+}
+
+func (s *Settled) encode(w *buffer) {
+	w.id(s.ID)
+	w.lane(s.Lane)
+	w.time(s.Time)
+	w.str(s.Outcome)
+	w.uint(uint64(s.Attempts))
+	w.uint(uint64(s.Status))
+	w.str(s.Reason)
+	w.uint(uint64(s.Duration))
+	w.place(s.From)
+	w.uint(s.DeadSeq)
+}
+
+func (w *buffer) place(p Place) { w.uint(p.Seq); w.uint(uint64(p.Index)) }
+func (r *reader) place() Place  { return Place{r.uint(), int(r.uint() & 0x7fffffff)} }
+
+func (l *LaneState) encode(w *buffer) {
+	w.lane(l.Lane)
+	w.time(l.Time)
+	w.str(l.State)
+	w.str(l.Reason)
+	w.place(l.Done)
+	w.uint(uint64(len(l.Early)))
+	for _, id := range l.Early {
+		w.id(id)
+	}
+}
+
+func (t *Takeover) encode(w *buffer) { w.nonce(t.Writer); w.time(t.Time) }
+func (t *Released) encode(w *buffer) { w.nonce(t.Writer); w.time(t.Time) }
+
+func (m *Mark) encode(w *buffer) {
+	w.id(m.ID)
+	w.time(m.Time)
+	begin := uint64(0)
+	if m.Begin {
+		begin = 1
+	}
+	w.uint(begin)
+}
+
+// decodeRecord reads one record's fields. What a later version of the same
+// format appended to a record is passed over; an unknown kind is an error.
+func decodeRecord(kind uint64, r *reader) (Record, error) {
+	var rec Record
+	switch kind {
+	case kindDecision:
+		rec = &Decision{r.id(), r.time(), r.str(), r.str(), r.str(), r.str(), r.str(), r.planned(), r.planned(), r.str(), r.str()}
+	case kindAttempt:
+		rec = &Attempt{r.id(), r.lane(), r.time(), int(r.uint()), int(r.uint()), r.str(), r.str(), time.Duration(r.uint())}
+	case kindSettled:
+		rec = &Settled{r.id(), r.lane(), r.time(), r.str(), int(r.uint()), int(r.uint()), r.str(), time.Duration(r.uint()), r.place(), r.uint()}
+	case kindLane:
+		l := &LaneState{Lane: r.lane(), Time: r.time(), State: r.str(), Reason: r.str(), Done: r.place()}
+		n := r.uint()
+		for i := uint64(0); i < n && !r.bad; i++ {
+			l.Early = append(l.Early, r.id())
+		}
+		rec = l
+	case kindTakeover:
+		rec = &Takeover{r.nonce(), r.time()}
+	case kindReleased:
+		rec = &Released{r.nonce(), r.time()}
+	case kindMark:
+		rec = &Mark{r.id(), r.time(), r.uint() == 1}
+	default:
+		return nil, &VersionError{JournalStream, fmt.Sprintf("a record of kind %d", kind)}
+	}
+	return rec, r.err()
+}
+
+// Checkpoint is how far everything before it has been settled. Each journal
+// message carries the one that held when it was written.
+type Checkpoint struct {
+	Cursor  uint64 // every event up to this sequence of RELAY_EVENTS is settled or parked
+	Nonce   Nonce  // of the envelope at Cursor
+	Journal uint64 // recovery reads the journal from here
+	Parked  uint64 // recovery reads the ids in RELAY_PARKED above here
+}
+
+// Entry is one message of the journal.
+type Entry struct {
+	Seq        uint64
+	Writer     Nonce
+	Checkpoint Checkpoint
+	Records    []Record
+}
+
+func encodeEntry(n, writer Nonce, c Checkpoint, recs []Record) []byte {
+	w := buffer{make([]byte, 0, 64+96*len(recs))}
+	w.nonce(writer)
+	w.uint(c.Cursor)
+	w.nonce(c.Nonce)
+	w.uint(c.Journal)
+	w.uint(c.Parked)
+	w.uint(uint64(len(recs)))
+	var one buffer
+	for _, rec := range recs {
+		one.b = one.b[:0]
+		rec.encode(&one)
+		w.uint(rec.kind())
+		w.bytes(one.b)
+	}
+	return seal(n, w.b)
+}
+
+func decodeEntry(seq uint64, msg []byte, limit int) (Entry, error) {
+	_, content, err := unseal(JournalStream, msg, limit)
+	if err != nil {
+		return Entry{}, err
+	}
+	r := reader{b: content}
+	e := Entry{Seq: seq, Writer: r.nonce(), Checkpoint: Checkpoint{r.uint(), r.nonce(), r.uint(), r.uint()}}
+	count := r.uint()
+	for i := uint64(0); i < count && !r.bad; i++ {
+		kind := r.uint()
+		rec, err := decodeRecord(kind, &reader{b: r.bytes()})
+		if err != nil {
+			return Entry{}, fmt.Errorf("read %s: message %d: %w", JournalStream, seq, err)
+		}
+		e.Records = append(e.Records, rec)
+	}
+	if err := r.err(); err != nil {
+		return Entry{}, fmt.Errorf("read %s: message %d: %w", JournalStream, seq, err)
+	}
+	return e, nil
+}

@@ -1,0 +1,275 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/gitlab-mattermost/relay/configs"
+	"github.com/gitlab-mattermost/relay/formatters"
+	"github.com/gitlab-mattermost/relay/queue"
+)
+
+// refusalPauses are waited, the lane standing still, before a message that was
+// refused is tried again; after the last one it is buried, if another message
+// to the same destination got through meanwhile.
+var refusalPauses = []time.Duration{5 * time.Second, 45 * time.Second}
+
+// probeRejected is how often a lane whose address is rejected tries its head.
+const probeRejected = 5 * time.Minute
+
+// deliver takes a job as far as it goes: settled, back to the line, or given up
+// because the relay stops.
+func (l *lane) deliver(j *job) {
+	if !l.admit(j) {
+		l.land(j, true)
+		return
+	}
+	if l.dest.GiveUpAfter > 0 && time.Since(j.item.Webhook.Received) > l.dest.GiveUpAfter {
+		l.dest.probed()
+		l.bury(j, ReasonTooOld, "undelivered for "+l.dest.GiveUpAfter.String())
+		return
+	}
+	post, err := l.set.formatter.Render(l.set.kill, formatters.Request{
+		Event: j.item.Event, Kind: l.dest.Kind, Channel: l.channel(), Look: j.item.Look, Now: time.Now(),
+	})
+	if err != nil {
+		l.dest.probed()
+		l.bury(j, ReasonTemplate, "the message cannot be written: "+err.Error())
+		return
+	}
+	if post.Fault != "" {
+		l.set.metrics.templates.Inc()
+		l.set.log.Warn("template failed; sent without it", "event_id", j.item.ID.String(), "address", l.address.String(), "fault", post.Fault)
+	}
+	for {
+		r := l.attempt(j, post)
+		if again := l.judge(j, r); !again {
+			return
+		}
+	}
+}
+
+// admit waits until the lane and its destination may be tried; false when the
+// job must go back or the relay stops.
+func (l *lane) admit(j *job) bool {
+	if !j.fromLine() {
+		if l.dest.paused() {
+			l.parkNow("destination paused")
+			return false
+		}
+		return l.set.stopping() == nil
+	}
+	l.mu.Lock()
+	wait := time.Until(l.until)
+	l.mu.Unlock()
+	return sleep(l.set.stop, wait) && l.dest.admit(l.set.stop)
+}
+
+func (l *lane) parkNow(reason string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.park(reason)
+}
+
+// channel is what the payload names: the address's channel, else the
+// destination's default.
+func (l *lane) channel() string {
+	if l.name.Channel != "" {
+		return l.name.Channel
+	}
+	return l.dest.Channel
+}
+
+// attempt posts once and says so.
+func (l *lane) attempt(j *job, post formatters.Post) result {
+	j.tries++
+	var r result
+	if l.dest.Kind == configs.KindLog {
+		r = l.set.printPost(l.address, j.item, post)
+	} else {
+		r = l.set.sender.post(l.set.kill, &l.dest.Destination, post.Body)
+	}
+	if r.verdict == Stopped {
+		return r
+	}
+	l.set.metrics.attempt(l.name.Destination, r)
+	level, outcome := slog.LevelInfo, queue.OutcomeDelivered
+	if r.verdict != Delivered {
+		level, outcome = slog.LevelWarn, "failed"
+	}
+	l.set.log.LogAttrs(context.Background(), level, "delivery attempt",
+		slog.String("event_id", j.item.ID.String()), slog.String("event", j.item.Event.Name()), slog.String("project", j.item.Event.Project.Path),
+		slog.String("route", j.item.Route), slog.String("address", l.address.String()), slog.Int("attempt", j.tries), slog.Int("status", r.status),
+		slog.String("outcome", outcome), slog.String("reason", r.reason), slog.String("err", r.text),
+		slog.Duration("delay", time.Since(j.item.Webhook.Received)), slog.Duration("duration", r.duration))
+	return r
+}
+
+// judge turns a verdict into what happens next. This is the one place that
+// does. It returns true to try again in place.
+func (l *lane) judge(j *job, r result) bool {
+	now := time.Now()
+	switch r.verdict {
+	case Delivered:
+		l.dest.succeeded(now)
+		l.settle(j, r)
+		return false
+	case Stopped:
+		l.dest.probed()
+		l.land(j, true)
+		return false
+	}
+	l.set.journal.Note(&queue.Attempt{
+		ID: j.item.ID, Lane: l.name, Time: now, Number: j.tries, Status: r.status, Reason: r.reason, Error: r.text, Duration: r.duration,
+	})
+	switch r.verdict {
+	case Refused:
+		l.dest.answered()
+		return l.refused(j, now)
+	case Rejected:
+		l.dest.answered()
+		l.hold(j, now.Add(jitter(probeRejected)), r.reason)
+		return false
+	case NotAccepted:
+		l.pause(j, r)
+		return false
+	default:
+		if !j.fromLine() && j.tries <= len(l.set.inPlace) && r.retryAfter <= 10*time.Second && l.stay(max(l.set.inPlace[j.tries-1], r.retryAfter)) {
+			return true
+		}
+		l.pause(j, r)
+		return false
+	}
+}
+
+// stay waits to try again in place; false when the lane is parked meanwhile,
+// or the relay stops.
+func (l *lane) stay(d time.Duration) bool {
+	if !sleep(l.set.stop, d) {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.parked
+}
+
+// pause leaves the whole destination alone for a while; its lanes park.
+func (l *lane) pause(j *job, r result) {
+	if l.set.stopping() != nil {
+		l.dest.probed()
+		l.land(j, true)
+		return
+	}
+	pause := l.dest.failedAgain(time.Now(), r.retryAfter)
+	l.set.log.Warn("destination paused", "destination", l.name.Destination, "reason", r.reason, "for", pause.Round(time.Second).String())
+	l.set.parkDestination(l.dest, r.reason)
+	l.land(j, true)
+}
+
+// hold leaves this lane alone until then.
+func (l *lane) hold(j *job, until time.Time, reason string) {
+	l.mu.Lock()
+	l.until = until
+	l.park(reason)
+	l.mu.Unlock()
+	l.land(j, true)
+}
+
+// refused handles a message that the chat refused. A destination that is
+// broken can refuse in the same words, so it is buried only when another
+// message got through after it was refused first.
+func (l *lane) refused(j *job, now time.Time) bool {
+	if j.refusal == 0 {
+		j.refused = now
+	}
+	j.refusal++
+	if j.refusal <= len(refusalPauses) {
+		if sleep(l.set.stop, refusalPauses[j.refusal-1]) {
+			return true
+		}
+		l.land(j, true)
+		return false
+	}
+	if l.dest.since(j.refused) {
+		l.bury(j, ReasonRefused, "refused by the receiver, while other messages got through")
+		return false
+	}
+	l.hold(j, now.Add(jitter(probeRejected)), ReasonRefused)
+	return false
+}
+
+// settle records that a delivery got through. The lane posts its next message
+// only after this.
+func (l *lane) settle(j *job, r result) {
+	err := l.set.journal.Write(l.set.kill, &queue.Settled{
+		ID: j.item.ID, Lane: l.name, Time: time.Now(), Outcome: queue.OutcomeDelivered,
+		Attempts: j.tries, Status: r.status, Reason: r.reason, Duration: r.duration, From: j.place,
+	})
+	l.conclude(j, queue.OutcomeDelivered, err)
+}
+
+// bury gives a delivery up.
+func (l *lane) bury(j *job, reason, why string) {
+	p, err := j.item.park()
+	if err == nil {
+		err = l.set.bury(&queue.Dead{Parked: p, Lane: l.name, Reason: why, Attempts: j.tries, Time: time.Now()}, reason, j.place)
+	}
+	l.conclude(j, queue.OutcomeDead, err)
+}
+
+// conclude ends a job whose outcome was recorded, or could not be.
+func (l *lane) conclude(j *job, outcome string, err error) {
+	if err != nil {
+		// The relay stops, or another one has taken over: the delivery is not
+		// settled and will be made again.
+		l.land(j, true)
+		return
+	}
+	l.set.metrics.settled(l.name.Destination, outcome, j.item.Webhook.Received)
+	l.land(j, false)
+}
+
+// bury keeps a dead letter and records it.
+func (s *Lanes) bury(d *queue.Dead, reason string, from queue.Place) error {
+	seq, err := s.parking.Bury(s.kill, d)
+	if err != nil {
+		if !errors.Is(err, context.Canceled) {
+			s.log.Error("a dead letter cannot be kept", "event_id", d.ID.String(), "err", err)
+		}
+		return err
+	}
+	s.log.Error("delivery given up", "event_id", d.ID.String(), "address", AddressOf(d.Lane).String(), "outcome", queue.OutcomeDead, "reason", reason, "err", d.Reason)
+	return s.journal.Write(s.kill, &queue.Settled{
+		ID: d.ID, Lane: d.Lane, Time: d.Time, Outcome: queue.OutcomeDead, Attempts: d.Attempts, Reason: reason, From: from, DeadSeq: seq,
+	})
+}
+
+// buryLane turns everything parked for a destination that is gone into dead
+// letters.
+func (s *Lanes) buryLane(ctx context.Context, at *queue.LaneAtStart) error {
+	early := map[queue.ID]bool{}
+	for _, id := range at.Early {
+		early[id] = true
+	}
+	for after := max(at.Done.Seq, 1) - 1; after < at.Last; {
+		seq, batch, err := s.parking.NextParked(ctx, at.Lane, after)
+		if err != nil || seq == 0 {
+			return err
+		}
+		after = seq
+		for i, p := range batch {
+			place := queue.Place{Seq: seq, Index: i}
+			if !at.Done.Less(place) || early[p.ID] {
+				continue
+			}
+			d := &queue.Dead{Parked: p, Lane: at.Lane, Time: time.Now(), Reason: fmt.Sprintf("the destination %q is no longer in relay.yaml", at.Lane.Destination)}
+			if err := s.bury(d, ReasonNoAddress, place); err != nil {
+				return err
+			}
+		}
+	}
+	return s.parking.PurgeParked(ctx, at.Lane, at.Last)
+}

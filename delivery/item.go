@@ -1,0 +1,67 @@
+package delivery
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/gitlab-mattermost/relay/configs"
+	"github.com/gitlab-mattermost/relay/events"
+	"github.com/gitlab-mattermost/relay/queue"
+)
+
+// Item is one delivery: one event for one address.
+type Item struct {
+	ID      queue.ID
+	Nonce   queue.Nonce
+	Webhook *queue.Webhook
+	Event   *events.Event
+	Address configs.Address
+	Route   string
+	Look    configs.Look
+
+	// Done is called once, when the journal or RELAY_PARKED holds the delivery
+	// and its event may be forgotten.
+	Done func()
+
+	waiting time.Time // since when it stands in its lane
+	parked  bool      // it stands in RELAY_PARKED too, or is about to
+}
+
+// LaneOf is the lane of an address.
+func LaneOf(a configs.Address) queue.Lane {
+	return queue.Lane{Destination: a.Destination, Channel: a.Channel}
+}
+
+// AddressOf is the address of a lane.
+func AddressOf(l queue.Lane) configs.Address {
+	return configs.Address{Destination: l.Destination, Channel: l.Channel}
+}
+
+func (i *Item) size() int { return len(i.Webhook.Body) }
+
+// note is what a parked delivery remembers beside its webhook.
+type note struct {
+	Route string       `json:"route"`
+	Look  configs.Look `json:"look"`
+}
+
+func (i *Item) park() (queue.Parked, error) {
+	n, err := json.Marshal(note{i.Route, i.Look})
+	if err != nil {
+		return queue.Parked{}, fmt.Errorf("write a parked delivery: %w", err)
+	}
+	return queue.Parked{ID: i.ID, Nonce: i.Nonce, Webhook: *i.Webhook, Note: n}, nil
+}
+
+// unpark makes the item again that park wrote. A note that cannot be read
+// costs only the look.
+func unpark(p queue.Parked, address configs.Address) *Item {
+	var n note
+	_ = json.Unmarshal(p.Note, &n)
+	return &Item{
+		ID: p.ID, Nonce: p.Nonce, Webhook: &p.Webhook, Address: address, Route: n.Route, Look: n.Look,
+		Event: events.Decode(events.Input{Source: p.Webhook.Source, Header: p.Webhook.Get("X-Gitlab-Event"), Body: p.Webhook.Body}),
+		Done:  func() {},
+	}
+}

@@ -1,0 +1,382 @@
+package delivery
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gitlab-mattermost/relay/configs"
+	"github.com/gitlab-mattermost/relay/queue"
+)
+
+const (
+	// maxWaiting is how many deliveries a lane keeps in memory before it parks.
+	maxWaiting = 1000
+	// maxAge is how long the oldest may wait in memory before the lane parks.
+	maxAge = 30 * time.Second
+	// refresh is how many deliveries of a parked lane may be settled before its
+	// progress is recorded anew, which lets the journal's floor move.
+	refresh = 500
+)
+
+// lane is the ordered line of deliveries to one address. While it is open they
+// wait in memory; once it is parked they are appended to RELAY_PARKED and read
+// from its head, until the last one there is settled. Its goroutines exist only
+// while there is something to do.
+type lane struct {
+	set     *Lanes
+	name    queue.Lane
+	address configs.Address
+	dest    *destination
+
+	mu      sync.Mutex
+	waiting []*Item // open: to be delivered, oldest first
+	flying  []*job  // being delivered, oldest first
+	again   []*job  // to be tried again before anything else, oldest first
+	workers int
+	bytes   int // of the items in memory
+
+	parked   bool
+	reason   string    // why it is parked
+	until    time.Time // this lane alone is not tried before
+	spill    []*Item   // to be appended to RELAY_PARKED
+	spilling bool
+	line     line
+	recorded uint64 // journal sequence below the newest record of this lane's state
+	settled  int    // deliveries from the line settled since then
+}
+
+// line is a lane's part of RELAY_PARKED.
+type line struct {
+	tail    uint64 // newest message
+	seq     uint64 // message that batch is from; everything up to it has been read
+	batch   []queue.Parked
+	next    int         // in batch
+	done    queue.Place // everything up to here is settled
+	open    []queue.Place
+	early   map[queue.ID]queue.Place // settled beyond done; zero place: while being parked
+	reading bool
+}
+
+// job is an item on its way.
+type job struct {
+	item    *Item
+	place   queue.Place // zero unless it comes from the line
+	tries   int
+	refused time.Time // when this message was first refused
+	refusal int       // how often
+}
+
+func (j *job) fromLine() bool { return j.place != (queue.Place{}) }
+
+// push adds a delivery. It never waits.
+func (l *lane) push(it *Item) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	it.waiting = time.Now()
+	l.bytes += it.size()
+	l.set.addBytes(it.size())
+	if l.parked {
+		it.parked = true
+		l.spill = append(l.spill, it)
+		l.startSpill()
+		return
+	}
+	l.waiting = append(l.waiting, it)
+	switch {
+	case len(l.waiting)+len(l.flying) > maxWaiting, l.bytes > l.set.share():
+		l.park("backlog")
+	case l.dest.paused():
+		l.park("destination paused")
+	default:
+		l.start()
+	}
+}
+
+// park moves everything in memory to RELAY_PARKED, in order, what is in flight
+// included: if that gets through it is remembered and passed over later. The
+// lock is held.
+func (l *lane) park(reason string) {
+	if l.parked {
+		return
+	}
+	l.parked, l.reason = true, reason
+	l.record(queue.LaneParked)
+	for _, j := range l.flying {
+		j.item.parked = true
+		l.spill = append(l.spill, j.item)
+	}
+	for _, it := range l.waiting {
+		it.parked = true
+	}
+	l.spill = append(l.spill, l.waiting...)
+	l.waiting = nil
+	l.startSpill()
+	l.set.log.Info("lane parked", "address", l.address.String(), "reason", reason, "waiting", len(l.spill))
+}
+
+// record notes the lane's state in the journal. The lock is held.
+func (l *lane) record(state string) {
+	s := &queue.LaneState{Lane: l.name, Time: time.Now(), State: state, Reason: l.reason, Done: l.line.done}
+	for id := range l.line.early {
+		s.Early = append(s.Early, id)
+	}
+	slices.SortFunc(s.Early, func(a, b queue.ID) int { return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Index, b.Index)) })
+	l.recorded, l.settled = l.set.journal.Last(), 0
+	l.set.journal.Note(s)
+}
+
+// startSpill starts the goroutine that appends to RELAY_PARKED. The lock is
+// held.
+func (l *lane) startSpill() {
+	if l.spilling || len(l.spill) == 0 {
+		return
+	}
+	l.spilling = l.set.do(l.runSpill)
+}
+
+// runSpill appends what waits, in batches, until nothing does.
+func (l *lane) runSpill() {
+	for {
+		l.mu.Lock()
+		items := l.spill[:min(len(l.spill), 512)]
+		l.mu.Unlock()
+		if len(items) == 0 || !l.spillBatch(items) {
+			l.mu.Lock()
+			l.spilling = false
+			if l.set.stopping() == nil {
+				l.startSpill() // something may have come in between
+				l.start()
+			}
+			l.mu.Unlock()
+			return
+		}
+	}
+}
+
+// spillBatch appends some of the items as one message. It returns false when
+// the relay stops: what is not appended is still in RELAY_EVENTS.
+func (l *lane) spillBatch(items []*Item) bool {
+	batch := make([]queue.Parked, 0, len(items))
+	for _, it := range items {
+		p, err := it.park()
+		if err != nil {
+			l.set.log.Error("a delivery cannot be parked with its look", "event_id", it.ID.String(), "err", err)
+		}
+		batch = append(batch, p)
+	}
+	batch = batch[:queue.BatchSize(batch)]
+	items = items[:len(batch)]
+	seq, ok := l.set.parkBatch(l.name, batch)
+	if !ok {
+		return false
+	}
+	l.mu.Lock()
+	l.spill = l.spill[len(items):]
+	if len(l.spill) == 0 {
+		l.spill = nil // lets go of the memory
+	}
+	l.line.tail = seq
+	for _, it := range items {
+		l.bytes -= it.size()
+		l.set.addBytes(-it.size())
+	}
+	l.start()
+	l.mu.Unlock()
+	l.set.metrics.parked(l.name.Destination, len(items))
+	for _, it := range items {
+		it.Done()
+	}
+	return true
+}
+
+// start starts workers as far as there is work for them. The lock is held.
+func (l *lane) start() {
+	work := len(l.waiting)
+	if l.parked {
+		work = l.dest.Concurrency // those that find nothing end at once
+	}
+	for l.workers < min(work, l.dest.Concurrency) && l.set.do(l.work) {
+		l.workers++
+	}
+}
+
+// work delivers until nothing is left to do.
+func (l *lane) work() {
+	for j := l.take(); j != nil; j = l.take() {
+		l.deliver(j)
+	}
+}
+
+// take returns the next delivery, or nil when this worker shall end.
+func (l *lane) take() *job {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.set.stopping() == nil {
+		switch {
+		case len(l.again) > 0:
+			j := l.again[0]
+			l.again = l.again[1:]
+			return l.fly(j)
+		case !l.parked && len(l.waiting) > 0:
+			it := l.waiting[0]
+			l.waiting[0] = nil
+			l.waiting = l.waiting[1:]
+			return l.fly(&job{item: it})
+		case !l.parked:
+			l.workers--
+			return nil
+		}
+		if j := l.takeParked(); j != nil {
+			return l.fly(j)
+		}
+		if l.line.reading || l.spilling || len(l.spill) > 0 || len(l.flying) > 0 {
+			l.workers-- // whoever reads, appends or flies goes on from here
+			return nil
+		}
+		if l.line.seq < l.line.tail {
+			l.read()
+			continue
+		}
+		l.reopen()
+	}
+	l.workers--
+	return nil
+}
+
+func (l *lane) fly(j *job) *job {
+	l.flying = append(l.flying, j)
+	return j
+}
+
+// takeParked takes the next delivery from the batch that was read, passing
+// over those that are settled. The lock is held.
+func (l *lane) takeParked() *job {
+	for l.line.next < len(l.line.batch) {
+		place := queue.Place{Seq: l.line.seq, Index: l.line.next}
+		p := l.line.batch[l.line.next]
+		if slices.ContainsFunc(l.flying, func(j *job) bool { return j.item.ID == p.ID }) {
+			return nil // still under way from memory
+		}
+		l.line.batch[l.line.next] = queue.Parked{}
+		l.line.next++
+		if !l.line.done.Less(place) {
+			continue
+		}
+		l.line.open = append(l.line.open, place)
+		if _, ok := l.line.early[p.ID]; ok {
+			l.line.settle(place, p.ID)
+			continue
+		}
+		return &job{item: unpark(p, l.address), place: place}
+	}
+	return nil
+}
+
+// settle moves the line's progress over everything that is settled without a
+// gap.
+func (l *line) settle(place queue.Place, id queue.ID) {
+	i := slices.Index(l.open, place)
+	if i < 0 {
+		return
+	}
+	l.open = slices.Delete(l.open, i, i+1)
+	if i > 0 {
+		l.early[id] = place // an older one is still under way
+		return
+	}
+	delete(l.early, id)
+	if len(l.open) == 0 {
+		l.done = queue.Place{Seq: l.seq, Index: l.next - 1}
+	} else {
+		l.done = l.open[0].Before()
+	}
+	maps.DeleteFunc(l.early, func(_ queue.ID, p queue.Place) bool { return p != queue.Place{} && !l.done.Less(p) })
+}
+
+// read fetches the next batch of the line. The lock is let go meanwhile.
+func (l *lane) read() {
+	l.line.reading = true
+	after, tail := l.line.seq, l.line.tail
+	l.mu.Unlock()
+	seq, batch, ok := l.set.nextParked(l.name, after, tail)
+	l.mu.Lock()
+	l.line.reading = false
+	if !ok {
+		return
+	}
+	l.line.seq, l.line.batch, l.line.next = seq, batch, 0
+}
+
+// reopen opens the lane: its part of RELAY_PARKED is settled and nothing is in
+// flight. The lock is held.
+func (l *lane) reopen() {
+	l.parked, l.reason, l.until = false, "", time.Time{}
+	last := l.line.tail
+	l.line.done = queue.Place{Seq: last + 1}.Before()
+	clear(l.line.early)
+	l.line.batch, l.line.next, l.line.open = nil, 0, nil
+	l.record(queue.LaneOpen)
+	l.set.log.Info("lane open again", "address", l.address.String())
+	if last > 0 {
+		l.set.do(func() { l.set.purge(l.name, last) })
+	}
+}
+
+// land ends a flight. With retry the job goes back to the head of the line, as
+// far as it comes from there; what came from memory and is parked meanwhile
+// will be read again anyway.
+func (l *lane) land(j *job, retry bool) {
+	if l.landed(j, retry) {
+		j.item.Done()
+	}
+}
+
+// landed tells whether the item's event may forget it.
+func (l *lane) landed(j *job, retry bool) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.flying = slices.DeleteFunc(l.flying, func(o *job) bool { return o == j })
+	switch {
+	case retry && j.fromLine():
+		i := 0
+		for i < len(l.again) && l.again[i].place.Less(j.place) {
+			i++
+		}
+		l.again = slices.Insert(l.again, i, j)
+	case retry:
+		// It is in spill or in RELAY_PARKED already, or the relay stops.
+	case j.fromLine():
+		l.line.settle(j.place, j.item.ID)
+		if l.settled++; l.settled >= refresh {
+			l.record(queue.LaneParked)
+		}
+	case j.item.parked:
+		l.line.early[j.item.ID] = queue.Place{}
+	default:
+		l.bytes -= j.item.size()
+		l.set.addBytes(-j.item.size())
+		return true
+	}
+	return false
+}
+
+// tooOld parks a lane whose oldest delivery has waited too long.
+func (l *lane) tooOld(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.parked {
+		return
+	}
+	var oldest *Item
+	if len(l.flying) > 0 {
+		oldest = l.flying[0].item
+	} else if len(l.waiting) > 0 {
+		oldest = l.waiting[0]
+	}
+	if oldest != nil && now.Sub(oldest.waiting) > maxAge {
+		l.park("waiting too long")
+	}
+}

@@ -1,0 +1,352 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gitlab-mattermost/relay/configs"
+	"github.com/gitlab-mattermost/relay/formatters"
+	"github.com/gitlab-mattermost/relay/queue"
+)
+
+// memory is how many bytes of bodies all lanes keep in memory together.
+const memory = 64 << 20
+
+// Journal records what happened; see [queue.Journal].
+type Journal interface {
+	Write(ctx context.Context, recs ...queue.Record) error
+	Note(recs ...queue.Record)
+	Last() uint64
+}
+
+// Parking keeps what has to wait; see [queue.Queue].
+type Parking interface {
+	Park(ctx context.Context, lane queue.Lane, batch []queue.Parked) (uint64, error)
+	NextParked(ctx context.Context, lane queue.Lane, after uint64) (uint64, []queue.Parked, error)
+	PurgeParked(ctx context.Context, lane queue.Lane, upTo uint64) error
+	Bury(ctx context.Context, d *queue.Dead) (uint64, error)
+}
+
+// Formatter writes messages; see [formatters.Set].
+type Formatter interface {
+	Render(ctx context.Context, r formatters.Request) (formatters.Post, error)
+}
+
+// Options of a set of lanes.
+type Options struct {
+	Destinations []configs.Destination
+	Formatter    Formatter
+	Journal      Journal
+	Parking      Parking
+	Stdout       io.Writer // where destinations of kind log print
+	Log          *slog.Logger
+	Registerer   prometheus.Registerer
+	Version      string
+
+	// InPlace are the pauses before an attempt is repeated in place; default 0,
+	// 1 and 3 s.
+	InPlace []time.Duration
+}
+
+// Lanes are the lanes of all addresses.
+type Lanes struct {
+	formatter Formatter
+	journal   Journal
+	parking   Parking
+	stdout    io.Writer
+	print     sync.Mutex // one message on stdout at a time
+	log       *slog.Logger
+	metrics   *metrics
+	sender    *sender
+	inPlace   []time.Duration
+	dests     map[string]*destination
+
+	mu    sync.Mutex
+	lanes map[queue.Lane]*lane
+
+	bytes   atomic.Int64 // in memory, of all lanes
+	eased   chan struct{}
+	running sync.WaitGroup
+	doors   sync.RWMutex // held for writing when no more goroutines may start
+
+	stop, kill     context.Context // stop: take no more; kill: give up what is in flight
+	doStop, doKill context.CancelFunc
+}
+
+// New makes the lanes. Nothing is delivered before the first Deliver or
+// Resume.
+func New(opt Options) *Lanes {
+	s := &Lanes{
+		formatter: opt.Formatter, journal: opt.Journal, parking: opt.Parking, stdout: opt.Stdout, log: opt.Log,
+		metrics: newMetrics(opt.Registerer), sender: newSender(opt.Version), inPlace: opt.InPlace,
+		dests: map[string]*destination{}, lanes: map[queue.Lane]*lane{}, eased: make(chan struct{}, 1),
+	}
+	if s.inPlace == nil {
+		s.inPlace = []time.Duration{0, time.Second, 3 * time.Second}
+	}
+	for _, d := range opt.Destinations {
+		s.dests[d.Name] = newDestination(d)
+	}
+	s.stop, s.doStop = context.WithCancel(context.Background())
+	s.kill, s.doKill = context.WithCancel(context.Background())
+	s.do(s.watchAge)
+	return s
+}
+
+// Deliver hands a delivery to its lane. It waits only when the memory of all
+// lanes together is used up, until some of it is on disk or delivered.
+func (s *Lanes) Deliver(ctx context.Context, it *Item) error {
+	l := s.lane(LaneOf(it.Address))
+	if l == nil {
+		return fmt.Errorf("deliver to %s: no such destination", it.Address)
+	}
+	for s.bytes.Load() > memory {
+		s.parkLargest()
+		select {
+		case <-s.eased:
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.stop.Done():
+			return context.Canceled
+		}
+	}
+	l.push(it)
+	return nil
+}
+
+// Resume goes on with what was parked when the last relay on this queue ended.
+// It must be called before the first Deliver. What is parked for a destination
+// that is gone becomes dead letters.
+func (s *Lanes) Resume(ctx context.Context, parked map[queue.Lane]*queue.LaneAtStart) error {
+	for name, at := range parked {
+		l := s.lane(name)
+		if l == nil {
+			if err := s.buryLane(ctx, at); err != nil {
+				return err
+			}
+			continue
+		}
+		l.resume(at)
+	}
+	return nil
+}
+
+func (l *lane) resume(at *queue.LaneAtStart) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.parked, l.reason = true, at.Reason
+	l.line.tail, l.line.done = at.Last, at.Done
+	l.line.seq = max(at.Done.Seq, 1) - 1 // the message that Done names may hold more
+	for _, id := range at.Early {
+		l.line.early[id] = queue.Place{}
+	}
+	l.record(queue.LaneParked)
+	l.start()
+}
+
+// lane returns the lane of that name, making it when it is new, or nil when it
+// names no destination.
+func (s *Lanes) lane(name queue.Lane) *lane {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.lanes[name]
+	if l == nil {
+		dest := s.dests[name.Destination]
+		if dest == nil {
+			return nil
+		}
+		l = &lane{set: s, name: name, address: AddressOf(name), dest: dest, line: line{early: map[queue.ID]queue.Place{}}}
+		s.lanes[name] = l
+	}
+	return l
+}
+
+func (s *Lanes) all() []*lane {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.lanes))
+}
+
+// Floor is the journal sequence that recovery must read from because of lanes
+// that are parked; max when none is.
+func (s *Lanes) Floor(max uint64) uint64 {
+	for _, l := range s.all() {
+		l.mu.Lock()
+		if l.parked {
+			max = min(max, l.recorded)
+		}
+		l.mu.Unlock()
+	}
+	return max
+}
+
+// Close takes no more deliveries, waits for those in flight until ctx ends,
+// then gives them up: they are still in the queue.
+func (s *Lanes) Close(ctx context.Context) {
+	s.doors.Lock()
+	s.doStop()
+	s.doors.Unlock()
+	ended := make(chan struct{})
+	go func() { s.running.Wait(); close(ended) }()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		s.doKill()
+		<-ended
+	}
+	s.doKill()
+	s.sender.close()
+}
+
+// Halt stops at once, for a relay that may no longer post: another one has
+// taken over.
+func (s *Lanes) Halt() {
+	s.doKill()
+	s.Close(s.kill)
+}
+
+func (s *Lanes) stopping() error { return s.stop.Err() }
+
+// do runs f in a goroutine that Close waits for; false when it is too late.
+func (s *Lanes) do(f func()) bool {
+	s.doors.RLock()
+	defer s.doors.RUnlock()
+	if s.stop.Err() != nil {
+		return false
+	}
+	s.running.Go(f)
+	return true
+}
+
+func (s *Lanes) addBytes(n int) {
+	if s.bytes.Add(int64(n)) <= memory && n < 0 {
+		select {
+		case s.eased <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// share is how many bytes one lane may keep in memory.
+func (s *Lanes) share() int { return memory / 8 }
+
+// parkLargest makes room in memory.
+func (s *Lanes) parkLargest() {
+	var largest *lane
+	most := 0
+	for _, l := range s.all() {
+		l.mu.Lock()
+		if !l.parked && l.bytes > most {
+			largest, most = l, l.bytes
+		}
+		l.mu.Unlock()
+	}
+	if largest != nil {
+		largest.mu.Lock()
+		largest.park("memory")
+		largest.mu.Unlock()
+	}
+}
+
+// parkDestination parks all lanes of a destination that fails.
+func (s *Lanes) parkDestination(d *destination, reason string) {
+	for _, l := range s.all() {
+		if l.dest != d {
+			continue
+		}
+		l.mu.Lock()
+		if len(l.waiting)+len(l.flying) > 0 {
+			l.park(reason)
+		}
+		l.mu.Unlock()
+	}
+}
+
+// watchAge parks lanes whose oldest delivery waits too long.
+func (s *Lanes) watchAge() {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case now := <-t.C:
+			for _, l := range s.all() {
+				l.tooOld(now)
+			}
+		case <-s.stop.Done():
+			return
+		}
+	}
+}
+
+// parkBatch appends to RELAY_PARKED for as long as it takes; false when the
+// relay stops.
+func (s *Lanes) parkBatch(name queue.Lane, batch []queue.Parked) (uint64, bool) {
+	for {
+		seq, err := s.parking.Park(s.kill, name, batch)
+		if err == nil {
+			return seq, true
+		}
+		if s.kill.Err() != nil || s.stop.Err() != nil {
+			return 0, false
+		}
+		s.log.Error("deliveries cannot be parked; trying again", "address", AddressOf(name).String(), "err", err)
+		if !sleep(s.stop, time.Second) {
+			return 0, false
+		}
+	}
+}
+
+// nextParked reads the first batch above the sequence; false when the relay
+// stops.
+func (s *Lanes) nextParked(name queue.Lane, after, tail uint64) (uint64, []queue.Parked, bool) {
+	for tries := 1; ; tries++ {
+		seq, batch, err := s.parking.NextParked(s.stop, name, after)
+		switch {
+		case err == nil && seq != 0:
+			return seq, batch, true
+		case s.stop.Err() != nil:
+			return 0, nil, false
+		case err == nil && tries > 10:
+			// A replica that lags would have caught up by now.
+			s.log.Error("parked deliveries are missing from the queue", "address", AddressOf(name).String(), "after", after, "until", tail)
+			return tail, nil, true
+		case err != nil:
+			s.log.Error("parked deliveries cannot be read; trying again", "address", AddressOf(name).String(), "err", err)
+		}
+		if !sleep(s.stop, 250*time.Millisecond) {
+			return 0, nil, false
+		}
+	}
+}
+
+func (s *Lanes) purge(name queue.Lane, upTo uint64) {
+	if err := s.parking.PurgeParked(s.kill, name, upTo); err != nil && !errors.Is(err, context.Canceled) {
+		s.log.Warn("settled deliveries stay in the queue for now", "address", AddressOf(name).String(), "err", err)
+	}
+}
+
+// sleep waits; false when ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

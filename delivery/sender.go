@@ -1,0 +1,161 @@
+package delivery
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/gitlab-mattermost/relay/configs"
+)
+
+const (
+	// attemptTimeout is for a whole attempt, the answer's body included.
+	attemptTimeout = 10 * time.Second
+	// maxAnswer is how much of an answer is read, in bytes.
+	maxAnswer = 4 << 10
+)
+
+// result is one attempt.
+type result struct {
+	verdict    Verdict
+	reason     string
+	status     int
+	text       string // for people; holds no secret
+	retryAfter time.Duration
+	duration   time.Duration
+}
+
+// sender posts messages. Redirects are not followed (a redirected POST would
+// carry the message elsewhere), answers are not unpacked, and what is read is
+// bounded.
+type sender struct {
+	client *http.Client
+	agent  string
+}
+
+func newSender(version string) *sender {
+	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
+	return &sender{
+		agent: "relay/" + version,
+		client: &http.Client{
+			Transport: &http.Transport{
+				Proxy:                  http.ProxyFromEnvironment,
+				DialContext:            dialer.DialContext,
+				MaxIdleConns:           1024,
+				MaxIdleConnsPerHost:    256,
+				IdleConnTimeout:        90 * time.Second,
+				TLSHandshakeTimeout:    5 * time.Second,
+				DisableCompression:     true,
+				MaxResponseHeaderBytes: 64 << 10,
+				ForceAttemptHTTP2:      true,
+			},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
+}
+
+func (s *sender) close() { s.client.CloseIdleConnections() }
+
+// post makes one attempt. ctx ends when the relay stops.
+func (s *sender) post(ctx context.Context, d *configs.Destination, body []byte) result {
+	begin := time.Now()
+	r := s.attempt(ctx, d, body)
+	r.duration = time.Since(begin)
+	return r
+}
+
+func (s *sender) attempt(stop context.Context, d *configs.Destination, body []byte) result {
+	ctx, cancel := context.WithTimeout(stop, attemptTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.URL.Reveal(), bytes.NewReader(body))
+	if err != nil {
+		return result{verdict: Rejected, reason: ReasonClientError, text: "the destination's URL cannot be used"}
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("User-Agent", s.agent)
+	req.Header.Set("Accept", "text/plain, application/json")
+	res, err := s.client.Do(req)
+	if err != nil {
+		return failed(stop, err)
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return failed(stop, err)
+	}
+	if len(answer) < maxAnswer {
+		_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 1)) // sees the end, so that the connection is used again
+	}
+	verdict, reason, text := judge(d.Kind, res.StatusCode, answer)
+	if verdict != Delivered {
+		text = statusText(res.StatusCode, text)
+	}
+	return result{
+		verdict: verdict, reason: reason, status: res.StatusCode, text: text,
+		retryAfter: retryAfter(res.Header, res.StatusCode, time.Now()),
+	}
+}
+
+func statusText(status int, text string) string {
+	s := strconv.Itoa(status)
+	if name := http.StatusText(status); name != "" {
+		s += " " + name
+	}
+	if text != "" {
+		s += " (" + text + ")"
+	}
+	return s
+}
+
+// failed judges an attempt without an answer. The text is made here: Go's own
+// would hold the URL, which is the secret.
+func failed(stop context.Context, err error) result {
+	if stop.Err() != nil {
+		return result{verdict: Stopped, reason: ReasonStopped, text: "the relay is stopping"}
+	}
+	var timeout interface{ Timeout() bool }
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return result{verdict: Retry, reason: ReasonTimeout, text: "no answer within 10 s; the message may have been delivered"}
+	}
+	return result{verdict: Retry, reason: ReasonNetwork, text: networkText(err)}
+}
+
+// networkText says what went wrong on the wire without naming the URL or what
+// the other side sent.
+func networkText(err error) string {
+	var dns *net.DNSError
+	var op *net.OpError
+	var u *url.Error
+	switch {
+	case errors.As(err, &dns):
+		return "the host name cannot be resolved"
+	case errors.As(err, &op) && op.Op == "dial":
+		return "cannot connect: " + rootText(op.Err)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "the connection was closed before the answer was complete"
+	case errors.As(err, &op):
+		return "the connection failed: " + rootText(op.Err)
+	case errors.As(err, &u) && certificate(u.Err):
+		return "the server's certificate is not trusted"
+	default:
+		return "the connection failed"
+	}
+}
+
+// Once posts a message without a lane: one attempt, nothing kept. It returns
+// what the receiver answered, for people.
+func Once(ctx context.Context, d *configs.Destination, body []byte, version string) (string, error) {
+	s := newSender(version)
+	defer s.close()
+	r := s.post(ctx, d, body)
+	if r.verdict != Delivered {
+		return "", errors.New(r.text)
+	}
+	return strconv.Itoa(r.status) + " " + http.StatusText(r.status), nil
+}

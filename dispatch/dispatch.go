@@ -1,0 +1,199 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gitlab-mattermost/relay/configs"
+	"github.com/gitlab-mattermost/relay/delivery"
+	"github.com/gitlab-mattermost/relay/events"
+	"github.com/gitlab-mattermost/relay/queue"
+	"github.com/gitlab-mattermost/relay/routes"
+)
+
+// Matcher decides who gets an event; see [routes.Table].
+type Matcher interface {
+	Match(e *events.Event) routes.Decision
+}
+
+// Lanes takes deliveries; see [delivery.Lanes].
+type Lanes interface {
+	Deliver(ctx context.Context, it *delivery.Item) error
+	Floor(max uint64) uint64
+}
+
+// Options of a dispatcher.
+type Options struct {
+	Queue      *queue.Queue
+	Journal    *queue.Journal
+	State      *queue.State // what was unsettled at the start
+	Routes     Matcher
+	Lanes      Lanes
+	History    time.Duration // how long settled events are kept
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Dispatcher reads RELAY_EVENTS from the cursor on.
+type Dispatcher struct {
+	Options
+	progress progress
+	events   *prometheus.CounterVec
+}
+
+// New makes a dispatcher and has the journal carry its checkpoints.
+func New(opt Options) *Dispatcher {
+	d := &Dispatcher{Options: opt, events: prometheus.NewCounterVec(
+		prometheus.CounterOpts{Name: "relay_events_total", Help: "Events read from the queue, by what was decided."}, []string{"outcome"})}
+	opt.Registerer.MustRegister(d.events)
+	d.progress.cursor, d.progress.nonce = opt.State.Checkpoint.Cursor, opt.State.Checkpoint.Nonce
+	opt.Journal.Checkpoints(d.checkpoint)
+	return d
+}
+
+// checkpoint asks for the lanes' floor first: what they record later stands
+// higher.
+func (d *Dispatcher) checkpoint() queue.Checkpoint {
+	last, parked := d.Journal.Last(), d.Queue.LastPark()
+	c := d.progress.checkpoint(last, parked)
+	c.Journal = d.Lanes.Floor(c.Journal)
+	return c
+}
+
+// Run dispatches until ctx ends, and then returns ctx's error.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	go d.tidy(ctx)
+	for after := d.progress.cursor; ; {
+		e, err := d.Queue.Next(ctx, after)
+		if err != nil {
+			return err
+		}
+		if err := d.envelope(ctx, e); err != nil {
+			return err
+		}
+		after = e.Seq
+	}
+}
+
+// envelope hands on everything in one envelope.
+func (d *Dispatcher) envelope(ctx context.Context, e queue.Envelope) error {
+	open := d.progress.begin(e.Seq, e.Nonce, d.Journal.Last(), d.Queue.LastPark())
+	for i := range e.Webhooks {
+		w := &e.Webhooks[i]
+		if len(e.Webhooks) > 1 {
+			// Its own memory, so that one unsettled webhook does not hold all.
+			w.Body = append([]byte(nil), w.Body...)
+		}
+		if err := d.webhook(ctx, open, queue.ID{Seq: e.Seq, Index: i}, e.Nonce, w); err != nil {
+			return err // open stays unsettled: it will be read again
+		}
+	}
+	d.progress.done(open)
+	return nil
+}
+
+func (d *Dispatcher) webhook(ctx context.Context, open *envelope, id queue.ID, nonce queue.Nonce, w *queue.Webhook) error {
+	event := events.Decode(events.Input{Source: w.Source, Header: w.Get("X-Gitlab-Event"), Body: w.Body})
+	decision := d.Routes.Match(event)
+	d.decided(id, event, decision)
+	for _, r := range decision.Deliveries {
+		if d.settled(id, r.Address) {
+			continue
+		}
+		d.progress.add(open)
+		err := d.Lanes.Deliver(ctx, &delivery.Item{
+			ID: id, Nonce: nonce, Webhook: w, Event: event, Address: r.Address, Route: r.Route, Look: r.Look,
+			Done: func() { d.progress.done(open) },
+		})
+		if err != nil {
+			return fmt.Errorf("dispatch %s: %w", id, err)
+		}
+	}
+	return nil
+}
+
+// settled tells whether an earlier run of the relay has settled or parked the
+// delivery.
+func (d *Dispatcher) settled(id queue.ID, a configs.Address) bool {
+	lane := delivery.LaneOf(a)
+	if d.State.Settled[queue.Settlement{ID: id, Lane: lane}] {
+		return true
+	}
+	l := d.State.Lanes[lane]
+	return l != nil && l.Held[id]
+}
+
+// decided records and logs what becomes of an event.
+func (d *Dispatcher) decided(id queue.ID, e *events.Event, m routes.Decision) {
+	rec := &queue.Decision{
+		ID: id, Time: time.Now(), Source: e.Source, Event: e.Name(), Project: e.Project.Path, Title: short(e.Title),
+		Outcome: outcome(m), Nearest: m.Nearest, Because: m.Because,
+	}
+	for _, r := range m.Deliveries {
+		rec.Deliveries = append(rec.Deliveries, queue.Planned{Lane: delivery.LaneOf(r.Address), Route: r.Route})
+	}
+	for _, w := range m.Withheld {
+		rec.Withheld = append(rec.Withheld, queue.Planned{Lane: delivery.LaneOf(w.Address), Route: w.Route, Reason: w.Reason})
+	}
+	d.Journal.Note(rec)
+	d.events.WithLabelValues(rec.Outcome).Inc()
+	if rec.Outcome == queue.OutcomeRouted {
+		return // each attempt has its own line
+	}
+	attrs := []slog.Attr{
+		slog.String("event_id", id.String()), slog.String("event", rec.Event), slog.String("project", rec.Project), slog.String("outcome", rec.Outcome),
+	}
+	if rec.Nearest != "" {
+		attrs = append(attrs, slog.String("nearest_route", rec.Nearest), slog.String("because", rec.Because))
+	}
+	d.Log.LogAttrs(context.Background(), slog.LevelInfo, "event not delivered", attrs...)
+}
+
+func outcome(m routes.Decision) string {
+	switch {
+	case m.Foreign:
+		return queue.OutcomeForeign
+	case len(m.Deliveries) > 0:
+		return queue.OutcomeRouted
+	case len(m.Withheld) > 0:
+		return queue.OutcomeWithheld
+	default:
+		return queue.OutcomeUnrouted
+	}
+}
+
+// short keeps a title's beginning, for lists of events.
+func short(title string) string {
+	const most = 120
+	for i, n := 0, 0; i < len(title); n++ {
+		if n == most {
+			return title[:i]
+		}
+		i++
+		for i < len(title) && title[i]&0xC0 == 0x80 {
+			i++
+		}
+	}
+	return title
+}
+
+// tidy drops settled history from time to time.
+func (d *Dispatcher) tidy(ctx context.Context) {
+	t := time.NewTicker(time.Minute)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			if err := d.Queue.Tidy(ctx, d.checkpoint(), d.History); err != nil && !errors.Is(err, context.Canceled) {
+				d.Log.Warn("old history could not be dropped", "err", err)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,249 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gitlab-mattermost/relay/events"
+	"github.com/gitlab-mattermost/relay/queue"
+)
+
+const (
+	// storeTimeout is how long a webhook may wait for the queue. GitLab gives
+	// up after 10 s and does not try again.
+	storeTimeout = 5 * time.Second
+	// bodyBudget bounds the bodies in memory at the door, in bytes.
+	bodyBudget = 96 << 20
+	// chunk is what a body without a length is read by.
+	chunk = 256 << 10
+)
+
+// Store keeps webhooks; see [queue.Queue.Store].
+type Store interface {
+	Store(ctx context.Context, w *queue.Webhook) (queue.ID, error)
+}
+
+// Source is a GitLab that may send.
+type Source struct {
+	Name  string
+	Paths []string
+	Proof *events.Proof
+}
+
+// Options of the public listener.
+type Options struct {
+	Sources    []Source
+	Store      Store
+	MaxBody    int64 // bytes
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Door answers the public listener.
+type Door struct {
+	opt     Options
+	sources map[string]*Source // by path
+	engine  *gin.Engine
+	flight  atomic.Int64 // bytes of bodies in memory
+	metrics *doorMetrics
+}
+
+// NewDoor makes the public handler.
+func NewDoor(opt Options) *Door {
+	d := &Door{opt: opt, sources: map[string]*Source{}, metrics: newDoorMetrics(opt.Registerer)}
+	for i := range opt.Sources {
+		for _, path := range opt.Sources[i].Paths {
+			d.sources[path] = &opt.Sources[i]
+		}
+	}
+	d.engine = newEngine(opt.Log)
+	d.engine.GET("/healthz", healthz)
+	d.engine.HEAD("/healthz", healthz)
+	d.engine.NoRoute(d.hook)
+	return d
+}
+
+func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.engine.ServeHTTP(w, r) }
+
+// refusal is an answer other than 2xx. The text is shown by GitLab to its
+// users: it says what to do and holds nothing of the request.
+type refusal struct {
+	status int
+	text   string
+	result string // for the metric
+}
+
+func (r *refusal) Error() string { return r.text }
+
+// hook takes one webhook.
+func (d *Door) hook(c *gin.Context) {
+	begin := time.Now()
+	source := d.sources[c.Request.URL.Path]
+	id, err := d.accept(c, source)
+	result, status := "accepted", http.StatusAccepted
+	if err != nil {
+		var no *refusal
+		if !errors.As(err, &no) {
+			no = &refusal{http.StatusInternalServerError, "the relay failed", "error"}
+		}
+		result, status = no.result, no.status
+		answerError(c, no)
+	} else {
+		c.JSON(status, gin.H{"id": id.String(), "status": "accepted"})
+	}
+	d.report(c, source, id, result, status, time.Since(begin), err)
+}
+
+// report says in one line, and in the metrics, what became of a request.
+func (d *Door) report(c *gin.Context, source *Source, id queue.ID, result string, status int, took time.Duration, err error) {
+	name := "" // a path that names no source is not a label
+	if source != nil {
+		name = source.Name
+	}
+	kind := knownHeader(c.GetHeader("X-Gitlab-Event"))
+	d.metrics.received.WithLabelValues(name, kind, result).Inc()
+	d.metrics.duration.Observe(took.Seconds())
+	attrs := []slog.Attr{
+		slog.String("source", name), slog.String("hook", kind), slog.Int("status", status), slog.String("outcome", result), slog.Duration("duration", took),
+	}
+	level := slog.LevelInfo
+	switch {
+	case err == nil:
+		attrs = append(attrs, slog.String("event_id", id.String()))
+	case status >= 500:
+		level = slog.LevelError
+		attrs = append(attrs, slog.String("err", err.Error()))
+	default:
+		level = slog.LevelWarn
+		attrs = append(attrs, slog.String("err", err.Error()))
+	}
+	d.opt.Log.LogAttrs(c.Request.Context(), level, "webhook", attrs...)
+}
+
+// accept checks a request in the order that costs least, and stores it.
+func (d *Door) accept(c *gin.Context, source *Source) (queue.ID, error) {
+	r := c.Request
+	switch {
+	case source == nil:
+		return queue.ID{}, &refusal{http.StatusNotFound, "no source has this path: check the URL in GitLab against relay.yaml", "not_found"}
+	case r.Method != http.MethodPost:
+		c.Header("Allow", http.MethodPost)
+		return queue.ID{}, &refusal{http.StatusMethodNotAllowed, "webhooks are sent with POST", "method"}
+	case r.Header.Get("Content-Encoding") != "" && r.Header.Get("Content-Encoding") != "identity":
+		return queue.ID{}, &refusal{http.StatusUnsupportedMediaType, "the body must not be compressed", "encoding"}
+	case r.ContentLength > d.opt.MaxBody:
+		return queue.ID{}, d.tooLarge()
+	}
+	verdict := source.Proof.Header(r.Header)
+	if verdict.Outcome == events.Refused {
+		return queue.ID{}, d.unproved(source)
+	}
+	body, release, err := d.read(r)
+	defer release()
+	if err != nil {
+		return queue.ID{}, err
+	}
+	if verdict.Outcome == events.NeedBody {
+		if verdict = source.Proof.Body(r.Header, body, time.Now()); verdict.Outcome == events.Refused {
+			return queue.ID{}, d.unproved(source)
+		}
+	}
+	d.metrics.proofs.WithLabelValues(source.Name, verdict.By).Inc()
+	if err := events.CheckObject(body); err != nil {
+		return queue.ID{}, &refusal{http.StatusBadRequest, err.Error(), "malformed"}
+	}
+	return d.store(r, source, body)
+}
+
+func (d *Door) tooLarge() error {
+	return &refusal{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", d.opt.MaxBody), "too_large"}
+}
+
+func (d *Door) unproved(source *Source) error {
+	d.metrics.proofs.WithLabelValues(source.Name, "refused").Inc()
+	return &refusal{http.StatusUnauthorized, "the secret token or signature is missing or wrong: compare it with this source in relay.yaml", "unauthorized"}
+}
+
+var errBusy = &refusal{http.StatusServiceUnavailable, "too many webhooks at once; resend this one later", "busy"}
+
+// read reads the body into memory of its own. The release function gives its
+// share of the budget back.
+func (d *Door) read(r *http.Request) (body []byte, release func(), err error) {
+	var held int64
+	release = func() { d.flight.Add(-held) }
+	take := func(n int64) bool {
+		held += n
+		return d.flight.Add(n) <= bodyBudget
+	}
+	if r.ContentLength >= 0 {
+		if !take(r.ContentLength) {
+			return nil, release, errBusy
+		}
+		body = make([]byte, r.ContentLength)
+		if _, err := io.ReadFull(r.Body, body); err != nil {
+			return nil, release, errIncomplete
+		}
+		return body, release, nil
+	}
+	for int64(len(body)) <= d.opt.MaxBody {
+		if !take(chunk) {
+			return nil, release, errBusy
+		}
+		part, err := io.ReadAll(io.LimitReader(r.Body, min(chunk, d.opt.MaxBody+1-int64(len(body)))))
+		body = append(body, part...)
+		if err != nil {
+			return nil, release, errIncomplete
+		}
+		if len(part) == 0 {
+			return body, release, nil
+		}
+	}
+	return nil, release, d.tooLarge()
+}
+
+var errIncomplete = &refusal{http.StatusBadRequest, "the body ended early", "incomplete"}
+
+// store waits until the queue has the webhook. A client that hangs up does not
+// stop it.
+func (d *Door) store(r *http.Request, source *Source, body []byte) (queue.ID, error) {
+	w := &queue.Webhook{Source: source.Name, Received: time.Now(), Body: body}
+	for _, name := range events.KeptHeaders() {
+		if v := r.Header.Get(name); v != "" {
+			w.Header = append(w.Header, queue.Field{Name: name, Value: bounded(v)})
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), storeTimeout)
+	defer cancel()
+	id, err := d.opt.Store.Store(ctx, w)
+	switch {
+	case err == nil:
+		return id, nil
+	case errors.Is(err, queue.ErrFull):
+		return queue.ID{}, &refusal{http.StatusServiceUnavailable, "the queue is full; resend this webhook later", "full"}
+	default:
+		return queue.ID{}, &refusal{http.StatusServiceUnavailable, "the queue did not store the webhook in time; resend it later", "unstored"}
+	}
+}
+
+// bounded keeps a header value of reasonable length.
+func bounded(v string) string { return v[:min(len(v), 256)] }
+
+// answerError sends the one short shape that every refusal has.
+func answerError(c *gin.Context, no *refusal) {
+	if no.status == http.StatusServiceUnavailable {
+		c.Header("Retry-After", "30")
+	}
+	if no.status >= 400 {
+		c.Header("Connection", "close") // what is left of the body is not worth reading
+	}
+	c.AbortWithStatusJSON(no.status, gin.H{"error": no.text})
+}

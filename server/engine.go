@@ -1,0 +1,102 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/gin-gonic/gin"
+)
+
+// newEngine makes a gin engine that trusts no proxy and recovers from panics
+// without dumping the request: gin's own dump holds X-Gitlab-Token.
+func newEngine(log *slog.Logger) *gin.Engine {
+	gin.SetMode(gin.ReleaseMode)
+	e := gin.New()
+	_ = e.SetTrustedProxies(nil) // nil cannot fail
+	e.RedirectTrailingSlash = false
+	e.RedirectFixedPath = false
+	e.HandleMethodNotAllowed = true
+	e.Use(recovery(log))
+	e.NoMethod(func(c *gin.Context) {
+		answerError(c, &refusal{status: http.StatusMethodNotAllowed, text: "this path does not take " + c.Request.Method})
+	})
+	return e
+}
+
+func recovery(log *slog.Logger) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		defer func() {
+			if p := recover(); p != nil {
+				log.Error("panic while answering a request", "stack", string(debug.Stack()))
+				answerError(c, &refusal{status: http.StatusInternalServerError, text: "the relay failed"})
+			}
+		}()
+		c.Next()
+	}
+}
+
+func healthz(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"status": "ok"}) }
+
+// Listener is one address that answers HTTP.
+type Listener struct {
+	server *http.Server
+	net    net.Listener
+	cert   string
+	key    string
+}
+
+// Listen opens an address; ":0" takes a free port. With cert and key it speaks
+// TLS.
+func Listen(addr string, h http.Handler, cert, key string, log *slog.Logger) (*Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return &Listener{net: l, cert: cert, key: key, server: &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       60 * time.Second,
+		WriteTimeout:      90 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(plainHandler{log.Handler()}, slog.LevelDebug),
+	}}, nil
+}
+
+// plainHandler drops the text of net/http's own complaints, which can hold
+// what a client sent.
+type plainHandler struct{ slog.Handler }
+
+func (h plainHandler) Handle(ctx context.Context, r slog.Record) error {
+	return h.Handler.Handle(ctx, slog.NewRecord(r.Time, r.Level, "a connection was dropped", r.PC))
+}
+
+// Addr is the address that is listened on, as host:port.
+func (l *Listener) Addr() string { return l.net.Addr().String() }
+
+// Serve answers until Shutdown.
+func (l *Listener) Serve() error {
+	var err error
+	if l.cert != "" {
+		err = l.server.ServeTLS(l.net, l.cert, l.key)
+	} else {
+		err = l.server.Serve(l.net)
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// Shutdown takes no more connections and waits for the requests under way
+// until ctx ends.
+func (l *Listener) Shutdown(ctx context.Context) {
+	if l.server.Shutdown(ctx) != nil {
+		_ = l.server.Close()
+	}
+}

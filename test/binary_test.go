@@ -1,0 +1,125 @@
+package test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/gitlab-mattermost/relay/queue"
+)
+
+// builds is where the binary under test is kept for all tests.
+var builds string
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "relay-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	builds = dir
+	return m.Run()
+}
+
+// build compiles the relay once, as it is shipped.
+var build = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(builds, "relay")
+	cmd := exec.Command("go", "build", "-trimpath", "-tags", "nomsgpack", "-ldflags", "-s -w -X main.version=v0.0.0-test", "-o", path, "./cmd/relay")
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the relay: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+func relayBinary(t *testing.T) string {
+	t.Helper()
+	path, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// help is what a command prints about itself.
+func help(t *testing.T, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), relayBinary(t), append(args, "--help")...)
+	cmd.Env = []string{"NO_COLOR=1"}
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("relay %s --help: %v", strings.Join(args, " "), err)
+	}
+	return string(out)
+}
+
+var (
+	flagLine    = regexp.MustCompile(`(?m)^\s+(?:-\w, )?--([a-z][a-z-]*)`)
+	commandLine = regexp.MustCompile(`(?m)^  ([a-z]+) `)
+)
+
+// relayFlags are the flags that a command names in its help.
+func relayFlags(t *testing.T, args ...string) map[string]bool {
+	t.Helper()
+	flags := map[string]bool{}
+	for _, m := range flagLine.FindAllStringSubmatch(help(t, args...), -1) {
+		flags[m[1]] = true
+	}
+	return flags
+}
+
+// relayCommands are the commands, and their commands, that the help names.
+func relayCommands(t *testing.T, args ...string) [][]string {
+	t.Helper()
+	var commands [][]string
+	_, list, found := strings.Cut(help(t, args...), "Available Commands:\n")
+	if !found {
+		return nil
+	}
+	list, _, _ = strings.Cut(list, "\n\n")
+	for _, m := range commandLine.FindAllStringSubmatch(list, -1) {
+		command := append(append([]string{}, args...), m[1])
+		commands = append(commands, command)
+		commands = append(commands, relayCommands(t, command...)...)
+	}
+	return commands
+}
+
+// relayVariables are all names with RELAY_ that mean something: every flag of
+// every command, the secrets that are no flags, and the streams.
+func relayVariables(t *testing.T) map[string]bool {
+	t.Helper()
+	known := map[string]bool{
+		"RELAY_TOKEN": true, "RELAY_SIGNING_KEY": true, "RELAY_DESTINATION": true,
+		queue.Events: true, queue.ParkedStream: true, queue.DeadStream: true, queue.JournalStream: true,
+	}
+	for _, command := range append(relayCommands(t), nil) {
+		for flag := range relayFlags(t, command...) {
+			known["RELAY_"+strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))] = true
+		}
+	}
+	return known
+}
+
+func TestServeFlags(t *testing.T) {
+	flags := relayFlags(t, "serve")
+	for _, want := range []string{
+		"listen", "admin", "tls-cert", "tls-key", "data", "nats-url", "nats-creds", "replicas",
+		"sync", "history", "max-body", "log-format", "log-level", "config", "demo",
+	} {
+		if !flags[want] {
+			t.Errorf("relay serve --help does not name --%s", want)
+		}
+	}
+}

@@ -12,14 +12,6 @@ import (
 	"github.com/gitlab-mattermost/relay/queue"
 )
 
-// refusalPauses are waited, the lane standing still, before a message that was
-// refused is tried again; after the last one it is buried, if another message
-// to the same destination got through meanwhile.
-var refusalPauses = []time.Duration{5 * time.Second, 45 * time.Second}
-
-// probeRejected is how often a lane whose address is rejected tries its head.
-const probeRejected = 5 * time.Minute
-
 // deliver takes a job as far as it goes: settled, back to the line, or given up
 // because the relay stops.
 func (l *lane) deliver(j *job) {
@@ -55,7 +47,7 @@ func (l *lane) deliver(j *job) {
 // admit waits until the lane and its destination may be tried; false when the
 // job must go back or the relay stops.
 func (l *lane) admit(j *job) bool {
-	if !j.fromLine() {
+	if l.place(j) == (queue.Place{}) {
 		if l.dest.paused() {
 			l.parkNow("destination paused")
 			return false
@@ -131,13 +123,13 @@ func (l *lane) judge(j *job, r result) bool {
 		return l.refused(j, now)
 	case Rejected:
 		l.dest.answered()
-		l.hold(j, now.Add(jitter(probeRejected)), r.reason)
+		l.hold(j, now.Add(jitter(l.set.limits.rejected)), r.reason)
 		return false
 	case NotAccepted:
 		l.pause(j, r)
 		return false
 	default:
-		if !j.fromLine() && j.tries <= len(l.set.inPlace) && r.retryAfter <= 10*time.Second && l.stay(max(l.set.inPlace[j.tries-1], r.retryAfter)) {
+		if l.place(j) == (queue.Place{}) && j.tries <= len(l.set.limits.inPlace) && r.retryAfter <= 10*time.Second && l.stay(max(l.set.limits.inPlace[j.tries-1], r.retryAfter)) {
 			return true
 		}
 		l.pause(j, r)
@@ -186,8 +178,8 @@ func (l *lane) refused(j *job, now time.Time) bool {
 		j.refused = now
 	}
 	j.refusal++
-	if j.refusal <= len(refusalPauses) {
-		if sleep(l.set.stop, refusalPauses[j.refusal-1]) {
+	if j.refusal <= len(l.set.limits.refused) {
+		if sleep(l.set.stop, l.set.limits.refused[j.refusal-1]) {
 			return true
 		}
 		l.land(j, true)
@@ -197,7 +189,7 @@ func (l *lane) refused(j *job, now time.Time) bool {
 		l.bury(j, ReasonRefused, "refused by the receiver, while other messages got through")
 		return false
 	}
-	l.hold(j, now.Add(jitter(probeRejected)), ReasonRefused)
+	l.hold(j, now.Add(jitter(l.set.limits.rejected)), ReasonRefused)
 	return false
 }
 
@@ -206,7 +198,7 @@ func (l *lane) refused(j *job, now time.Time) bool {
 func (l *lane) settle(j *job, r result) {
 	err := l.set.journal.Write(l.set.kill, &queue.Settled{
 		ID: j.item.ID, Lane: l.name, Time: time.Now(), Outcome: queue.OutcomeDelivered,
-		Attempts: j.tries, Status: r.status, Reason: r.reason, Duration: r.duration, From: j.place,
+		Attempts: j.tries, Status: r.status, Reason: r.reason, Duration: r.duration, From: l.place(j),
 	})
 	l.conclude(j, queue.OutcomeDelivered, err)
 }
@@ -215,7 +207,7 @@ func (l *lane) settle(j *job, r result) {
 func (l *lane) bury(j *job, reason, why string) {
 	p, err := j.item.park()
 	if err == nil {
-		err = l.set.bury(&queue.Dead{Parked: p, Lane: l.name, Reason: why, Attempts: j.tries, Time: time.Now()}, reason, j.place)
+		err = l.set.bury(&queue.Dead{Parked: p, Lane: l.name, Reason: why, Attempts: j.tries, Time: time.Now()}, reason, l.place(j))
 	}
 	l.conclude(j, queue.OutcomeDead, err)
 }

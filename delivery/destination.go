@@ -9,14 +9,11 @@ import (
 	"github.com/gitlab-mattermost/relay/configs"
 )
 
-// pauses are how long a destination that fails is left alone; the last one
-// repeats. One lane then probes it with the head of its line.
-var pauses = []time.Duration{10 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, 30 * time.Minute, time.Hour}
-
 // destination is what the lanes of one destination share: whether it takes
 // messages now, and when to try again.
 type destination struct {
 	configs.Destination
+	pauses []time.Duration
 
 	mu      sync.Mutex
 	failed  int       // failures running; 0: it takes messages
@@ -26,8 +23,8 @@ type destination struct {
 	changed chan struct{}
 }
 
-func newDestination(d configs.Destination) *destination {
-	return &destination{Destination: d, changed: make(chan struct{})}
+func newDestination(d configs.Destination, pauses []time.Duration) *destination {
+	return &destination{Destination: d, pauses: pauses, changed: make(chan struct{})}
 }
 
 // paused tells whether the destination is being left alone.
@@ -56,7 +53,7 @@ func (d *destination) succeeded(now time.Time) bool {
 func (d *destination) failedAgain(now time.Time, atLeast time.Duration) time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	pause := jitter(pauses[min(d.failed, len(pauses)-1)])
+	pause := jitter(d.pauses[min(d.failed, len(d.pauses)-1)])
 	if !d.probing && d.failed > 0 {
 		// Another lane found out at the same time: once is enough.
 		pause = max(time.Until(d.until), atLeast)

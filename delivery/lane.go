@@ -11,15 +11,9 @@ import (
 	"github.com/gitlab-mattermost/relay/queue"
 )
 
-const (
-	// maxWaiting is how many deliveries a lane keeps in memory before it parks.
-	maxWaiting = 1000
-	// maxAge is how long the oldest may wait in memory before the lane parks.
-	maxAge = 30 * time.Second
-	// refresh is how many deliveries of a parked lane may be settled before its
-	// progress is recorded anew, which lets the journal's floor move.
-	refresh = 500
-)
+// refresh is how many deliveries of a parked lane may be settled before its
+// progress is recorded anew, which lets the journal's floor move.
+const refresh = 500
 
 // lane is the ordered line of deliveries to one address. While it is open they
 // wait in memory; once it is parked they are appended to RELAY_PARKED and read
@@ -34,7 +28,7 @@ type lane struct {
 	mu      sync.Mutex
 	waiting []*Item // open: to be delivered, oldest first
 	flying  []*job  // being delivered, oldest first
-	again   []*job  // to be tried again before anything else, oldest first
+	again   []*job  // of the line, to be tried again before anything else, oldest first
 	workers int
 	bytes   int // of the items in memory
 
@@ -63,13 +57,20 @@ type line struct {
 // job is an item on its way.
 type job struct {
 	item    *Item
-	place   queue.Place // zero unless it comes from the line
+	place   queue.Place // zero unless it stands in the line; guarded by the lane's lock
 	tries   int
 	refused time.Time // when this message was first refused
 	refusal int       // how often
 }
 
 func (j *job) fromLine() bool { return j.place != (queue.Place{}) }
+
+// place is where a job stands in the line; zero if it does not.
+func (l *lane) place(j *job) queue.Place {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return j.place
+}
 
 // push adds a delivery. It never waits.
 func (l *lane) push(it *Item) {
@@ -86,7 +87,7 @@ func (l *lane) push(it *Item) {
 	}
 	l.waiting = append(l.waiting, it)
 	switch {
-	case len(l.waiting)+len(l.flying) > maxWaiting, l.bytes > l.set.share():
+	case len(l.waiting)+len(l.flying) > l.set.limits.waiting, l.bytes > l.set.share():
 		l.park("backlog")
 	case l.dest.paused():
 		l.park("destination paused")
@@ -194,7 +195,7 @@ func (l *lane) spillBatch(items []*Item) bool {
 
 // start starts workers as far as there is work for them. The lock is held.
 func (l *lane) start() {
-	work := len(l.waiting)
+	work := len(l.waiting) + len(l.flying)
 	if l.parked {
 		work = l.dest.Concurrency // those that find nothing end at once
 	}
@@ -257,15 +258,16 @@ func (l *lane) takeParked() *job {
 	for l.line.next < len(l.line.batch) {
 		place := queue.Place{Seq: l.line.seq, Index: l.line.next}
 		p := l.line.batch[l.line.next]
-		if slices.ContainsFunc(l.flying, func(j *job) bool { return j.item.ID == p.ID }) {
-			return nil // still under way from memory
-		}
 		l.line.batch[l.line.next] = queue.Parked{}
 		l.line.next++
 		if !l.line.done.Less(place) {
 			continue
 		}
 		l.line.open = append(l.line.open, place)
+		if i := slices.IndexFunc(l.flying, func(j *job) bool { return j.item.ID == p.ID }); i >= 0 {
+			l.flying[i].place = place // under way since it was in memory; from here on it belongs to the line
+			continue
+		}
 		if _, ok := l.line.early[p.ID]; ok {
 			l.line.settle(place, p.ID)
 			continue
@@ -308,6 +310,7 @@ func (l *lane) read() {
 		return
 	}
 	l.line.seq, l.line.batch, l.line.next = seq, batch, 0
+	l.start() // there is work for others too
 }
 
 // reopen opens the lane: its part of RELAY_PARKED is settled and nothing is in
@@ -376,7 +379,7 @@ func (l *lane) tooOld(now time.Time) {
 	} else if len(l.waiting) > 0 {
 		oldest = l.waiting[0]
 	}
-	if oldest != nil && now.Sub(oldest.waiting) > maxAge {
+	if oldest != nil && now.Sub(oldest.waiting) > l.set.limits.age {
 		l.park("waiting too long")
 	}
 }

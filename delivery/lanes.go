@@ -53,9 +53,7 @@ type Options struct {
 	Registerer   prometheus.Registerer
 	Version      string
 
-	// InPlace are the pauses before an attempt is repeated in place; default 0,
-	// 1 and 3 s.
-	InPlace []time.Duration
+	limits *limits // of tests; nil: as usual
 }
 
 // Lanes are the lanes of all addresses.
@@ -68,7 +66,7 @@ type Lanes struct {
 	log       *slog.Logger
 	metrics   *metrics
 	sender    *sender
-	inPlace   []time.Duration
+	limits    limits
 	dests     map[string]*destination
 
 	mu    sync.Mutex
@@ -88,14 +86,14 @@ type Lanes struct {
 func New(opt Options) *Lanes {
 	s := &Lanes{
 		formatter: opt.Formatter, journal: opt.Journal, parking: opt.Parking, stdout: opt.Stdout, log: opt.Log,
-		metrics: newMetrics(opt.Registerer), sender: newSender(opt.Version), inPlace: opt.InPlace,
+		metrics: newMetrics(opt.Registerer), sender: newSender(opt.Version), limits: usual,
 		dests: map[string]*destination{}, lanes: map[queue.Lane]*lane{}, eased: make(chan struct{}, 1),
 	}
-	if s.inPlace == nil {
-		s.inPlace = []time.Duration{0, time.Second, 3 * time.Second}
+	if opt.limits != nil {
+		s.limits = *opt.limits
 	}
 	for _, d := range opt.Destinations {
-		s.dests[d.Name] = newDestination(d)
+		s.dests[d.Name] = newDestination(d, s.limits.paused)
 	}
 	s.stop, s.doStop = context.WithCancel(context.Background())
 	s.kill, s.doKill = context.WithCancel(context.Background())

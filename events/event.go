@@ -60,16 +60,20 @@ type Event struct {
 	Changes  []Change  // what an update changed, in a fixed order
 	Warnings []string  // what could not be read
 
-	Push         *PushPart
-	MergeRequest *MergeRequestPart
-	Issue        *IssuePart
-	Note         *NotePart
-	Pipeline     *PipelinePart
-	Job          *JobPart
-	Deployment   *DeploymentPart
-	Release      *ReleasePart
-	WikiPage     *WikiPagePart
-	Milestone    *MilestonePart
+	Push          *PushPart
+	MergeRequest  *MergeRequestPart
+	Issue         *IssuePart
+	Note          *NotePart
+	Pipeline      *PipelinePart
+	Job           *JobPart
+	Deployment    *DeploymentPart
+	Release       *ReleasePart
+	WikiPage      *WikiPagePart
+	Milestone     *MilestonePart
+	Emoji         *EmojiPart
+	Member        *MemberPart
+	Token         *TokenPart
+	Vulnerability *VulnerabilityPart
 
 	// Commit is the head commit of a push, pipeline, job or deployment, and
 	// the commit a note is on.
@@ -250,6 +254,10 @@ type PipelinePart struct {
 // Child tells whether another pipeline started this one.
 func (p *PipelinePart) Child() bool { return p.ParentID != 0 || p.Source == "parent_pipeline" }
 
+// CouldNotStart tells a pipeline that failed before any job was made, as one with
+// a mistake in its configuration does.
+func (p *PipelinePart) CouldNotStart() bool { return p.Status == "failed" && len(p.Jobs) == 0 }
+
 // JobPart is a job, alone or as part of a pipeline.
 type JobPart struct {
 	ID            int64
@@ -305,4 +313,34 @@ type MilestonePart struct {
 	Title   string
 	State   string
 	DueDate string
+}
+
+// EmojiPart is a reaction. What was reacted to is in Event.Title and Event.URL.
+type EmojiPart struct {
+	Name        string // without colons: "thumbsup"
+	OnType      string // GitLab's awardable_type: Issue, MergeRequest, Note, Snippet
+	OnReference string // "!42", "#7", "$3", short SHA; of a note's what the note is on
+}
+
+// MemberPart is somebody's place in a group. The person is Event.Actor: GitLab
+// does not say who changed it.
+type MemberPart struct {
+	Access    string // "Developer", …
+	ExpiresOn string // YYYY-MM-DD
+}
+
+// TokenPart is an access token or deploy token.
+type TokenPart struct {
+	Name      string
+	ExpiresOn string // YYYY-MM-DD
+}
+
+// VulnerabilityPart is a vulnerability.
+type VulnerabilityPart struct {
+	State      string // detected, confirmed, dismissed, resolved
+	Severity   string // info, unknown, low, medium, high, critical
+	Identifier string // the CVE if there is one, else the first identifier
+	Package    string // name and version of the package, of one in a dependency
+	File       string
+	Report     string // what found it: dependency_scanning, sast, …
 }

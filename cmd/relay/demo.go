@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/gitlab-mattermost/relay/configs"
+	"github.com/gitlab-mattermost/relay/delivery"
+	"github.com/gitlab-mattermost/relay/events"
+	"github.com/gitlab-mattermost/relay/formatters"
+)
+
+// demoConfig is the relay.yaml of serve --demo.
+//
+//go:embed demo.yaml
+var demoConfig []byte
+
+// demoSamples are sent through the demo's own door: an hour of an ordinary
+// project.
+var demoSamples = []string{
+	"push", "merge_request.open", "note.merge_request~diff", "pipeline.failed", "merge_request.approved", "merge_request.merge",
+	"issue.open", "tag_push", "issue.open~confidential",
+}
+
+// runDemo runs a relay that needs nothing and keeps nothing: an embedded queue
+// in a temporary directory, free ports of the loopback interface, and a
+// destination that prints messages.
+func (a *app) runDemo(ctx context.Context, f serveFlags) error {
+	token := rand.Text()
+	c, _, err := a.compiled(configs.LoadBytes("demo.yaml", demoConfig, func(name string) (string, bool) {
+		if name == "RELAY_TOKEN" {
+			return token, true
+		}
+		return "", false
+	}))
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "relay-demo-")
+	if err != nil {
+		return fmt.Errorf("make a place for the demo's queue: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	c.formatter = timeless{c.formatter}
+	f.data, f.listen, f.admin, f.natsURL, f.cert, f.key = dir, "127.0.0.1:0", "127.0.0.1:0", "", "", ""
+	f.logLevel = "error"
+	return a.runServe(ctx, f, c, func(r *relay) {
+		hook := "http://" + r.public.Addr() + c.Sources[0].Paths[0]
+		fmt.Fprintf(a.stdout, `this is a demo: it prints messages in place of posting them, and forgets everything at Ctrl-C
+send it another webhook with: RELAY_TOKEN=%s relay send issue.close --via %s
+
+%d sample webhooks go in through that URL; these messages come out:
+`, token, hook, len(demoSamples))
+		if err := sendSamples(ctx, hook, token); err != nil {
+			r.failed <- err
+		}
+	})
+}
+
+// timeless writes messages without their lateness: the samples' times are long
+// past.
+type timeless struct{ delivery.Formatter }
+
+func (t timeless) Render(ctx context.Context, r formatters.Request) (formatters.Post, error) {
+	r.Now = time.Time{}
+	return t.Formatter.Render(ctx, r)
+}
+
+func sendSamples(ctx context.Context, hook, token string) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for _, name := range demoSamples {
+		s, ok := events.SampleNamed(name)
+		if !ok {
+			return fmt.Errorf("send the sample %s: there is none", name)
+		}
+		status, answer, err := postWebhook(ctx, hook, token, s)
+		if err != nil {
+			return fmt.Errorf("send the sample %s: %w", name, err)
+		}
+		if status != http.StatusAccepted {
+			return fmt.Errorf("send the sample %s: answered %d %s", name, status, answer)
+		}
+	}
+	return nil
+}

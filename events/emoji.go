@@ -1,0 +1,53 @@
+package events
+
+// readEmoji reads emoji: who reacted to what. The title is that of the object.
+func (d *decoder) readEmoji() {
+	e := d.event
+	e.Action = safeWord(or(e.Action, d.str(d.get("event_type"))))
+	part := &EmojiPart{Name: e.Title}
+	d.each("object_attributes", d.get("object_attributes"), func(key string, v value) {
+		switch key {
+		case "awardable_type":
+			part.OnType = d.str(v)
+		case "awarded_on_url":
+			e.URL = d.url(v)
+		}
+	})
+	e.Emoji = part
+	if v := d.get("note"); d.isObject(v) {
+		d.note("note", v) // for what is internal
+	}
+	d.readAwarded(part)
+}
+
+// readAwarded reads the object that was reacted to, or that the note is on.
+func (d *decoder) readAwarded(part *EmojiPart) {
+	e := d.event
+	switch {
+	case d.isObject(d.get("issue")):
+		issue, _ := d.issue("issue", d.get("issue"))
+		d.useIssue(issue)
+		d.doubt()
+		e.Title, part.OnReference = issue.Title, reference("#", issue.IID)
+	case d.isObject(d.get("merge_request")):
+		mr, _ := d.mergeRequest("merge_request", d.get("merge_request"))
+		d.useMergeRequest(mr)
+		e.Title, part.OnReference = mr.Title, reference("!", mr.IID)
+	case d.isObject(d.get("commit")):
+		e.Commit = d.headCommit(d.get("commit"), "")
+		if e.Commit != nil {
+			e.Title, part.OnReference = e.Commit.Title, e.Commit.ShortSHA()
+		}
+	case d.isObject(d.snippet()):
+		d.each("snippet", d.snippet(), func(key string, v value) {
+			switch key {
+			case "id":
+				part.OnReference = reference("$", d.integer(v))
+			case "title":
+				e.Title = d.str(v)
+			}
+		})
+	default:
+		d.doubt()
+	}
+}

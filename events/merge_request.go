@@ -1,0 +1,139 @@
+package events
+
+import (
+	"strings"
+	"time"
+)
+
+// attributes are what object_attributes holds beside the object itself.
+type attributes struct {
+	action  string
+	created time.Time
+	updated time.Time
+	project Project // the target project of a merge request
+}
+
+// readMergeRequest reads merge_request: lib/gitlab/hook_data/merge_request_builder.rb
+// and lib/gitlab/data_builder/issuable.rb.
+func (d *decoder) readMergeRequest() {
+	e := d.event
+	e.Kind = MergeRequest
+	d.readProject()
+	d.readActor()
+	mr, more := d.mergeRequest("object_attributes", d.get("object_attributes"))
+	if e.Project.Path == "" && e.Project.URL == "" {
+		e.Project = more.project
+	}
+	if labels := d.get("labels"); d.isArray(labels) {
+		mr.Labels = d.labels(labels)
+	}
+	if v := d.get("assignees"); d.isArray(v) {
+		mr.Assignees = d.people(v)
+	} else if v := d.get("assignee"); d.isObject(v) {
+		mr.Assignees = []User{d.user("assignee", v)}
+	}
+	if v := d.get("reviewers"); d.isArray(v) {
+		mr.Reviewers = d.people(v)
+	}
+	d.useMergeRequest(mr)
+	e.Title, e.URL = mr.Title, mr.URL
+	e.Time = first(more.updated, more.created)
+	e.Action = safeWord(more.action)
+	if e.Action == "update" {
+		draft := d.readChanges()
+		e.Material = len(e.Changes) > 0 || mr.OldRev != ""
+		if draft != "" {
+			e.Action, e.Material = draft, true
+		}
+	}
+}
+
+// useMergeRequest makes mr the event's merge request: it is the event's object,
+// or what the event's note or pipeline belongs to.
+func (d *decoder) useMergeRequest(mr *MergeRequestPart) {
+	e := d.event
+	if mr.URL == "" {
+		mr.URL = e.Project.MergeRequestURL(mr.IID)
+	}
+	e.MergeRequest = mr
+	e.Branch, e.TargetBranch = mr.SourceBranch, mr.TargetBranch
+	e.Ref = mr.SourceBranch
+	e.Labels = mr.Labels
+	e.Draft = mr.Draft
+}
+
+// mergeRequest reads a merge request object; never nil.
+func (d *decoder) mergeRequest(name string, v value) (*MergeRequestPart, attributes) {
+	mr := &MergeRequestPart{}
+	var more attributes
+	var detailedStatus, draft bool
+	d.each(name, v, func(key string, v value) {
+		switch key {
+		case "iid":
+			mr.IID = d.integer(v)
+		case "title":
+			mr.Title = d.str(v)
+		case "url":
+			mr.URL = d.url(v)
+		case "state":
+			mr.State = d.str(v)
+		case "source_branch":
+			mr.SourceBranch = d.str(v)
+		case "target_branch":
+			mr.TargetBranch = d.str(v)
+		case "description":
+			mr.Description = d.str(v)
+		case "draft":
+			mr.Draft, draft = d.boolean(v), true
+		case "work_in_progress": // what draft was called before GitLab 14
+			if !draft {
+				mr.Draft = d.boolean(v)
+			}
+		case "detailed_merge_status":
+			mr.MergeStatus, detailedStatus = d.str(v), true
+		case "merge_status":
+			if !detailedStatus {
+				mr.MergeStatus = d.str(v)
+			}
+		case "oldrev":
+			mr.OldRev = d.str(v)
+		case "last_commit":
+			if d.isObject(v) {
+				c := d.commit("last_commit", v)
+				mr.LastCommit = &c
+			}
+		case "source":
+			if !d.isNull(v) {
+				mr.SourcePath = d.project(v).Path
+			}
+		case "target":
+			if !d.isNull(v) && d.event.Project.Path == "" {
+				more.project = d.project(v)
+			}
+		case "labels":
+			mr.Labels = d.labels(v)
+		case "assignee":
+			if d.isObject(v) {
+				mr.Assignees = []User{d.user("assignee", v)}
+			}
+		case "milestone":
+			mr.Milestone = d.milestone(v)
+		case "system":
+			mr.System = d.boolean(v)
+		case "system_action":
+			mr.SystemAction = d.str(v)
+		case "action":
+			more.action = d.str(v)
+		case "created_at":
+			more.created = d.time(v)
+		case "updated_at":
+			more.updated = d.time(v)
+		}
+	})
+	return mr, more
+}
+
+// typeName is a work item's type in lower case: "issue", "key result".
+func typeName(s string) string {
+	return strings.ReplaceAll(strings.ToLower(s), "_", " ")
+}

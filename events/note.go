@@ -1,0 +1,181 @@
+package events
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// readNote reads note: lib/gitlab/data_builder/note.rb. The object that the note
+// is on stands beside it, for some types of object not at all.
+func (d *decoder) readNote() {
+	e := d.event
+	e.Kind = Note
+	d.readProject()
+	d.readActor()
+	note, times := d.note("object_attributes", d.get("object_attributes"))
+	e.Note = note
+	e.URL = note.URL
+	e.Time = times.created
+	if note.Edited {
+		e.Time = first(times.updated, times.created)
+	}
+	d.readEventType()
+	d.readTarget()
+	e.Action = note.On
+	if note.OnURL == "" {
+		note.OnURL, _, _ = strings.Cut(note.URL, "#")
+	}
+	e.Title = or(note.OnTitle, note.OnReference)
+}
+
+// readTarget reads what the note is on.
+func (d *decoder) readTarget() {
+	e, note := d.event, d.event.Note
+	has := func(key string) bool { return d.isObject(d.get(key)) }
+	switch {
+	case note.OnType == "MergeRequest", note.OnType == "" && has("merge_request"):
+		note.On = MergeRequest
+		mr, more := d.mergeRequest("merge_request", d.get("merge_request"))
+		if e.Project.Path == "" && e.Project.URL == "" {
+			e.Project = more.project
+		}
+		d.useMergeRequest(mr)
+		note.OnTitle, note.OnURL, note.OnReference = mr.Title, mr.URL, reference("!", mr.IID)
+	case note.OnType == "Issue", note.OnType == "WorkItem", note.OnType == "" && has("issue"):
+		note.On = Issue
+		key := "issue"
+		if !has(key) {
+			key = "work_item"
+		}
+		issue, _ := d.issue(key, d.get(key))
+		d.useIssue(issue)
+		note.OnTitle, note.OnURL, note.OnReference = issue.Title, issue.URL, reference("#", issue.IID)
+		d.doubt()
+	case note.OnType == "Commit", note.OnType == "" && has("commit"):
+		note.On = "commit"
+		e.Commit = d.headCommit(d.get("commit"), "")
+		if c := e.Commit; c != nil {
+			note.OnTitle, note.OnURL, note.OnReference = c.Title, c.URL, c.ShortSHA()
+		}
+	case strings.HasSuffix(note.OnType, "Snippet"), note.OnType == "" && d.isObject(d.snippet()):
+		note.On = "snippet"
+		d.readSnippet(d.snippet())
+	default:
+		note.On = Other
+		if note.OnType == "Vulnerability" {
+			d.confidential = true
+		}
+		d.doubt()
+	}
+}
+
+func (d *decoder) readSnippet(v value) {
+	note := d.event.Note
+	d.each("snippet", v, func(key string, v value) {
+		switch key {
+		case "id":
+			note.OnReference = reference("$", d.integer(v))
+		case "title":
+			note.OnTitle = d.str(v)
+		case "url":
+			note.OnURL = d.url(v)
+		}
+	})
+}
+
+// times are when something was made and last changed.
+type times struct{ created, updated time.Time }
+
+// note reads a note object; never nil.
+func (d *decoder) note(name string, v value) (*NotePart, times) {
+	note := &NotePart{}
+	var at times
+	var legacyFile, lineCode string
+	d.each(name, v, func(key string, v value) {
+		switch key {
+		case "id":
+			note.ID = d.integer(v)
+		case "note":
+			note.Body = d.str(v)
+		case "description": // the same text, with absolute URLs of images
+			if note.Body == "" {
+				note.Body = d.str(v)
+			}
+		case "noteable_type":
+			note.OnType = d.str(v)
+		case "url":
+			note.URL = d.url(v)
+		case "action":
+			note.Edited = d.str(v) == "update"
+		case "system":
+			note.System = d.boolean(v)
+		case "internal", "confidential":
+			note.Internal = d.suspect(v) || note.Internal
+		case "discussion_id":
+			note.Discussion = d.str(v)
+		case "position":
+			note.File, note.Line = d.position(v)
+		case "st_diff":
+			legacyFile = d.diffPath(v)
+		case "line_code":
+			lineCode = d.str(v)
+		case "created_at":
+			at.created = d.time(v)
+		case "updated_at":
+			at.updated = d.time(v)
+		}
+	})
+	if note.File == "" && legacyFile != "" {
+		note.File, note.Line = legacyFile, codeLine(lineCode)
+	}
+	return note, at
+}
+
+// position reads where in a diff a note stands: the new side, else the old one.
+func (d *decoder) position(v value) (file string, line int) {
+	if !d.isObject(v) {
+		return "", 0
+	}
+	var oldFile string
+	var oldLine int
+	d.each("position", v, func(key string, v value) {
+		switch key {
+		case "new_path":
+			file = d.str(v)
+		case "old_path":
+			oldFile = d.str(v)
+		case "new_line":
+			line = int(d.integer(v))
+		case "old_line":
+			oldLine = int(d.integer(v))
+		}
+	})
+	if line == 0 {
+		line = oldLine
+	}
+	return or(file, oldFile), line
+}
+
+// diffPath is the file of a note on a commit, which has no position: st_diff,
+// an object, in old GitLabs a text.
+func (d *decoder) diffPath(v value) (path string) {
+	if !d.isObject(v) {
+		return ""
+	}
+	d.each("st_diff", v, func(key string, v value) {
+		if key == "new_path" {
+			path = d.str(v)
+		}
+	})
+	return path
+}
+
+// codeLine is the line of a line_code, <hash>_<old line>_<new line>.
+func codeLine(code string) int {
+	line, err := strconv.Atoi(code[strings.LastIndex(code, "_")+1:])
+	if err != nil || line < 0 {
+		return 0
+	}
+	return line
+}

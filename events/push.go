@@ -1,0 +1,122 @@
+package events
+
+import "strings"
+
+// readPush reads push and tag_push: GitLab's lib/gitlab/data_builder/push.rb.
+func (d *decoder) readPush() {
+	e := d.event
+	e.Kind = Push
+	if d.word == "tag_push" {
+		e.Kind = TagPush
+	}
+	d.readProject()
+	d.readFlatActor()
+	if e.Actor == (User{}) {
+		d.readActor()
+	}
+	p := &PushPart{
+		Before:     d.str(d.get("before")),
+		After:      d.str(d.get("after")),
+		Protected:  d.boolean(d.get("ref_protected")),
+		TagMessage: d.str(d.get("message")),
+		Commits:    d.pushedCommits(d.get("commits")),
+	}
+	e.Push = p
+	d.readRef(d.str(d.get("ref")))
+
+	total := d.get("total_commits_count")
+	p.Total = max(int(d.integer(total)), len(p.Commits))
+	p.Created, p.Deleted = isZeroID(p.Before), isZeroID(p.After)
+	moved := p.Before != "" && p.After != "" && p.Before != p.After && !p.Created && !p.Deleted
+	if moved {
+		p.CompareURL = e.Project.CompareURL(p.Before, p.After)
+	}
+	p.Forced = moved && e.Kind == Push && p.Total == 0 && d.isNumber(total) && d.header.kind != System
+	switch {
+	case p.Deleted:
+		e.Action = "delete"
+	case p.Created && e.Kind == Push:
+		e.Action = "create"
+	}
+	e.Commit = d.pushedHead(d.str(d.get("checkout_sha")))
+	if e.Commit != nil {
+		p.MergedRef = mergedRef(e.Commit.Message)
+	}
+}
+
+// readRef reads a full ref: the branch or tag, and its page if it still exists.
+func (d *decoder) readRef(ref string) {
+	e := d.event
+	e.Ref = ref
+	branch, isBranch := strings.CutPrefix(ref, "refs/heads/")
+	tag, isTag := strings.CutPrefix(ref, "refs/tags/")
+	if isTag || !isBranch && e.Kind == TagPush {
+		e.Tag, e.Title = tag, tag
+		e.URL = e.Project.TagURL(tag)
+	} else {
+		e.Branch, e.Title = branch, branch
+		e.URL = e.Project.BranchURL(branch)
+	}
+	if isZeroID(e.Push.After) {
+		e.URL = ""
+	}
+}
+
+func (d *decoder) pushedCommits(v value) []Commit {
+	var commits []Commit
+	d.list(v, maxObjects, func(v value) {
+		if commits == nil {
+			commits = make([]Commit, 0, 4)
+		}
+		c := d.commit("commits", v)
+		if c.URL == "" && c.SHA != "" {
+			c.URL = d.event.Project.CommitURL(c.SHA)
+		}
+		commits = append(commits, c)
+	})
+	return commits
+}
+
+// pushedHead is the commit that the branch or tag is now at: checkout, which
+// is not After on an annotated tag, whose After is the tag object.
+func (d *decoder) pushedHead(checkout string) *Commit {
+	p := d.event.Push
+	if p.Deleted {
+		return nil
+	}
+	head := or(checkout, p.After)
+	for i := len(p.Commits) - 1; i >= 0; i-- {
+		if p.Commits[i].SHA == head {
+			return &p.Commits[i]
+		}
+	}
+	if head == "" {
+		if len(p.Commits) == 0 {
+			return nil
+		}
+		return &p.Commits[len(p.Commits)-1]
+	}
+	return &Commit{SHA: head, URL: d.event.Project.CommitURL(head)}
+}
+
+// isZeroID tells whether id is the object name that Git writes for none: 40
+// zeros, or 64 in a repository of SHA-256.
+func isZeroID(id string) bool {
+	return len(id) >= 40 && strings.Trim(id, "0") == ""
+}
+
+// mergedRef is the merge request that a commit message says it brings in, as
+// the trailer of GitLab's merge commits: "See merge request acme/api!42".
+func mergedRef(message string) string {
+	const trailer = "See merge request "
+	i := strings.LastIndex(message, trailer)
+	if i < 0 || i > 0 && message[i-1] != '\n' {
+		return ""
+	}
+	ref := firstLine(message[i+len(trailer):])
+	path, iid, ok := strings.Cut(ref, "!")
+	if !ok || path == "" || iid == "" || strings.Trim(iid, "0123456789") != "" || strings.ContainsAny(path, " \t") {
+		return ""
+	}
+	return ref
+}

@@ -13,6 +13,8 @@ type Config struct {
 
 	// Files are the paths of all files that were read, secrets included.
 	Files []string
+
+	text *text // of the file, to show lines of it
 }
 
 // Source returns the source of that name, or nil.

@@ -42,6 +42,13 @@ type Finding struct {
 	Severity Severity
 	Message  string // lower case, no full stop
 	Hint     string // what to do; may be empty
+
+	// The line as it may be shown: secrets redacted, control characters
+	// replaced, cut when long. Caret counts from 1 in Line, in characters, and
+	// may differ from Pos.Col; Width is at least 1. All zero without a line.
+	Line  string
+	Caret int
+	Width int
 }
 
 // SortFindings orders by file, line and column, keeping the order of those at

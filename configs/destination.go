@@ -1,0 +1,239 @@
+package configs
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v4"
+)
+
+var destinationKeys = []string{
+	"url", "url_file", "kind", "channel", "username", "icon", "confidential", "concurrency", "give_up_after",
+}
+
+const (
+	defaultGiveUpAfter = 72 * time.Hour
+	maxConcurrency     = 64
+	maxUsername        = 64 // characters
+)
+
+// defaults reads `defaults`.
+func (r *reader) defaults(top object) Defaults {
+	f, ok := top.fields["defaults"]
+	if !ok {
+		return Defaults{}
+	}
+	o, ok := r.object(f.value, "defaults", "username", "icon")
+	if !ok {
+		return Defaults{}
+	}
+	return Defaults{Look: r.look(o)}
+}
+
+// destinations reads `destinations`.
+func (r *reader) destinations(top object) []Destination {
+	const hint = `write destinations: {dev: "${MATTERMOST_URL}"}`
+	f, ok := top.fields["destinations"]
+	if !ok {
+		if !top.meant["destinations"] {
+			r.errorf(top.node, hint, "there are no destinations")
+		}
+		return nil
+	}
+	o, ok := r.entries(f.value, "destinations")
+	if !ok {
+		return nil
+	}
+	if len(o.order) == 0 {
+		r.errorf(f.key, hint, "destinations is empty")
+	}
+	var out []Destination
+	seen := map[[2]string]string{}
+	for _, name := range o.order {
+		entry := o.fields[name]
+		r.name("destination", entry.key)
+		wrong := len(r.found)
+		d := r.destination(name, entry)
+		out = append(out, d)
+		if d.URL.IsZero() || HasErrors(r.found[wrong:]) {
+			continue
+		}
+		place := [2]string{d.URL.Reveal(), d.Channel}
+		if first, ok := seen[place]; ok {
+			r.errorf(entry.key, "keep one of them", "destination %q has the URL and channel of destination %q", harmless(name), harmless(first))
+			continue
+		}
+		seen[place] = name
+	}
+	return out
+}
+
+func (r *reader) destination(name string, entry field) Destination {
+	d := Destination{Name: name, Pos: r.pos(entry.key), Kind: KindMattermost, Concurrency: 1, GiveUpAfter: defaultGiveUpAfter}
+	where := fmt.Sprintf("destination %q", harmless(name))
+	if entry.value.Kind == yaml.ScalarNode {
+		if v, ok := r.text1(entry.value, entry.key, where); ok {
+			r.destinationURL(&d, secret{NewSecret(v.text), v}, where)
+		}
+		return d
+	}
+	o, ok := r.object(entry.value, where, destinationKeys...)
+	if !ok {
+		return d
+	}
+	for _, s := range r.secrets(o, "url", false) {
+		r.destinationURL(&d, s, where)
+	}
+	d.Kind = r.word(o, "kind", d.Kind, KindMattermost, KindSlack, KindLog)
+	r.kind(o, entry.key, d)
+	if v, ok := r.scalar(o, "channel"); ok {
+		d.Channel, _ = r.channel(v, where)
+		r.noPeople(d, d.Channel, v, where)
+	}
+	d.Look = r.look(o)
+	d.Confidential = r.confidential(o)
+	d.Concurrency = r.number(o, "concurrency", 1, maxConcurrency, 1)
+	d.GiveUpAfter = r.duration(o, "give_up_after", defaultGiveUpAfter)
+	return d
+}
+
+// kind checks that a destination has a URL where it needs one.
+func (r *reader) kind(o object, key *yaml.Node, d Destination) {
+	hasURL := o.has("url") || o.has("url_file")
+	switch {
+	case d.Kind == KindLog && hasURL:
+		at := o.fields["url"].key
+		if at == nil {
+			at = o.fields["url_file"].key
+		}
+		r.errorf(at, "remove it", "%s prints its messages (kind: log), so that it takes no URL", o.where)
+	case d.Kind != KindLog && !hasURL:
+		r.errorf(key, "add url or url_file: the incoming webhook's URL", "%s has no URL", o.where)
+	}
+}
+
+// noPeople refuses @user where a chat does not know it.
+func (r *reader) noPeople(d Destination, channel string, v value, where string) {
+	if d.Kind == KindSlack && strings.HasPrefix(channel, "@") {
+		r.errorf(v.node, "name a channel", "a Slack webhook cannot write to a person, in %s", where)
+	}
+}
+
+// destinationURL takes a URL over. It never tells the URL itself.
+func (r *reader) destinationURL(d *Destination, s secret, where string) {
+	host, problem := urlProblem(s.Reveal())
+	if problem != "" {
+		r.errorf(s.node, "it looks like https://chat.example/hooks/xxxxxxxx", "the URL of %s %s", where, problem)
+		return
+	}
+	if s.node.Value == s.Reveal() {
+		r.warnf(s.node, "who knows it can post; write ${VAR} or use url_file", "the webhook URL of %s stands in clear in the file", where)
+	}
+	d.URL = s.Secret
+	d.Kind = kindOf(host)
+}
+
+// kindOf tells the kind of a destination from the host of its URL.
+func kindOf(host string) string {
+	if host == "hooks.slack.com" {
+		return KindSlack
+	}
+	return KindMattermost
+}
+
+// urlProblem checks an incoming webhook's URL.
+func urlProblem(s string) (host, problem string) {
+	u, err := url.Parse(s)
+	switch {
+	case s == "":
+		return "", "is empty"
+	case err != nil:
+		return "", "is no URL"
+	case u.Scheme != "http" && u.Scheme != "https":
+		return "", "must start with https:// or http://"
+	case u.Hostname() == "":
+		return "", "has no host"
+	case u.User != nil:
+		return "", "must not hold a user name or password"
+	case u.Fragment != "":
+		return "", "must not hold a #"
+	}
+	return strings.ToLower(u.Hostname()), ""
+}
+
+var (
+	emojiPattern = regexp.MustCompile(`^:[a-z0-9_+'-]{1,64}:$`)
+	bareEmoji    = regexp.MustCompile(`^[a-z0-9_+'-]{1,64}$`)
+)
+
+func (r *reader) look(o object) Look {
+	var look Look
+	if v, ok := r.scalar(o, "username"); ok {
+		if v.text == "" || utf8.RuneCountInString(v.text) > maxUsername || strings.ContainsFunc(v.text, unicode.IsControl) {
+			r.errorf(v.node, "", "username of %s must be a line of 1 to %d characters", o.where, maxUsername)
+		} else {
+			look.Username = v.text
+		}
+	}
+	if v, ok := r.scalar(o, "icon"); ok {
+		_, problem := urlProblem(v.text)
+		switch {
+		case emojiPattern.MatchString(v.text) || problem == "":
+			look.Icon = v.text
+		case bareEmoji.MatchString(v.text) && v.text == v.node.Value:
+			r.errorf(v.node, fmt.Sprintf("quote it with its colons: icon: \":%s:\"", v.text), "icon of %s takes \":emoji:\" or a URL", o.where)
+		default:
+			r.errorf(v.node, `for example icon: ":fox_face:"`, "icon of %s takes \":emoji:\" or a URL", o.where)
+		}
+	}
+	return look
+}
+
+// confidential reads true, false, or channels.
+func (r *reader) confidential(o object) Confidential {
+	f, ok := o.fields["confidential"]
+	if !ok {
+		return Confidential{}
+	}
+	if f.value.Kind == yaml.ScalarNode && f.value.ShortTag() == "!!bool" {
+		return Confidential{All: r.truth(o, "confidential")}
+	}
+	values, _ := r.list(o, "confidential")
+	var out Confidential
+	for _, v := range values {
+		if v.text == "yes" || v.text == "all" {
+			r.errorf(v.node, "did you mean true?", "confidential of %s takes true or channels", o.where)
+			continue
+		}
+		if c, ok := r.channel(v, "confidential of "+o.where); ok {
+			out.Channels = append(out.Channels, c)
+		}
+	}
+	return out
+}
+
+var daysPattern = regexp.MustCompile(`^(\d{1,4})\s*(?:d|day|days)$`)
+
+// duration reads 72h, 90m, 1h30m.
+func (r *reader) duration(o object, key string, missing time.Duration) time.Duration {
+	v, ok := r.scalar(o, key)
+	if !ok {
+		return missing
+	}
+	d, err := time.ParseDuration(v.text)
+	if err == nil && d > 0 {
+		return d
+	}
+	hint := "write it as 72h or 90m"
+	if m := daysPattern.FindStringSubmatch(v.text); m != nil {
+		days, _ := time.ParseDuration(m[1] + "h")
+		hint = fmt.Sprintf("did you mean %dh?", int(days/time.Hour)*24)
+	}
+	r.errorf(v.node, hint, "%s of %s takes a duration above zero", key, o.where)
+	return missing
+}

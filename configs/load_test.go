@@ -1,0 +1,367 @@
+package configs
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the goldens anew")
+
+// testEnv is the environment of the files in testdata. All secret values hold
+// the word canary, which no finding may show.
+func testEnv(name string) (string, bool) {
+	v, ok := map[string]string{
+		"MM_URL":      "https://chat.example/hooks/canary",
+		"MM_OPS":      "https://chat.example/hooks/canary-ops",
+		"SLACK_URL":   "https://hooks.slack.com/services/T0/B0/canary",
+		"EMPTY":       "",
+		"TOKEN":       "canary",
+		"RELAY_TOKEN": "canary",
+		"SIGNING_KEY": "whsec_Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2E=",
+	}[name]
+	return v, ok
+}
+
+var freshToken = regexp.MustCompile(`[A-Z2-7]{26}`)
+
+// text is findings as printed, with the fresh tokens of hints made equal.
+func printed(t *testing.T, fs []Finding) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := WriteText(&b, fs); err != nil {
+		t.Fatal(err)
+	}
+	return freshToken.ReplaceAllString(b.String(), "<fresh token>")
+}
+
+// TestBad pins the exact text of every mistake.
+func TestBad(t *testing.T) {
+	files, err := filepath.Glob("testdata/bad/*.yaml")
+	if err != nil || len(files) < 40 {
+		t.Fatalf("%d bad files, %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".yaml"), func(t *testing.T) {
+			t.Chdir(filepath.Dir(file))
+			name := filepath.Base(file)
+			data, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, found := LoadBytes(name, data, testEnv)
+			if !HasErrors(found) {
+				t.Error("no error found")
+			}
+			got := printed(t, found)
+			if strings.Contains(got, "canary") {
+				t.Errorf("a secret is shown:\n%s", got)
+			}
+			golden(t, strings.TrimSuffix(name, ".yaml")+".txt", got)
+		})
+	}
+}
+
+func golden(t *testing.T, path, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("differs from %s (-want +got):\n%s", path, diff)
+	}
+}
+
+// private makes the secret files of a folder readable by their owner alone,
+// which a checkout does not keep.
+func private(t *testing.T, pattern string) {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if err := os.Chmod(f, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestGood loads files that have nothing wrong with them.
+func TestGood(t *testing.T) {
+	private(t, "testdata/good/secrets/*")
+	files, err := filepath.Glob("testdata/good/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			if _, found := Load(file, testEnv); len(found) > 0 {
+				t.Error(printed(t, found))
+			}
+		})
+	}
+}
+
+// TestExamples loads what is shipped, with every variable set.
+func TestExamples(t *testing.T) {
+	env := func(name string) (string, bool) {
+		switch {
+		case name == "RELAY_DESTINATION":
+			return "", false
+		case strings.HasPrefix(name, "SLACK"):
+			return "https://hooks.slack.com/services/T0/B0/" + name, true
+		case strings.HasSuffix(name, "_URL"):
+			return "https://chat.example/hooks/" + name, true
+		case strings.HasSuffix(name, "SIGNING_KEY"):
+			return "whsec_Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2E=", true
+		}
+		return "canary", true
+	}
+	for _, file := range []string{"relay.yaml", "examples/minimal.yaml", "examples/slack.yaml"} {
+		cfg, found := Load(file, env)
+		if len(found) > 0 {
+			t.Errorf("%s", printed(t, found))
+		}
+		if len(cfg.Routes) == 0 {
+			t.Errorf("%s has no routes", file)
+		}
+	}
+}
+
+// compare looks at values, of secrets too.
+var compare = cmp.Options{
+	cmp.Comparer(func(a, b Secret) bool { return a.Reveal() == b.Reveal() }),
+	cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".text" }, cmp.Ignore()),
+	cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".Pos" }, cmp.Ignore()),
+}
+
+func TestLoad(t *testing.T) {
+	private(t, "testdata/good/secrets/*")
+	cfg, _ := Load("testdata/good/files.yaml", testEnv)
+	canary := NewSecret("canary")
+	want := &Config{
+		Sources: []Source{{
+			Name: "gitlab", Tokens: []Secret{canary, canary}, Basic: &Basic{Username: "u", Password: canary},
+			Require: "any", Paths: []string{"/hooks/gitlab"},
+		}},
+		Destinations: []Destination{{
+			Name: "mm", Kind: KindMattermost, URL: NewSecret("https://chat.example/hooks/canary"), Concurrency: 1, GiveUpAfter: 72 * time.Hour,
+		}},
+		Routes:   []Route{{Name: "routes[0]", To: []To{{Address: Address{Destination: "mm"}}}}},
+		Unrouted: Unrouted{Mode: UnroutedDrop},
+		Files: []string{
+			"testdata/good/files.yaml", "testdata/good/secrets/token", "testdata/good/secrets/older", "testdata/good/secrets/url",
+		},
+	}
+	if diff := cmp.Diff(want, cfg, compare, cmp.AllowUnexported(Config{})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestLoadAllKeys(t *testing.T) {
+	cfg, _ := Load("testdata/good/all_keys.yaml", testEnv)
+	a, b, c := cfg.Destination("a"), cfg.Destination("b"), cfg.Destination("c")
+	want := Destination{
+		Name: "a", Kind: KindMattermost, URL: NewSecret("https://chat.example/hooks/canary"), Channel: "a",
+		Look: Look{Username: "A", Icon: ":a:"}, Confidential: Confidential{All: true}, Concurrency: 64, GiveUpAfter: 90 * time.Minute,
+	}
+	if diff := cmp.Diff(want, *a, compare); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if b.Kind != KindSlack || c.Kind != KindSlack || !c.Allows("C012345678") || c.Allows("") || b.Allows("") {
+		t.Errorf("b %+v, c %+v", b, c)
+	}
+	r := cfg.Routes[0]
+	if p := r.When[0].Projects.Values[0]; p.Pos.String() != "testdata/good/all_keys.yaml:12:37" || p.Text != "acme/**" {
+		t.Errorf("projects %+v", p)
+	}
+	if r.Except.Branches == nil || len(r.When[0].Also.Values) != 4 || r.To[1].Address.String() != "a@alice" {
+		t.Errorf("route %+v", r)
+	}
+	if diff := cmp.Diff(Unrouted{Mode: UnroutedAddress, Address: Address{Destination: "c"}}, cfg.Unrouted, compare); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestValues(t *testing.T) {
+	cfg, _ := Load("testdata/good/variables.yaml", testEnv)
+	if got := cfg.Source("gitlab").Tokens[0].Reveal() + " " + cfg.Source("gitlab").Projects[0].Text; got != "canary acme/**" {
+		t.Errorf("gitlab: %s", got)
+	}
+	if got := cfg.Source("other").Tokens[1].Reveal(); got != "new-canary" {
+		t.Errorf("other: %s", got)
+	}
+	if got := cfg.Routes[0].Name; got != "costs $5 and ${HOME}" {
+		t.Errorf("name: %s", got)
+	}
+	cfg, _ = Load("testdata/good/quoted_traps.yaml", testEnv)
+	if d := cfg.Destination("mm"); d.Channel != "dev" || !d.Allows("security") || !d.Allows("@alice") {
+		t.Errorf("mm: %+v", d)
+	}
+}
+
+func TestLoadUnreadable(t *testing.T) {
+	dir := t.TempDir()
+	for _, c := range []struct{ path, want string }{
+		{filepath.Join(dir, "nowhere.yaml"), "there is no such file"},
+		{dir, "the file cannot be read: is a directory"},
+	} {
+		cfg, found := Load(c.path, testEnv)
+		if len(found) != 1 || found[0].Message != c.want || found[0].Pos.File != c.path || cfg == nil {
+			t.Errorf("%s: %v", c.path, found)
+		}
+	}
+	_, found := LoadBytes("relay.yaml", bytes.Repeat([]byte("# a\n"), maxFileBytes/4+1), testEnv)
+	if len(found) != 1 || found[0].Message != "the file is larger than 1 MB" {
+		t.Errorf("%v", found)
+	}
+}
+
+func TestSecretFilePermissions(t *testing.T) {
+	dir := t.TempDir()
+	for name, mode := range map[string]os.FileMode{"open": 0o644, "closed": 0o640} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("canary\n"), mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(filepath.Join(dir, name), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	yaml := "sources: {a: {token_file: open}, b: {token_file: closed}}\ndestinations: {mm: {kind: log}}\nroutes: [{to: mm}]\n"
+	_, found := LoadBytes(filepath.Join(dir, "relay.yaml"), []byte(yaml), testEnv)
+	if len(found) != 1 || found[0].Severity != Warning || found[0].Message != `everybody on this machine can read the file of token_file of source "a"` {
+		t.Errorf("%v", found)
+	}
+}
+
+func TestRelayDestinationBesideFile(t *testing.T) {
+	env := func(name string) (string, bool) {
+		if name == "RELAY_DESTINATION" {
+			return "https://chat.example/hooks/canary", true
+		}
+		return testEnv(name)
+	}
+	_, found := LoadBytes("relay.yaml", []byte("destinations: {mm: \"${MM_URL}\"}\nroutes: [{to: mm}]\n"), env)
+	if len(found) != 1 || found[0].Severity != Error || !strings.Contains(found[0].Message, "RELAY_DESTINATION is set beside this file") {
+		t.Errorf("%v", found)
+	}
+}
+
+func TestFromEnvironment(t *testing.T) {
+	const key = "whsec_Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2E="
+	for _, c := range []struct {
+		name string
+		env  map[string]string
+		want []string // messages
+		kind string
+	}{
+		{"token", map[string]string{"RELAY_DESTINATION": "https://chat.example/hooks/canary", "RELAY_TOKEN": "canary\n"}, nil, KindMattermost},
+		{"signing key", map[string]string{"RELAY_DESTINATION": "https://hooks.slack.com/services/canary", "RELAY_SIGNING_KEY": key}, nil, KindSlack},
+		{"nothing", nil, []string{
+			"there is no relay.yaml, and RELAY_DESTINATION is not set",
+			`there is no proof of source "gitlab": anybody could send in GitLab's name`,
+		}, ""},
+		{"no URL", map[string]string{"RELAY_DESTINATION": "canary", "RELAY_TOKEN": "canary"}, []string{"RELAY_DESTINATION must start with https:// or http://"}, ""},
+		{"empty token", map[string]string{"RELAY_DESTINATION": "https://chat.example/hooks/canary", "RELAY_TOKEN": ""}, []string{`there is no proof of source "gitlab": anybody could send in GitLab's name`}, ""},
+		{"no signing key", map[string]string{"RELAY_DESTINATION": "https://chat.example/hooks/canary", "RELAY_SIGNING_KEY": "canary"}, []string{"RELAY_SIGNING_KEY does not start with whsec_"}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg, found := FromEnvironment(func(name string) (string, bool) { v, ok := c.env[name]; return v, ok })
+			var messages []string
+			for _, f := range found {
+				messages = append(messages, f.Message)
+				if strings.Contains(f.Text(), "canary") {
+					t.Errorf("a secret is shown: %s", f.Text())
+				}
+			}
+			if diff := cmp.Diff(c.want, messages); diff != "" {
+				t.Fatalf("(-want +got):\n%s", diff)
+			}
+			if c.want != nil {
+				return
+			}
+			d := cfg.Destination("default")
+			if d.Kind != c.kind || d.URL.Reveal() != c.env["RELAY_DESTINATION"] || len(cfg.Source("gitlab").Tokens)+len(cfg.Source("gitlab").SigningKeys) != 1 {
+				t.Errorf("%+v", cfg)
+			}
+			if len(cfg.Routes) != 1 || cfg.Routes[0].When != nil || cfg.Routes[0].To[0].Address.String() != "default" {
+				t.Errorf("routes %+v", cfg.Routes)
+			}
+		})
+	}
+}
+
+// TestFreshToken: the hint of a missing proof can be used as it is, and only
+// once.
+func TestFreshToken(t *testing.T) {
+	hints := map[string]bool{}
+	for range 3 {
+		_, found := LoadBytes("relay.yaml", []byte("sources: {gitlab: {}}\ndestinations: {mm: {kind: log}}\nroutes: [{to: mm}]\n"), testEnv)
+		if len(found) != 1 || len(freshToken.FindString(found[0].Hint)) != 26 {
+			t.Fatalf("%v", found)
+		}
+		hints[found[0].Hint] = true
+	}
+	if len(hints) != 3 {
+		t.Error("a token came twice")
+	}
+}
+
+// FuzzLoad looks for files that stop the loader, for findings without a place
+// in the file, and for shown secrets.
+func FuzzLoad(f *testing.F) {
+	for _, pattern := range []string{"testdata/bad/*.yaml", "testdata/good/*.yaml", "examples/*.yaml", "relay.yaml"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, file := range files {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(data)
+		}
+	}
+	env := func(name string) (string, bool) {
+		v, ok := testEnv(name)
+		return strings.ReplaceAll(v, "canary", "from-the-environment"), ok
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if bytes.Contains(data, []byte("_file")) || bytes.Contains(data, []byte("from-the-environment")) {
+			return // reads what the fuzzer names
+		}
+		cfg, found := LoadBytes("relay.yaml", data, env)
+		if cfg == nil {
+			t.Fatal("no configuration")
+		}
+		lines := newText("", data).lines
+		for _, f := range found {
+			if f.Message == "" || f.Pos.Line < 0 || f.Pos.Line > len(lines) || f.Pos.Line > 0 && f.Pos.Col < 1 {
+				t.Errorf("%+v", f)
+			}
+			if strings.Contains(f.Text(), "from-the-environment") {
+				t.Errorf("a value of the environment is shown: %s", f.Text())
+			}
+			if f.Line != "" && (f.Caret < 1 || f.Width < 1 || f.Caret > utf8.RuneCountInString(f.Line)+1) {
+				t.Errorf("caret: %+v", f)
+			}
+		}
+	})
+}

@@ -1,0 +1,312 @@
+package configs
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// reader turns nodes into values and gathers what is wrong with them.
+type reader struct {
+	text  *text
+	env   Env
+	dir   string // where relative paths start
+	files []string
+	found []Finding
+
+	// lostAddress: an address could not be read, and may have named anything.
+	lostAddress bool
+}
+
+// value is one scalar of the file, expanded, with its place.
+type value struct {
+	text string
+	node *yaml.Node
+}
+
+// shown is the value as a sentence may show it: as written, so that no variable
+// of the environment appears, and without URLs.
+func (v value) shown() string { return harmless(v.node.Value) }
+
+func harmless(s string) string { return clip(anyURL.ReplaceAllString(s, redacted)) }
+
+// field is a key of a map with its value.
+type field struct{ key, value *yaml.Node }
+
+// object is a map of the file: its known keys, each once.
+type object struct {
+	node   *yaml.Node
+	where  string // `destination "ops"`
+	fields map[string]field
+	order  []string
+	meant  map[string]bool // what unknown keys seem to mean
+}
+
+func (o object) has(key string) bool { _, ok := o.fields[key]; return ok }
+
+func (r *reader) pos(n *yaml.Node) Pos { return r.text.pos(n.Line, n.Column) }
+
+func (r *reader) errorf(n *yaml.Node, hint, format string, args ...any) {
+	r.report(Error, n, hint, format, args...)
+}
+
+func (r *reader) warnf(n *yaml.Node, hint, format string, args ...any) {
+	r.report(Warning, n, hint, format, args...)
+}
+
+func (r *reader) report(severity Severity, n *yaml.Node, hint, format string, args ...any) {
+	f := Finding{Pos: r.pos(n), Severity: severity, Message: fmt.Sprintf(format, args...), Hint: hint, Width: 1}
+	if n.Kind == yaml.ScalarNode {
+		s := r.text.spans(n)[0]
+		f.Width = min(s.to, len(r.text.line(s.line))) - s.from
+	}
+	r.found = append(r.found, f)
+}
+
+// object reads a map with these keys. Anything else is told, and left out.
+func (r *reader) object(n *yaml.Node, where string, allowed ...string) (object, bool) {
+	o, ok := r.entries(n, where)
+	if !ok {
+		return o, false
+	}
+	order := o.order
+	o.order = nil
+	for _, key := range order {
+		if slices.Contains(allowed, key) {
+			o.order = append(o.order, key)
+			continue
+		}
+		hint := "the keys here are " + strings.Join(allowed, ", ")
+		if s := suggestKey(key, allowed); s != "" {
+			hint, o.meant[s] = fmt.Sprintf("did you mean %q?", s), true
+		} else if s := elsewhere(key); s != "" {
+			hint = s
+		}
+		r.errorf(o.fields[key].key, hint, "unknown key %q in %s", harmless(key), where)
+		delete(o.fields, key)
+	}
+	return o, true
+}
+
+// entries reads a map whose keys are names of the file's own.
+func (r *reader) entries(n *yaml.Node, where string) (object, bool) {
+	o := object{node: n, where: where, fields: map[string]field{}, meant: map[string]bool{}}
+	if n.Tag == refusedTag {
+		return o, false
+	}
+	if n.Kind != yaml.MappingNode {
+		r.errorf(n, "write it as keys and values", "%s must be a map, not %s", where, shape(n))
+		return o, false
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, val := n.Content[i], n.Content[i+1]
+		switch {
+		case key.Tag == "!!merge":
+			r.errorf(key, "write the keys out, or put common ones under defaults", "merge keys (<<) are not read")
+		case key.Kind != yaml.ScalarNode:
+			r.errorf(key, "", "a key of %s must be a text", where)
+		case o.has(key.Value):
+			r.errorf(key, fmt.Sprintf("the first one stands in line %d", o.fields[key.Value].key.Line), "key %q stands twice in %s", harmless(key.Value), where)
+		default:
+			o.fields[key.Value] = field{key, val}
+			o.order = append(o.order, key.Value)
+		}
+	}
+	return o, true
+}
+
+// shape names what a node is.
+func shape(n *yaml.Node) string {
+	switch {
+	case n.Kind == yaml.MappingNode:
+		return "a map"
+	case n.Kind == yaml.SequenceNode:
+		return "a list"
+	case n.ShortTag() == "!!null":
+		return "nothing"
+	}
+	return "a single value"
+}
+
+// scalar reads the text of a key.
+func (r *reader) scalar(o object, key string) (value, bool) {
+	f, ok := o.fields[key]
+	if !ok {
+		return value{}, false
+	}
+	return r.text1(f.value, f.key, fmt.Sprintf("%s of %s", key, o.where))
+}
+
+// text1 reads one scalar; before is the node that it follows.
+func (r *reader) text1(n, before *yaml.Node, what string) (value, bool) {
+	switch {
+	case n.Tag == refusedTag:
+		return value{}, false
+	case n.Kind != yaml.ScalarNode:
+		r.errorf(n, "", "%s must be a single value, not %s", what, shape(n))
+		return value{}, false
+	case n.ShortTag() == "!!null":
+		r.empty(n, before, what)
+		return value{}, false
+	case strings.HasPrefix(n.Tag, "!") && !strings.HasPrefix(n.Tag, "!!") || n.Tag == "!!binary":
+		r.tag(n, before)
+		return value{}, false
+	}
+	s, errs := expand(n.Value, r.env)
+	for _, err := range errs {
+		r.unexpanded(n, err)
+	}
+	return value{s, n}, len(errs) == 0
+}
+
+// empty tells of a key without a value, and of `channel: #dev`.
+func (r *reader) empty(n, before *yaml.Node, what string) {
+	at, key := n, ""
+	if before != nil {
+		at = before
+	}
+	col := at.Column - 1
+	rest := r.text.after(at.Line-1, col)
+	if before != nil {
+		i := slices.Index(rest, ':')
+		key = before.Value
+		rest, col = rest[min(i+1, len(rest)):], col+i+1
+	}
+	skip := len(rest) - len([]rune(strings.TrimLeft(string(rest), " -\t")))
+	if word := glued(rest[skip:]); word != "" {
+		tr := trap{
+			line: at.Line - 1, from: col + skip, to: col + skip + len([]rune(word)), meant: word, key: key,
+			why: "# starts a comment in YAML, so that the value is missing",
+		}
+		r.found = append(r.found, tr.finding(r.text))
+		return
+	}
+	if before != nil {
+		n = before
+	}
+	r.errorf(n, "give it a value, or remove it", "%s is empty", what)
+}
+
+// glued is the word that a text starts with if it is a # without a space.
+func glued(rest []rune) string {
+	if len(rest) < 2 || rest[0] != '#' || !isChannelRune(rest[1]) {
+		return ""
+	}
+	end := 1
+	for end < len(rest) && isChannelRune(rest[end]) {
+		end++
+	}
+	return string(rest[:end])
+}
+
+// tag tells of `[!wip]`.
+func (r *reader) tag(n, before *yaml.Node) {
+	meant := strings.TrimSpace(n.Tag + " " + n.Value)
+	tr := trap{
+		line: n.Line - 1, from: n.Column - 1, to: n.Column - 1 + len([]rune(meant)), meant: meant,
+		why: fmt.Sprintf("! starts a tag in YAML, so that %s is no text", clip(meant)),
+	}
+	if before != nil && before.Line == n.Line {
+		tr.key = before.Value
+	}
+	f := tr.finding(r.text)
+	f.Hint += "; to exclude something, write it in except"
+	r.found = append(r.found, f)
+}
+
+// unexpanded tells of a ${VAR} at its place in the value.
+func (r *reader) unexpanded(n *yaml.Node, err expandError) {
+	f := Finding{Pos: r.pos(n), Message: err.message, Hint: err.hint, Width: len([]rune(err.reference))}
+	rest := string(r.text.after(n.Line-1, n.Column-1))
+	if i := strings.Index(rest, err.reference); i >= 0 {
+		f.Pos = r.text.pos(n.Line, n.Column+len([]rune(rest[:i])))
+	}
+	r.found = append(r.found, f)
+}
+
+// list reads a key that takes one value or a list of them.
+func (r *reader) list(o object, key string) ([]value, bool) {
+	f, ok := o.fields[key]
+	if !ok {
+		return nil, false
+	}
+	what := fmt.Sprintf("%s of %s", key, o.where)
+	if f.value.Kind != yaml.SequenceNode {
+		v, ok := r.text1(f.value, f.key, what)
+		if !ok {
+			return nil, false
+		}
+		return []value{v}, true
+	}
+	if len(f.value.Content) == 0 {
+		r.errorf(f.key, "give it a value, or remove it", "%s is empty", what)
+		return nil, false
+	}
+	var out []value
+	for _, item := range f.value.Content {
+		if v, ok := r.text1(item, nil, "an entry of "+what); ok {
+			out = append(out, v)
+		}
+	}
+	return out, len(out) > 0
+}
+
+// truth reads true or false.
+func (r *reader) truth(o object, key string) bool {
+	v, ok := r.scalar(o, key)
+	if !ok {
+		return false
+	}
+	switch v.text {
+	case "true":
+		return true
+	case "false":
+		return false
+	}
+	hint := ""
+	switch strings.ToLower(v.text) {
+	case "yes", "on", "y", "1", "true":
+		hint = "did you mean true?"
+	case "no", "off", "n", "0", "false":
+		hint = "did you mean false?"
+	}
+	r.errorf(v.node, hint, "%s of %s takes true or false", key, o.where)
+	return false
+}
+
+// number reads a whole number within bounds.
+func (r *reader) number(o object, key string, low, high, missing int) int {
+	v, ok := r.scalar(o, key)
+	if !ok {
+		return missing
+	}
+	n, err := strconv.Atoi(v.text)
+	if err != nil || n < low || n > high {
+		r.errorf(v.node, "", "%s of %s takes a whole number from %d to %d", key, o.where, low, high)
+		return missing
+	}
+	return n
+}
+
+// word reads one of a few words.
+func (r *reader) word(o object, key, missing string, words ...string) string {
+	v, ok := r.scalar(o, key)
+	if !ok {
+		return missing
+	}
+	if slices.Contains(words, v.text) {
+		return v.text
+	}
+	hint := "it takes " + strings.Join(words, ", ")
+	if s := Suggest(strings.ToLower(v.text), words); s != "" || slices.Contains(words, strings.ToLower(v.text)) {
+		if s == "" {
+			s = strings.ToLower(v.text)
+		}
+		hint = fmt.Sprintf("did you mean %q?", s)
+	}
+	r.errorf(v.node, hint, "unknown %s %q in %s", key, v.shown(), o.where)
+	return missing
+}

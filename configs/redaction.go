@@ -1,0 +1,110 @@
+package configs
+
+import (
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+var secretKeys = []string{"url", "token", "signing_key", "password"}
+
+// isSecretKey tells whether a key's value is a secret, also when the key is
+// mistyped.
+func isSecretKey(key string) bool {
+	key = strings.ToLower(key)
+	if strings.HasSuffix(key, "_file") {
+		return false
+	}
+	return slices.ContainsFunc(secretKeys, func(s string) bool {
+		return key == s || strings.Contains(key, s) || Suggest(key, []string{s}) != ""
+	}) || strings.Contains(key, "secret") || strings.Contains(key, "webhook")
+}
+
+// markSecrets notes where secrets stand, before anything is told about the
+// file: the values of secret keys wherever they are, the short form of
+// destinations, and a text where a source should be a map.
+func (t *text) markSecrets(n *yaml.Node, path ...string) {
+	if n.Kind != yaml.MappingNode {
+		for _, c := range n.Content {
+			t.markSecrets(c, path...)
+		}
+		return
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		inside := append(slices.Clone(path), key.Value)
+		switch {
+		case isSecretKey(key.Value),
+			value.Kind == yaml.ScalarNode && len(path) == 1 && (Suggest(path[0], []string{"destinations", "sources"}) != "" || path[0] == "destinations" || path[0] == "sources"):
+			t.hide(value)
+		case key.Value == "icon" && value.Kind == yaml.ScalarNode:
+			t.public[value.Line-1] = append(t.public[value.Line-1], t.spans(value)[0].span)
+		default:
+			t.markSecrets(value, inside...)
+		}
+	}
+}
+
+// hide marks every value in a node as secret.
+func (t *text) hide(n *yaml.Node) {
+	if n.Kind != yaml.ScalarNode {
+		for i, c := range n.Content {
+			if n.Kind == yaml.SequenceNode || i%2 == 1 {
+				t.hide(c)
+			}
+		}
+		return
+	}
+	if n.Tag == "!!null" && n.Value == "" {
+		return
+	}
+	for _, s := range t.spans(n) {
+		t.secret[s.line] = append(t.secret[s.line], s.span)
+	}
+}
+
+type lineSpan struct {
+	line int
+	span
+}
+
+// spans is where a scalar stands in the file, the first line first.
+func (t *text) spans(n *yaml.Node) []lineSpan {
+	line, col := n.Line-1, n.Column-1
+	rest := t.after(line, col)
+	one := func(length int) []lineSpan {
+		return []lineSpan{{line, span{t.column(line, col), t.column(line, col+length)}}}
+	}
+	switch {
+	case n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0 && len(rest) > 0 && (rest[0] == '"' || rest[0] == '\''):
+		s := lineScanner{line: rest}
+		if s.skipQuoted(rest[0]) {
+			return one(s.at)
+		}
+	case n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) == 0 && startsWith(rest, n.Value):
+		return one(len([]rune(n.Value)))
+	}
+	return t.spansBelow(line, col)
+}
+
+// spansBelow covers a text over several lines: all that is left of the first,
+// and the lines below it as far as they are indented like the next one.
+func (t *text) spansBelow(line, col int) []lineSpan {
+	out := []lineSpan{{line, span{t.column(line, col), wholeLine}}}
+	depth := -1
+	for i := line + 1; i < len(t.fixed); i++ {
+		l := t.fixed[i]
+		if strings.TrimSpace(string(l)) == "" {
+			continue
+		}
+		if depth < 0 {
+			depth = indent(l)
+		}
+		if indent(l) < depth || depth == 0 {
+			break
+		}
+		out = append(out, lineSpan{i, span{indent(l), wholeLine}})
+	}
+	return out
+}

@@ -1,0 +1,139 @@
+package configs
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+const maxSecretBytes = 64 << 10
+
+// secret is a secret of the file with the place that names it.
+type secret struct {
+	Secret
+	value
+}
+
+// secrets reads a key or its _file twin, of which at most one may stand. With
+// many, both take lists.
+func (r *reader) secrets(o object, key string, many bool) []secret {
+	fileKey := key + "_file"
+	if o.has(key) && o.has(fileKey) {
+		r.errorf(o.fields[fileKey].key, "keep one of them", "%s has both %s and %s", o.where, key, fileKey)
+	}
+	read := func(key string) []value {
+		if many {
+			vs, _ := r.list(o, key)
+			return vs
+		}
+		if v, ok := r.scalar(o, key); ok {
+			return []value{v}
+		}
+		return nil
+	}
+	var out []secret
+	for _, v := range read(key) {
+		if s, ok := r.checked(v, key, o, v.text); ok {
+			out = append(out, s)
+		}
+	}
+	for _, v := range read(fileKey) {
+		if content, ok := r.secretFile(v, fileKey, o); ok {
+			if s, ok := r.checked(v, fileKey, o, content); ok {
+				out = append(out, s)
+			}
+		}
+	}
+	return out
+}
+
+func (r *reader) checked(v value, key string, o object, content string) (secret, bool) {
+	switch {
+	case strings.TrimSpace(content) == "":
+		r.errorf(v.node, "an empty secret proves nothing", "%s of %s is empty", key, o.where)
+		return secret{}, false
+	case strings.ContainsFunc(content, func(c rune) bool { return c < ' ' || c == 0x7f }):
+		r.errorf(v.node, "a secret is one line of text", "%s of %s holds a line break or another control character", key, o.where)
+		return secret{}, false
+	}
+	return secret{NewSecret(content), v}, true
+}
+
+// secretFile reads a file without its line break at the end.
+func (r *reader) secretFile(v value, key string, o object) (string, bool) {
+	path := v.text
+	if path == "" {
+		r.errorf(v.node, "", "%s of %s is empty", key, o.where)
+		return "", false
+	}
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(r.dir, path)
+	}
+	content, mode, err := readRegular(path)
+	if !slices.Contains(r.files, path) {
+		r.files = append(r.files, path)
+	}
+	if err != nil {
+		r.errorf(v.node, "", "%s of %s: %s", key, o.where, reason(err))
+		return "", false
+	}
+	if mode.Perm()&0o004 != 0 && !mounted(path) {
+		r.warnf(v.node, "chmod 600, or 640 with the relay's group", "everybody on this machine can read the file of %s of %s", key, o.where)
+	}
+	return strings.TrimRight(content, "\r\n"), true
+}
+
+// mounted tells of the folder where container runtimes mount secrets, readable
+// by all inside the container.
+func mounted(path string) bool {
+	path = filepath.Clean(path)
+	return strings.HasPrefix(path, "/run/secrets/") || strings.HasPrefix(path, "/var/run/secrets/")
+}
+
+var (
+	errNotRegular = errors.New("is not a regular file")
+	errTooLarge   = errors.New("is larger than 64 KB")
+)
+
+// readRegular reads a small file, and never waits for a pipe or device.
+func readRegular(path string) (string, fs.FileMode, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", 0, err
+	}
+	if !info.Mode().IsRegular() {
+		return "", 0, errNotRegular
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return "", 0, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxSecretBytes+1))
+	switch {
+	case err != nil:
+		return "", 0, err
+	case len(data) > maxSecretBytes:
+		return "", 0, errTooLarge
+	}
+	return string(data), info.Mode(), nil
+}
+
+// reason is an error of the file system in plain words, without the path.
+func reason(err error) string {
+	var path *fs.PathError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "there is no such file"
+	case errors.Is(err, fs.ErrPermission):
+		return "the file may not be read"
+	case errors.As(err, &path):
+		return fmt.Sprintf("the file cannot be read: %v", path.Err)
+	}
+	return "the file " + err.Error()
+}

@@ -1,0 +1,190 @@
+package configs
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"path"
+	"regexp"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+var sourceKeys = []string{
+	"token", "token_file", "signing_key", "signing_key_file", "basic", "require", "insecure", "path", "projects",
+}
+
+// sources reads `sources`. A file without them has the source "gitlab", whose
+// proof is in the environment.
+func (r *reader) sources(top object) []Source {
+	f, ok := top.fields["sources"]
+	if !ok {
+		source, found := sourceFromEnvironment(r.env, Pos{File: r.text.name})
+		r.found = append(r.found, found...)
+		return []Source{source}
+	}
+	o, ok := r.entries(f.value, "sources")
+	if !ok {
+		return nil
+	}
+	if len(o.order) == 0 {
+		r.errorf(f.key, "name one, or remove the key: RELAY_TOKEN is then the proof of source gitlab", "sources is empty")
+	}
+	var out []Source
+	paths := map[string]string{}
+	for _, name := range o.order {
+		entry := o.fields[name]
+		r.name("source", entry.key)
+		s := r.source(name, entry)
+		for _, p := range s.Paths {
+			if other, taken := paths[p]; taken {
+				r.errorf(entry.key, "give each source its own path", "source %q has the path %s of source %q", harmless(name), clip(p), other)
+			}
+			paths[p] = harmless(name)
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+func (r *reader) source(name string, entry field) Source {
+	s := Source{Name: name, Pos: r.pos(entry.key), Require: "any", Paths: []string{"/hooks/" + name}}
+	where := fmt.Sprintf("source %q", harmless(name))
+	if entry.value.Kind == yaml.ScalarNode && entry.value.ShortTag() == "!!null" {
+		r.noProof(entry.key, where)
+		return s
+	}
+	o, ok := r.object(entry.value, where, sourceKeys...)
+	if !ok {
+		return s
+	}
+	for _, t := range r.secrets(o, "token", true) {
+		s.Tokens = append(s.Tokens, t.Secret)
+	}
+	for _, k := range r.secrets(o, "signing_key", true) {
+		if problem := signingKeyProblem(k.Reveal()); problem != "" {
+			r.errorf(k.node, "copy it from GitLab, where it is shown once", "the signing key of %s %s", where, problem)
+			continue
+		}
+		s.SigningKeys = append(s.SigningKeys, k.Secret)
+	}
+	s.Basic = r.basic(o)
+	s.Require = r.word(o, "require", "any", "any", "signature")
+	s.Insecure = r.truth(o, "insecure")
+	s.Projects, _ = r.patterns(o, "projects")
+	r.paths(o, &s)
+	r.proof(o, entry.key, &s)
+	return s
+}
+
+// proof checks that the ways to prove a sender fit together.
+func (r *reader) proof(o object, key *yaml.Node, s *Source) {
+	asked := false
+	for _, k := range []string{"token", "token_file", "signing_key", "signing_key_file", "basic"} {
+		asked = asked || o.has(k) || o.meant[k]
+	}
+	switch {
+	case !asked && !s.Insecure:
+		r.noProof(key, o.where)
+	case asked && s.Insecure:
+		r.errorf(o.fields["insecure"].key, "keep one of them", "%s is insecure and has a proof", o.where)
+	case s.Require == "signature" && !o.has("signing_key") && !o.has("signing_key_file"):
+		r.errorf(o.fields["require"].key, "add signing_key or signing_key_file", "%s requires signatures and has no signing key", o.where)
+	}
+}
+
+func (r *reader) noProof(key *yaml.Node, where string) {
+	r.errorf(key, noProofHint("add token: "), "%s has no proof: anybody could send in GitLab's name", where)
+}
+
+// noProofHint holds a token nobody has used before.
+func noProofHint(how string) string {
+	return how + rand.Text() + " and paste the same into GitLab as the webhook's secret token"
+}
+
+func (r *reader) basic(o object) *Basic {
+	f, ok := o.fields["basic"]
+	if !ok {
+		return nil
+	}
+	b, ok := r.object(f.value, "basic of "+o.where, "username", "password", "password_file")
+	if !ok {
+		return nil
+	}
+	user, ok := r.scalar(b, "username")
+	if !b.has("username") {
+		r.errorf(f.key, "add username", "%s has no username", b.where)
+	} else if ok && (user.text == "" || strings.Contains(user.text, ":")) {
+		r.errorf(user.node, "", "username of %s must not be empty and cannot hold a colon", b.where)
+	}
+	if !b.has("password") && !b.has("password_file") {
+		r.errorf(f.key, "add password_file or password", "%s has no password", b.where)
+	}
+	out := &Basic{Username: user.text}
+	if p := r.secrets(b, "password", false); len(p) > 0 {
+		out.Password = p[0].Secret
+	}
+	return out
+}
+
+// signingKeyProblem checks GitLab's form of a signing token: whsec_ and the
+// base64 of the key (Standard Webhooks).
+func signingKeyProblem(key string) string {
+	encoded, ok := strings.CutPrefix(key, "whsec_")
+	if !ok {
+		return "does not start with whsec_"
+	}
+	raw, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil || len(raw) == 0 {
+		return "is no base64 after whsec_"
+	}
+	return ""
+}
+
+var pathPattern = regexp.MustCompile(`^/[A-Za-z0-9._~/-]*$`)
+
+func (r *reader) paths(o object, s *Source) {
+	if !o.has("path") {
+		return
+	}
+	s.Paths = nil
+	values, _ := r.list(o, "path")
+	for _, v := range values {
+		p := v.text
+		switch {
+		case !strings.HasPrefix(p, "/"):
+			r.errorf(v.node, "did you mean \"/"+v.shown()+"\"?", "a path of %s must start with /", o.where)
+		case !pathPattern.MatchString(p) || path.Clean(p) != p:
+			r.errorf(v.node, "a path is letters, digits, and . _ ~ - between single slashes, without a slash at the end", "%q cannot be a path of %s", v.shown(), o.where)
+		case p == "/healthz":
+			r.errorf(v.node, "choose another path", "%s is the relay's own path", p)
+		default:
+			s.Paths = append(s.Paths, p)
+		}
+	}
+}
+
+// sourceFromEnvironment is source "gitlab" with RELAY_TOKEN or
+// RELAY_SIGNING_KEY.
+func sourceFromEnvironment(env Env, pos Pos) (Source, []Finding) {
+	s := Source{Name: "gitlab", Pos: pos, Require: "any", Paths: []string{"/hooks/gitlab"}}
+	token, key := env.value("RELAY_TOKEN"), env.value("RELAY_SIGNING_KEY")
+	if token == "" && key == "" {
+		return s, []Finding{{
+			Pos: pos, Message: "there is no proof of source \"gitlab\": anybody could send in GitLab's name",
+			Hint: noProofHint("set RELAY_TOKEN="),
+		}}
+	}
+	if token != "" {
+		s.Tokens = []Secret{NewSecret(token)}
+	}
+	if key == "" {
+		return s, nil
+	}
+	s.SigningKeys = []Secret{NewSecret(key)}
+	if problem := signingKeyProblem(key); problem != "" {
+		return s, []Finding{{Pos: pos, Message: "RELAY_SIGNING_KEY " + problem, Hint: "copy it from GitLab, where it is shown once"}}
+	}
+	return s, nil
+}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,9 +81,10 @@ type refusal struct {
 	status int
 	text   string
 	result string // for the metric
+	detail string // for the log, where it says more than text; no secret either
 }
 
-func (r *refusal) Error() string { return r.text }
+func (r *refusal) Error() string { return cmp.Or(r.detail, r.text) }
 
 // hook takes one webhook.
 func (d *Door) hook(c *gin.Context) {
@@ -93,7 +95,7 @@ func (d *Door) hook(c *gin.Context) {
 	if err != nil {
 		var no *refusal
 		if !errors.As(err, &no) {
-			no = &refusal{http.StatusInternalServerError, "the relay failed", "error"}
+			no = &refusal{status: http.StatusInternalServerError, text: "the relay failed", result: "error"}
 		}
 		result, status = no.result, no.status
 		answerError(c, no)
@@ -134,18 +136,18 @@ func (d *Door) accept(c *gin.Context, source *Source) (queue.ID, error) {
 	r := c.Request
 	switch {
 	case source == nil:
-		return queue.ID{}, &refusal{http.StatusNotFound, "no source has this path: check the URL in GitLab against relay.yaml", "not_found"}
+		return queue.ID{}, &refusal{status: http.StatusNotFound, text: "no source has this path: check the URL in GitLab against relay.yaml", result: "not_found"}
 	case r.Method != http.MethodPost:
 		c.Header("Allow", http.MethodPost)
-		return queue.ID{}, &refusal{http.StatusMethodNotAllowed, "webhooks are sent with POST", "method"}
+		return queue.ID{}, &refusal{status: http.StatusMethodNotAllowed, text: "webhooks are sent with POST", result: "method"}
 	case r.Header.Get("Content-Encoding") != "" && r.Header.Get("Content-Encoding") != "identity":
-		return queue.ID{}, &refusal{http.StatusUnsupportedMediaType, "the body must not be compressed", "encoding"}
+		return queue.ID{}, &refusal{status: http.StatusUnsupportedMediaType, text: "the body must not be compressed", result: "encoding"}
 	case r.ContentLength > d.opt.MaxBody:
 		return queue.ID{}, d.tooLarge()
 	}
 	verdict := source.Proof.Header(r.Header)
 	if verdict.Outcome == events.Refused {
-		return queue.ID{}, d.unproved(source)
+		return queue.ID{}, d.unproved(source, verdict)
 	}
 	body, release, err := d.read(r)
 	defer release()
@@ -154,26 +156,30 @@ func (d *Door) accept(c *gin.Context, source *Source) (queue.ID, error) {
 	}
 	if verdict.Outcome == events.NeedBody {
 		if verdict = source.Proof.Body(r.Header, body, time.Now()); verdict.Outcome == events.Refused {
-			return queue.ID{}, d.unproved(source)
+			return queue.ID{}, d.unproved(source, verdict)
 		}
 	}
 	d.metrics.proofs.WithLabelValues(source.Name, verdict.By).Inc()
 	if err := events.CheckObject(body); err != nil {
-		return queue.ID{}, &refusal{http.StatusBadRequest, err.Error(), "malformed"}
+		return queue.ID{}, &refusal{status: http.StatusBadRequest, text: err.Error(), result: "malformed"}
 	}
 	return d.store(r, source, body)
 }
 
 func (d *Door) tooLarge() error {
-	return &refusal{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", d.opt.MaxBody), "too_large"}
+	return &refusal{status: http.StatusRequestEntityTooLarge, text: fmt.Sprintf("the body is larger than %d bytes", d.opt.MaxBody), result: "too_large"}
 }
 
-func (d *Door) unproved(source *Source) error {
+// unproved answers alike whatever was wrong with the proof; the log says what.
+func (d *Door) unproved(source *Source, v events.Verdict) error {
 	d.metrics.proofs.WithLabelValues(source.Name, "refused").Inc()
-	return &refusal{http.StatusUnauthorized, "the secret token or signature is missing or wrong: compare it with this source in relay.yaml", "unauthorized"}
+	return &refusal{
+		status: http.StatusUnauthorized, result: "unauthorized", detail: v.Reason,
+		text: "the secret token or signature is missing or wrong: compare it with this source in relay.yaml",
+	}
 }
 
-var errBusy = &refusal{http.StatusServiceUnavailable, "too many webhooks at once; resend this one later", "busy"}
+var errBusy = &refusal{status: http.StatusServiceUnavailable, text: "too many webhooks at once; resend this one later", result: "busy"}
 
 // read reads the body into memory of its own. The release function gives its
 // share of the budget back.
@@ -210,7 +216,7 @@ func (d *Door) read(r *http.Request) (body []byte, release func(), err error) {
 	return nil, release, d.tooLarge()
 }
 
-var errIncomplete = &refusal{http.StatusBadRequest, "the body ended early", "incomplete"}
+var errIncomplete = &refusal{status: http.StatusBadRequest, text: "the body ended early", result: "incomplete"}
 
 // store waits until the queue has the webhook. A client that hangs up does not
 // stop it.
@@ -228,9 +234,9 @@ func (d *Door) store(r *http.Request, source *Source, body []byte) (queue.ID, er
 	case err == nil:
 		return id, nil
 	case errors.Is(err, queue.ErrFull):
-		return queue.ID{}, &refusal{http.StatusServiceUnavailable, "the queue is full; resend this webhook later", "full"}
+		return queue.ID{}, &refusal{status: http.StatusServiceUnavailable, text: "the queue is full; resend this webhook later", result: "full"}
 	default:
-		return queue.ID{}, &refusal{http.StatusServiceUnavailable, "the queue did not store the webhook in time; resend it later", "unstored"}
+		return queue.ID{}, &refusal{status: http.StatusServiceUnavailable, text: "the queue did not store the webhook in time; resend it later", result: "unstored"}
 	}
 }
 

@@ -63,10 +63,3 @@ func (p *progress) checkpoint(last, parked uint64) queue.Checkpoint {
 	}
 	return c
 }
-
-// unsettled is how many envelopes are open.
-func (p *progress) unsettled() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.open)
-}

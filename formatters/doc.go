@@ -2,5 +2,11 @@
 // Markdown, and the JSON that Mattermost and Slack take. Every string that
 // comes from GitLab is [Text], which escapes itself.
 //
+// A set has one template for each kind of event, <kind>.md.tmpl, which defines
+// a headline, and may define a body and a color; headline.merge is a headline
+// for that action only. Templates write Mattermost Markdown; what Slack takes is
+// made of it. The functions they may call stand in funcs.go, the fields in
+// [Data].
+//
 // It does not decide who gets a message and does not send it.
 package formatters

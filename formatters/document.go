@@ -1,0 +1,182 @@
+package formatters
+
+import (
+	"path"
+	"strings"
+
+	"github.com/gitlab-mattermost/relay/events"
+)
+
+// Document is a long text that somebody wrote in GitLab's Markdown: a
+// description, a comment, release notes. It is shown by quote or prose; printed
+// alone it is one line of text.
+type Document struct {
+	raw string
+	at  *events.Project // what its relative links are relative to
+}
+
+// document returns nil for a text without anything to see.
+func document(raw string, at *events.Project) *Document {
+	if blank(raw) {
+		return nil
+	}
+	return &Document{raw: raw, at: at}
+}
+
+// What is read of a document, which is far more than a message shows of one.
+// The parser's time grows faster than its input where brackets, emphasis or
+// quotes are opened and never closed, so these are counted.
+const (
+	maxParsed   = 16 << 10 // bytes
+	maxBrackets = 300
+	maxMarks    = 1000
+	maxNested   = 12 // quotes and lists in each other, at the start of one line
+)
+
+// String is the document's source as one line of text.
+func (d *Document) String() string {
+	if d == nil {
+		return ""
+	}
+	return Text(d.raw[:min(len(d.raw), maxParsed)]).String()
+}
+
+// head returns what is read of the document, and whether that is all.
+func (d *Document) head() (string, bool) {
+	s := d.raw
+	if len(s) > maxParsed {
+		s = s[:maxParsed]
+	}
+	brackets, marks := 0, 0
+	for i := range len(s) {
+		switch s[i] {
+		case '[':
+			brackets++
+		case '*', '_', '~':
+			marks++
+		}
+		if brackets > maxBrackets || marks > maxMarks {
+			s = s[:i]
+			break
+		}
+	}
+	if len(s) == len(d.raw) {
+		return flatten(s), true
+	}
+	if i := strings.LastIndexByte(s, '\n'); i > 0 {
+		s = s[:i]
+	}
+	return flatten(strings.ToValidUTF8(s, "")), false
+}
+
+// flatten takes out the marks of quotes and lists that are nested too deep to
+// be seen.
+func flatten(s string) string {
+	if len(s) < 2*maxNested {
+		return s
+	}
+	var b strings.Builder
+	kept := 0
+	for at := 0; at < len(s); {
+		from, to := surplusMarks(s, at)
+		if from < to {
+			b.WriteString(s[kept:from])
+			kept = to
+		}
+		next := strings.IndexByte(s[to:], '\n')
+		if next < 0 {
+			break
+		}
+		at = to + next + 1
+	}
+	if kept == 0 {
+		return s
+	}
+	b.WriteString(s[kept:])
+	return b.String()
+}
+
+// surplusMarks finds the marks at the start of the line at s[at:] beyond those
+// that are kept.
+func surplusMarks(s string, at int) (from, to int) {
+	marks, i := 0, at
+	for ; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '>' || c == '-' || c == '+' || c == '*' || c == '.' || c == ')':
+			if marks++; marks == maxNested {
+				from = i
+			}
+		case c == ' ' || c == '\t' || isDigit(c):
+		default:
+			if marks <= maxNested {
+				return i, i
+			}
+			return from, i
+		}
+	}
+	if marks <= maxNested {
+		return i, i
+	}
+	return from, i
+}
+
+// Plain returns the document if it is one line without any markup, at most n
+// characters long, and otherwise "". Such a comment can stand in a sentence.
+func (d *Document) Plain(n int) Text {
+	if d == nil || len(d.raw) > 8*n {
+		return ""
+	}
+	s := strings.TrimSpace(d.raw)
+	if strings.ContainsAny(s, "\n\r") || longerThan(s, n) || !plainLine(s) {
+		return ""
+	}
+	return Text(s)
+}
+
+// plainLine tells whether a line means the same with and without Markdown.
+func plainLine(s string) bool {
+	return !strings.ContainsAny(s, "\\`*_[]<>&#~|!$\t") && !awkwardStart(s) &&
+		!strings.Contains(s, "://") && !strings.Contains(s, "www.") && !strings.Contains(s, "  ")
+}
+
+// absolute makes a link of GitLab's Markdown one that works elsewhere, or
+// returns "" for one that cannot.
+func absolute(dest string, at *events.Project) string {
+	switch {
+	case dest == "" || dest[0] == '#':
+		return ""
+	case hasSafeScheme(dest):
+		return dest
+	case strings.HasPrefix(dest, "//"):
+		return "https:" + dest
+	case hasScheme(dest) || at == nil || at.URL == "":
+		return ""
+	case strings.HasPrefix(dest, "/uploads/"):
+		return at.URL + dest
+	case dest[0] == '/':
+		if at.Base() == "" {
+			return ""
+		}
+		return at.Base() + dest
+	case at.DefaultBranch == "":
+		return ""
+	}
+	file, rest, _ := strings.Cut(dest, "#")
+	if rest != "" {
+		rest = "#" + rest
+	}
+	return at.URL + "/-/blob/" + pathEscape(at.DefaultBranch) + path.Clean("/"+file) + rest
+}
+
+// hasScheme tells whether an address starts with a scheme (RFC 3986, 3.1).
+func hasScheme(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case isLetter(c):
+		case i > 0 && (isDigit(c) || c == '+' || c == '.' || c == '-'):
+		default:
+			return i > 0 && c == ':'
+		}
+	}
+	return false
+}

@@ -1,0 +1,174 @@
+package formatters
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gitlab-mattermost/relay/events"
+)
+
+var project = &events.Project{
+	Path: "acme/api", URL: "https://gitlab.example/acme/api", DefaultBranch: "main",
+}
+
+// TestDocuments writes every testdata/documents/*.md as a comment and as a
+// description, and compares with the golden beside it.
+func TestDocuments(t *testing.T) {
+	files, err := filepath.Glob("testdata/documents/*.md")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no documents: %v", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			raw, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := document(string(raw), project)
+			url := URL("https://gitlab.example/all")
+			comment, err := quote(6, 500, d, url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			first, err := prose(d, url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := "--- comment\n" + string(comment) + "\n--- description\n" + string(first) +
+				"\n--- comment for Slack\n" + mrkdwn(markDirection(string(comment))) + "\n"
+			compareGolden(t, file+".golden", visible(got))
+		})
+	}
+}
+
+// FuzzDocument: whatever people write, the quote notifies nobody, shows no
+// image and no heading, and keeps to its size.
+func FuzzDocument(f *testing.F) {
+	for _, s := range hostile {
+		f.Add(s)
+		f.Add("a\n\n" + s + "\n\nb")
+		f.Add("- " + s + "\n\n```\n" + s + "\n```\n> " + s)
+	}
+	files, err := filepath.Glob("testdata/documents/*.md")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(raw))
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		d := document(strings.ToValidUTF8(s, "\ufffd"), project)
+		for _, limit := range []extent{{lines: 6, chars: 500}, {lines: 3, chars: 280, prose: true}} {
+			out, err := quoted(d, URL("https://gitlab.example/all"), limit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkQuote(t, s, string(out), limit)
+		}
+	})
+}
+
+func checkQuote(t *testing.T, source, out string, limit extent) {
+	t.Helper()
+	message := tidyBody("facts\n" + out + "\nnext")
+	message = widenAllPipes(message)
+	if extra := look(message).beyond(seen{}, true, false); len(extra) > 0 {
+		t.Errorf("%q: %v\n%s", source, extra, message)
+	}
+	if _, faults := lookSlack(mrkdwn(message)); len(faults) > 0 {
+		t.Errorf("%q for Slack: %v\n%s\n%s", source, faults, message, mrkdwn(message))
+	}
+	lines := 0
+	for l := range strings.Lines(out) {
+		if !strings.HasPrefix(l, ">") {
+			t.Errorf("%q: the line %q is not quoted", source, l)
+		}
+		if strings.TrimLeft(l, "> \n") != "" && !strings.Contains(l, "```") && !strings.Contains(l, "|---") {
+			lines++
+		}
+	}
+	if lines > limit.lines+1 { // the link to the rest may need its own
+		t.Errorf("%q: %d lines, want at most %d\n%s", source, lines, limit.lines, out)
+	}
+	if n := len([]rune(reads(out))); n > 2*limit.chars+200 {
+		t.Errorf("%q: %d characters, want about %d\n%s", source, n, limit.chars, out)
+	}
+}
+
+func TestInSentence(t *testing.T) {
+	for _, tt := range []struct {
+		in   string
+		want Text
+	}{
+		{"nit", "nit"},
+		{" Looks good to me.\n", "Looks good to me."},
+		{"use `x`", ""},
+		{"two\nlines", ""},
+		{"@ada have a look", "@ada have a look"},
+		{"see #7", ""},
+		{"- a point", ""},
+		{strings.Repeat("x", 81), ""},
+		{strings.Repeat("é", 80), Text(strings.Repeat("é", 80))},
+		{"https://gitlab.example", ""},
+	} {
+		if got := inSentence(document(tt.in, nil)); got != tt.want {
+			t.Errorf("inSentence(%q) = %q, want %q", tt.in, got, tt.want)
+		}
+	}
+	if got := inSentence(nil); got != "" {
+		t.Errorf("inSentence(nil) = %q", got)
+	}
+}
+
+func TestAbsolute(t *testing.T) {
+	for _, tt := range []struct{ in, want string }{
+		{"https://x.example/y", "https://x.example/y"},
+		{"/uploads/abc/shot.png", "https://gitlab.example/acme/api/uploads/abc/shot.png"},
+		{"/acme/web/-/issues/1", "https://gitlab.example/acme/web/-/issues/1"},
+		{"docs/limits.md#top", "https://gitlab.example/acme/api/-/blob/main/docs/limits.md#top"},
+		{"../../../../etc/passwd", "https://gitlab.example/acme/api/-/blob/main/etc/passwd"},
+		{"//x.example/y", "https://x.example/y"},
+		{"#anchor", ""},
+		{"", ""},
+		{"javascript:alert(1)", ""},
+		{"JaVaScRiPt:alert(1)", ""},
+		{"data:text/html,x", ""},
+	} {
+		if got := absolute(tt.in, project); got != tt.want {
+			t.Errorf("absolute(%q) = %q, want %q", tt.in, got, tt.want)
+		}
+	}
+	if got := absolute("/uploads/x", nil); got != "" {
+		t.Errorf("without a project: %q", got)
+	}
+}
+
+// TestLongDocuments: what is read of a document is bounded, however long and
+// twisted it is. The bound is on what the parser is given, not on time.
+func TestLongDocuments(t *testing.T) {
+	for _, unit := range []string{"[", "> ", "1. ", "- ", "*a_", "[x](", "![x](", "`", "x", "\n> - a", "<a ", "&", "| a "} {
+		d := document(strings.Repeat(unit, 1<<20/len(unit)), project)
+		s, all := d.head()
+		if all || len(s) > maxParsed {
+			t.Errorf("%q: %d bytes are read", unit, len(s))
+		}
+		if n := strings.Count(s, "["); n > maxBrackets {
+			t.Errorf("%q: %d brackets", unit, n)
+		}
+		first, _, _ := strings.Cut(s, "\n")
+		if n := strings.Count(first, "> "); n > maxNested {
+			t.Errorf("%q: %d quotes in each other", unit, n)
+		}
+		out, err := quote(6, 500, d, "https://gitlab.example/all")
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkQuote(t, unit, string(out), extent{lines: 6, chars: 500})
+	}
+}

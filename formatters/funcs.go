@@ -1,0 +1,385 @@
+package formatters
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"text/template"
+	"time"
+	"unicode/utf8"
+)
+
+// functions are what templates may call, beside text/template's own and, or,
+// not, eq, ne, lt, le, gt, ge, len, index and slice. What they return is safe
+// to print.
+var functions = template.FuncMap{
+	// Pieces of a message, from the whole event.
+	"ref":        ref,        // {{ref .}}: the branch or tag, as linked code
+	"onWhat":     onWhat,     // {{onWhat .}}: " on <branch> in <project>", or " for <merge request> in …"
+	"facts":      facts,      // {{facts .}}: branches, people, labels, dates; one line
+	"changes":    changes,    // {{changes .}}: what an update changed, if several things; one line
+	"onlyChange": onlyChange, // {{onlyChange .}}: what it changed, if one thing: "added label P1"
+	"workItem":   workItem,   // {{workItem .}}: "issue", "confidential task"
+	"byOther":    byOther,    // {{byOther .Commit .Actor}}: the commit's author, if that is another person
+	"expires":    expires,    // {{expires . $date}}: "expires in 7 days (29 Nov)"
+	"get":        get,        // {{get . "object_attributes.id"}}: of the payload; empty if it is not there
+
+	// Markup.
+	"link":       link,       // {{link .Title .URL}}
+	"bold":       bold,       // {{bold .Title .URL}}: at most 120 characters, bold, linked
+	"code":       code,       // {{code .Push.After}}: at most 300 characters
+	"branch":     branch,     // {{branch .Branch}}: as code, cut in the middle at 48
+	"quote":      quote,      // {{quote 6 500 .Note.Body .URL}}: at most 6 lines or 500 characters
+	"prose":      prose,      // {{prose .Issue.Description .URL}}: the first prose only
+	"inSentence": inSentence, // {{inSentence .Note.Body}}: a comment of one short, plain line; else nothing
+	"raw":        raw,        // {{raw .Title}}: as it came, markup, mentions and all
+	"emoji":      emoji,      // {{emoji "thumbsup"}}
+
+	// Words; what is cut counts as it came, and is escaped after.
+	"cut":    cut,        // {{cut 120 .Title}}: at the end
+	"short":  short,      // {{short 48 .Branch}}: in the middle
+	"path":   folders,    // {{path .Note.File}}: …/impl/Bucket.java
+	"text":   words,      // {{text .Stage "/" .Name}}: those that are there, with spaces
+	"words":  plainWords, // {{words "script_failure"}}: script failure
+	"title":  capital,    // {{title "high"}}: High
+	"status": status,     // {{status .Action}}: "failed", "was canceled", "is running"
+	"line":   lineNumber, // {{line .Note.Line}}: ":88", nothing for 0
+	"suffix": suffix,     // {{suffix .URL "/failures"}}: an address with something behind it
+
+	// Lists.
+	"join":   join,   // {{join ", " .Labels}}
+	"people": people, // {{people .MergeRequest.Reviewers}}: three, "and 2 others"
+	"labels": labels, // {{labels .Labels}}: five, "+3"
+	"list":   list,   // {{list 1 2 3}}
+	"dict":   dict,   // {{dict "name" .Title "n" 3}}
+
+	// Numbers and times.
+	"plural":   plural,   // {{plural 2 "commit"}}, {{plural 2 "branch" "branches"}}
+	"duration": duration, // {{duration .Job.Duration}}: 4m 12s
+	"date":     date,     // {{date .Issue.DueDate .Time}}: 1 Dec, with the year if it is another one
+	"ago":      ago,      // {{ago .Time .Now}}: 2 h ago
+
+	"default": either, // {{default "nobody" .Actor.Name}}
+
+	// text/template's own, with a bound.
+	"print":   sprint,
+	"println": sprintln,
+	"printf":  sprintf,
+}
+
+// maxOutput is the most that a template, or one function in it, may write, in
+// bytes.
+const maxOutput = 64 << 10
+
+var errTooMuch = errors.New("more than 64 KiB of output")
+
+// source returns a value's string as it came, and whether it is Markdown
+// already. Plain strings are the template's own words.
+func source(v any) (s string, finished bool) {
+	switch v := v.(type) {
+	case nil:
+		return "", false
+	case Text:
+		return string(v), false
+	case *Document:
+		if v == nil {
+			return "", false
+		}
+		return v.raw, false
+	case URL:
+		return string(v), false
+	case User:
+		if v.Name != "" {
+			return string(v.Name), false
+		}
+		return string(v.Username), false
+	case string:
+		return v, true
+	case Markdown:
+		return string(v), true
+	}
+	return fmt.Sprint(v), false
+}
+
+// markdownOf returns a value as Markdown.
+func markdownOf(v any) string {
+	s, finished := source(v)
+	if finished {
+		return s
+	}
+	return Text(s).String()
+}
+
+func link(text, url any) Markdown {
+	to, _ := source(url)
+	return Markdown(linkTo(markdownOf(text), to))
+}
+
+func code(v any) Markdown {
+	s, _ := source(v)
+	return Markdown(codeSpan(cutMiddle(oneLine(s), maxCode)))
+}
+
+// maxCode is the most that is shown of a text as code, in characters.
+const maxCode = 300
+
+func branch(v any) Markdown {
+	s, _ := source(v)
+	return Markdown(codeSpan(cutMiddle(oneLine(s), maxBranch)))
+}
+
+func raw(v any) Markdown {
+	s, _ := source(v)
+	return Markdown(s)
+}
+
+func cut(n int, v any) (Text, error) {
+	s, finished := source(v)
+	if _, literal := v.(string); finished && !literal {
+		return "", errors.New("cut: finished Markdown cannot be cut; cut the text that goes into it")
+	}
+	return Text(cutEnd(oneLine(s), n)), nil
+}
+
+// cutEnd cuts a line to n characters, at a word if one ends nearby.
+func cutEnd(s string, n int) string {
+	if n < 1 || !longerThan(s, n) {
+		return s
+	}
+	s = s[:runesUpTo(s, n-1)]
+	if i := strings.LastIndexByte(s, ' '); i > len(s)*3/4 {
+		s = s[:i]
+	}
+	return strings.TrimRight(s, " ,;:.-") + "…"
+}
+
+func short(n int, v any) (Text, error) {
+	s, finished := source(v)
+	if _, literal := v.(string); finished && !literal {
+		return "", errors.New("short: finished Markdown cannot be cut; cut the text that goes into it")
+	}
+	return Text(cutMiddle(oneLine(s), n)), nil
+}
+
+// cutMiddle cuts a line to n characters by leaving out its middle.
+func cutMiddle(s string, n int) string {
+	count := utf8.RuneCountInString(s)
+	if n < 3 || count <= n {
+		return s
+	}
+	head := (n - 1) * 2 / 3
+	tail := n - 1 - head
+	return s[:runesUpTo(s, head)] + "…" + s[runesUpTo(s, count-tail):]
+}
+
+// folders keeps a path of at most two folders, and of a longer one the last
+// folder: …/impl/Bucket.java.
+func folders(v any) Text {
+	s, _ := source(v)
+	s = oneLine(s)
+	if strings.Count(s, "/") <= 2 {
+		return Text(cutMiddle(s, maxPath))
+	}
+	at := strings.LastIndexByte(s, '/')
+	at = strings.LastIndexByte(s[:at], '/')
+	return Text("…" + cutMiddle(s[at:], maxPath))
+}
+
+// maxPath is the most that is shown of a path, in characters.
+const maxPath = 80
+
+func join(sep string, items any) (Markdown, error) {
+	var b strings.Builder
+	add := func(v any) {
+		if s := markdownOf(v); s != "" {
+			if b.Len() > 0 {
+				b.WriteString(sep)
+			}
+			b.WriteString(s)
+		}
+	}
+	switch items := items.(type) {
+	case []Text:
+		for _, t := range items {
+			add(t)
+		}
+	case []User:
+		for _, u := range items {
+			add(u)
+		}
+	case []any:
+		for _, v := range items {
+			add(v)
+		}
+	default:
+		return "", fmt.Errorf("join: want a list, got %T", items)
+	}
+	if b.Len() > maxOutput {
+		return "", errTooMuch
+	}
+	return Markdown(b.String()), nil
+}
+
+func people(list []User) Markdown {
+	const most = 3
+	names := make([]string, 0, most+1)
+	for _, u := range list[:min(len(list), most)] {
+		s, _ := source(u)
+		names = append(names, Text(cutEnd(oneLine(s), 60)).String())
+	}
+	out := strings.Join(names, ", ")
+	if more := len(list) - most; more > 0 {
+		out += " and " + string(plural(more, "other"))
+	}
+	return Markdown(out)
+}
+
+func labels(list []Text) Markdown {
+	const most = 5
+	var b strings.Builder
+	for i, t := range list[:min(len(list), most)] {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(Text(cutEnd(t.plain(), 60)).String())
+	}
+	if more := len(list) - most; more > 0 {
+		b.WriteString(" +")
+		b.WriteString(strconv.Itoa(more))
+	}
+	return Markdown(b.String())
+}
+
+func list(items ...any) []any { return items }
+
+func dict(pairs ...any) (map[string]any, error) {
+	if len(pairs)%2 != 0 {
+		return nil, errors.New("dict: want pairs of name and value")
+	}
+	m := make(map[string]any, len(pairs)/2)
+	for i := 0; i < len(pairs); i += 2 {
+		name, ok := pairs[i].(string)
+		if !ok {
+			return nil, fmt.Errorf("dict: want a name, got %T", pairs[i])
+		}
+		m[name] = pairs[i+1]
+	}
+	return m, nil
+}
+
+// plural counts things: "1 commit", "12 commits". The plural adds an s unless
+// it is given.
+func plural(n any, one string, many ...string) Markdown {
+	s := fmt.Sprint(n)
+	switch {
+	case s == "1":
+		return Markdown(s + nbsp + one)
+	case len(many) > 0:
+		return Markdown(s + nbsp + many[0])
+	}
+	return Markdown(s + nbsp + one + "s")
+}
+
+// duration is a duration as 8s, 4m 12s, 2h 5m or 3d 4h; nothing for zero.
+func duration(d time.Duration) Markdown {
+	d = d.Round(time.Second)
+	if d <= 0 {
+		return ""
+	}
+	const day = 24 * time.Hour
+	two := func(a time.Duration, unit string, b time.Duration, smaller string) Markdown {
+		out := strconv.Itoa(int(a)) + unit
+		if b > 0 {
+			out += nbsp + strconv.Itoa(int(b)) + smaller
+		}
+		return Markdown(out)
+	}
+	switch {
+	case d < time.Minute:
+		return Markdown(strconv.Itoa(int(d/time.Second)) + "s")
+	case d < time.Hour:
+		return two(d/time.Minute, "m", d%time.Minute/time.Second, "s")
+	case d < day:
+		return two(d/time.Hour, "h", d%time.Hour/time.Minute, "m")
+	}
+	return two(d/day, "d", d%day/time.Hour, "h")
+}
+
+// date is a day as "1 Dec"; with the year if it is not that of the time it is
+// seen from, or if there is none.
+func date(v any, seen ...time.Time) (Markdown, error) {
+	var day time.Time
+	switch v := v.(type) {
+	case time.Time:
+		day = v
+	default:
+		s, _ := source(v)
+		if len(s) > len(time.DateOnly) {
+			s = s[:len(time.DateOnly)]
+		}
+		t, err := time.Parse(time.DateOnly, s)
+		if err != nil {
+			return "", nil // no date: nothing to print
+		}
+		day = t
+	}
+	if day.IsZero() {
+		return "", nil
+	}
+	out := strconv.Itoa(day.Day()) + nbsp + day.Month().String()[:3]
+	if len(seen) == 0 || seen[0].Year() != day.Year() {
+		out += nbsp + strconv.Itoa(day.Year())
+	}
+	return Markdown(out), nil
+}
+
+// ago is how long before now something was; without a now, its date.
+func ago(then, now time.Time) (Markdown, error) {
+	if then.IsZero() {
+		return "", nil
+	}
+	if now.IsZero() {
+		return date(then)
+	}
+	return Markdown(roughly(now.Sub(then)) + " ago"), nil
+}
+
+// roughly is a span of time in one unit: "12 min", "2 h", "3 d".
+func roughly(d time.Duration) string {
+	switch {
+	case d < time.Hour:
+		return strconv.Itoa(int(d/time.Minute)) + nbsp + "min"
+	case d < 48*time.Hour:
+		return strconv.Itoa(int(d/time.Hour)) + nbsp + "h"
+	}
+	return strconv.Itoa(int(d/(24*time.Hour))) + nbsp + "d"
+}
+
+func either(otherwise, v any) any {
+	if s, _ := source(v); s == "" {
+		return otherwise
+	}
+	return v
+}
+
+func sprint(args ...any) (string, error) { return bounded(fmt.Sprint(args...)) }
+
+func sprintln(args ...any) (string, error) { return bounded(fmt.Sprintln(args...)) }
+
+var wideVerb = regexp.MustCompile(`%[^a-zA-Z%]*(?:\d{3}|\*)`)
+
+func sprintf(format string, args ...any) (string, error) {
+	if wideVerb.MatchString(format) {
+		return "", errors.New("printf: width and precision are at most 99")
+	}
+	return bounded(fmt.Sprintf(format, args...))
+}
+
+func bounded(s string) (string, error) {
+	if len(s) > maxOutput {
+		return "", errTooMuch
+	}
+	return s, nil
+}

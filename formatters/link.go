@@ -1,0 +1,145 @@
+package formatters
+
+import (
+	"net/url"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// URL is an address that came from GitLab. Printing it gives an address that
+// Markdown shows and links as itself, or nothing if it is not safe to follow.
+type URL string
+
+// String is the address, made safe.
+func (u URL) String() string { return safeURL(string(u)) }
+
+// followable is safeURL for an address that somebody typed, which may be no
+// address at all.
+func followable(s string) string {
+	s = safeURL(s)
+	if _, err := url.Parse(s); err != nil {
+		return ""
+	}
+	return s
+}
+
+// maxURL is the length in bytes beyond which an address is not linked: the
+// longest that chat clients and browsers reliably follow.
+const maxURL = 2048
+
+// safeURL returns an http, https or mailto address with everything
+// percent-encoded that means something to Markdown or to Slack's link form, or
+// "" for any other address.
+func safeURL(s string) string {
+	s = strings.TrimSpace(s)
+	if len(s) > maxURL || !hasSafeScheme(s) || !utf8.ValidString(s) {
+		return ""
+	}
+	if cleanURL(s) {
+		return s
+	}
+	for _, r := range authority(s) {
+		if !keepInURL(r) || r == '%' {
+			return "" // nothing can be encoded there
+		}
+	}
+	const hex = "0123456789ABCDEF"
+	b := make([]byte, 0, len(s)+16)
+	for i, r := range s {
+		if keepInURL(r) && (r != '%' || isEncoded(s[i:])) {
+			b = utf8.AppendRune(b, r)
+			continue
+		}
+		for _, c := range []byte(s[i : i+utf8.RuneLen(r)]) {
+			b = append(b, '%', hex[c>>4], hex[c&15])
+		}
+	}
+	if len(b) > maxURL {
+		return ""
+	}
+	return string(b)
+}
+
+func hasSafeScheme(s string) bool {
+	for _, scheme := range [...]string{"https://", "http://", "mailto:"} {
+		if len(s) > len(scheme) && strings.EqualFold(s[:len(scheme)], scheme) {
+			return true
+		}
+	}
+	return false
+}
+
+// authority is the part of an address that says where it leads, up to its path.
+func authority(s string) string {
+	if i := strings.Index(s, "//"); i >= 0 {
+		if j := strings.IndexAny(s[i+2:], "/?#"); j >= 0 {
+			return s[:i+2+j]
+		}
+	}
+	return s
+}
+
+func cleanURL(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c >= utf8.RuneSelf || c == '%' || !keepInURL(rune(c)) {
+			return false
+		}
+	}
+	return true
+}
+
+// isEncoded tells whether s starts with a percent-encoded byte.
+func isEncoded(s string) bool { return len(s) > 2 && isHex(s[1]) && isHex(s[2]) }
+
+func isHex(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
+
+func keepInURL(r rune) bool {
+	switch r {
+	case '"', '<', '>', '\\', '^', '`', '{', '|', '}', '(', ')', '*', '\'':
+		return false
+	}
+	if r < utf8.RuneSelf {
+		return r > ' ' && r < 0x7f
+	}
+	return unicode.IsGraphic(r) && !unicode.IsSpace(r) && !unwanted(r)
+}
+
+// linkTo writes a link with finished Markdown as its text. Without a safe
+// address it is the text alone.
+func linkTo(text, to string) string {
+	to = safeURL(to)
+	if to == "" || text == "" {
+		return text
+	}
+	return "[" + text + "](" + to + ")"
+}
+
+// pathEscape escapes a ref or a path for the path of a URL, keeping its
+// slashes.
+func pathEscape(s string) string {
+	clean := true
+	for i := range len(s) {
+		if !plainPath(s[i]) {
+			clean = false
+			break
+		}
+	}
+	if clean {
+		return s
+	}
+	const hex = "0123456789ABCDEF"
+	b := make([]byte, 0, len(s)+16)
+	for i := range len(s) {
+		if c := s[i]; plainPath(c) {
+			b = append(b, c)
+		} else {
+			b = append(b, '%', hex[c>>4], hex[c&15])
+		}
+	}
+	return string(b)
+}
+
+func plainPath(c byte) bool {
+	return isAlnum(c) || c == '/' || c == '-' || c == '_' || c == '.' || c == '~'
+}

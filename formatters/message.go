@@ -1,0 +1,165 @@
+package formatters
+
+import (
+	"strings"
+	"time"
+
+	"github.com/gitlab-mattermost/relay/events"
+)
+
+// message is what the templates wrote: Mattermost Markdown.
+type message struct {
+	headline string
+	body     string
+	color    string // only with a body
+}
+
+func (m message) markdown() string {
+	if m.body == "" {
+		return m.headline
+	}
+	return m.headline + "\n" + m.body
+}
+
+// isCard tells whether the body is sent as an attachment with a color.
+func (m message) isCard() bool { return m.color != "" && m.body != "" }
+
+// finish makes the last changes, for which whole lines are needed.
+func (m *message) finish() {
+	m.headline = markDirection(widenPipes(m.headline))
+	if m.isCard() {
+		m.body = widenAllPipes(m.body)
+	}
+	m.body = markDirection(widenPipes(m.body))
+}
+
+// lateAfter is the age from which on a message says how late it is.
+const lateAfter = 10 * time.Minute
+
+// lateness is what a headline ends with if the message comes late: " · 2 h
+// late".
+func lateness(r Request) string {
+	switch {
+	case r.Now.IsZero() || r.Event.Time.IsZero():
+		return ""
+	case r.Event.Kind == events.AccessToken || r.Event.Kind == events.DeployToken:
+		return "" // their only time is when the token was made
+	}
+	age := r.Now.Sub(r.Event.Time)
+	if age <= lateAfter {
+		return ""
+	}
+	return " · " + roughly(age) + " late"
+}
+
+// foldLines makes one line of a template's output.
+func foldLines(s string) string {
+	s = strings.TrimSpace(s)
+	if !strings.ContainsAny(s, "\n\r") {
+		return s
+	}
+	lines := strings.Split(s, "\n")
+	kept := lines[:0]
+	for _, l := range lines {
+		if l = strings.TrimSpace(l); l != "" {
+			kept = append(kept, l)
+		}
+	}
+	return strings.Join(kept, " ")
+}
+
+// tidyBody drops blank lines at the ends, runs of them, and spaces at the ends
+// of lines; and it ends every quote, which would otherwise swallow the next
+// line. Code stays as it is.
+func tidyBody(s string) string {
+	if strings.TrimSpace(s) == "" {
+		return ""
+	}
+	out := make([]byte, 0, len(s)+4)
+	fence, blank, quote := "", false, false
+	for l := range strings.SplitSeq(s, "\n") {
+		inFence := fence != ""
+		fence = nextFence(fence, l)
+		if !inFence {
+			l = strings.TrimRight(l, " \t\r")
+		}
+		if l == "" && !inFence {
+			blank = len(out) > 0
+			continue
+		}
+		isQuote := strings.HasPrefix(l, ">")
+		if blank || quote && !isQuote {
+			out = append(out, '\n')
+		}
+		if len(out) > 0 {
+			out = append(out, '\n')
+		}
+		out = append(out, l...)
+		blank, quote = false, isQuote
+	}
+	return string(out)
+}
+
+// nextFence returns the marks of the code fence that is open after a line,
+// given those open before it; "" for none.
+func nextFence(open, line string) string {
+	line = line[blockMarks(line):]
+	n := 0
+	for n < len(line) && line[n] == '`' {
+		n++
+	}
+	switch {
+	case n < 3:
+		return open
+	case open == "":
+		if strings.Contains(line[n:], "`") {
+			return ""
+		}
+		return line[:n]
+	case n >= len(open) && strings.TrimSpace(line[n:]) == "":
+		return ""
+	}
+	return open
+}
+
+// markDirection starts every line that holds right-to-left text with a
+// left-to-right mark, behind the marks of quotes and lists.
+func markDirection(s string) string {
+	if !rightToLeft(s) {
+		return s
+	}
+	lines := strings.Split(s, "\n")
+	fence := ""
+	for i, l := range lines {
+		inFence := fence != ""
+		fence = nextFence(fence, l)
+		if inFence || fence != "" || !rightToLeft(l) || strings.HasPrefix(l, "|") {
+			continue
+		}
+		n := blockMarks(l)
+		lines[i] = l[:n] + ltrMark + l[n:]
+	}
+	return strings.Join(lines, "\n")
+}
+
+// blockMarks is the length of the marks of quotes and lists that start a line.
+func blockMarks(l string) int {
+	n := 0
+	for n < len(l) {
+		switch {
+		case l[n] == ' ' || l[n] == '>':
+			n++
+		case strings.HasPrefix(l[n:], "- [ ] "), strings.HasPrefix(l[n:], "- [x] "):
+			n += len("- [ ] ")
+		case strings.HasPrefix(l[n:], "- "):
+			n += 2
+		case listNumber(l[n:]) > 0:
+			n += listNumber(l[n:]) + 1
+		case l[n] == '|':
+			return 0
+		default:
+			return n
+		}
+	}
+	return n
+}

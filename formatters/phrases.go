@@ -1,0 +1,268 @@
+package formatters
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// What is cut in a headline, in characters.
+const (
+	maxTitle  = 120
+	maxBranch = 48
+	maxName   = 60
+)
+
+// who is the name of who did it.
+func who(d *Data) Markdown {
+	s, _ := source(d.Actor)
+	if s = oneLine(s); s == "" {
+		return "Someone"
+	}
+	return Markdown(Text(cutEnd(s, maxName)).String())
+}
+
+// where is the project, or the group of a group-level event, linked; nothing
+// for an event of the whole instance.
+func where(d *Data) Markdown {
+	p := &d.Project
+	if p.Path != "" {
+		return Markdown(linkTo(Text(cutMiddle(p.Path.plain(), maxTitle)).String(), string(p.URL)))
+	}
+	if p.Group != "" {
+		return Markdown(linkTo(Text(cutMiddle(p.Group.plain(), maxTitle)).String(), string(p.GroupURL)))
+	}
+	return Markdown(linkTo(p.Name.String(), string(p.URL)))
+}
+
+// object is what something was done to: a bold link with its reference and
+// title.
+func object(d *Data) Markdown {
+	switch {
+	case d.Note != nil:
+		n := d.Note
+		url := n.URL
+		if url == "" {
+			url = n.OnURL
+		}
+		return boldLink(noteTarget(n), url)
+	case d.MergeRequest != nil:
+		m := *d.MergeRequest
+		if d.Draft && (d.Action == "open" || d.Action == "draft") {
+			m.Title = withoutDraft(m.Title) // the sentence says so
+		}
+		return mergeRequestLink(&m, d.URL)
+	case d.Issue != nil:
+		i := d.Issue
+		mark := "#"
+		if i.Type == "epic" {
+			mark = "&"
+		}
+		url := i.URL
+		if url == "" {
+			url = d.URL
+		}
+		return boldLink(Text(joinWords(reference(mark, i.IID), i.Title.plain())), url)
+	}
+	return boldLink(d.Title, d.URL)
+}
+
+// draftMark matches the marks by which GitLab knows a draft
+// (app/models/merge_request.rb, DRAFT_REGEX).
+var draftMark = regexp.MustCompile(`(?i)^\s*(?:\[draft\]|\(draft\)|draft:)\s*`)
+
+func withoutDraft(t Text) Text {
+	if short := draftMark.ReplaceAllString(string(t), ""); !blank(short) {
+		return Text(short)
+	}
+	return t
+}
+
+func mergeRequestLink(m *MergeRequest, url URL) Markdown {
+	if m.URL != "" {
+		url = m.URL
+	}
+	return boldLink(Text(joinWords(reference("!", m.IID), m.Title.plain())), url)
+}
+
+func reference(mark string, iid int64) string {
+	if iid == 0 {
+		return ""
+	}
+	return mark + strconv.FormatInt(iid, 10)
+}
+
+func joinWords(a, b string) string {
+	if a == "" || b == "" {
+		return a + b
+	}
+	return a + " " + b
+}
+
+// boldLink is a title, bold, linked if there is somewhere to go.
+func boldLink(title Text, url URL) Markdown {
+	s := Text(cutEnd(title.plain(), maxTitle)).String()
+	if s == "" {
+		s = "(no title)"
+	}
+	return Markdown("**" + linkTo(s, string(url)) + "**")
+}
+
+// ref is the branch or tag of the event as code, linked to its commits. What
+// was deleted is not linked.
+func ref(d *Data) Markdown {
+	name, kind := d.Branch, "/-/commits/"
+	if name == "" {
+		name, kind = d.Tag, "/-/tags/"
+	}
+	if name == "" {
+		name, kind = d.Ref, "/-/commits/"
+	}
+	return refLink(d, name, kind)
+}
+
+func refLink(d *Data, name Text, kind string) Markdown {
+	s := codeSpan(cutMiddle(name.plain(), maxBranch))
+	if s == "" || d.Project.URL == "" || d.Push != nil && d.Push.Deleted {
+		return Markdown(s)
+	}
+	return Markdown(linkTo(s, string(d.Project.URL)+kind+pathEscape(string(name))))
+}
+
+// facts is what there is to know of a merge request or an issue, on one line:
+// branches, people, labels, dates.
+func facts(d *Data) Markdown {
+	f := line{}
+	switch {
+	case d.MergeRequest != nil:
+		m := d.MergeRequest
+		f.add(codeSpan(cutMiddle(m.SourceBranch.plain(), maxBranch)),
+			" → ", codeSpan(cutMiddle(m.TargetBranch.plain(), maxBranch)))
+		if len(m.Assignees) != 1 || m.Assignees[0].Username != d.Actor.Username {
+			f.list("assigned to ", people(m.Assignees))
+		}
+		f.list(pluralOf("reviewer ", "reviewers ", len(m.Reviewers)), people(m.Reviewers))
+		f.list("", labels(m.Labels))
+		f.list("milestone ", Markdown(Text(cutEnd(m.Milestone.plain(), maxName)).String()))
+	case d.Issue != nil:
+		i := d.Issue
+		f.list("assigned to ", people(i.Assignees))
+		f.list("", labels(i.Labels))
+		f.list("severity ", Markdown(severity(i.Severity)))
+		f.list("milestone ", Markdown(Text(cutEnd(i.Milestone.plain(), maxName)).String()))
+		due, _ := date(i.DueDate, d.Time)
+		f.list("due ", due)
+	}
+	return Markdown(f.String())
+}
+
+func severity(t Text) string {
+	if t == "unknown" || t == "UNKNOWN" {
+		return ""
+	}
+	return strings.ToLower(t.String())
+}
+
+func pluralOf(one, many string, n int) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
+// line is a line of facts, separated by dots.
+type line struct{ b []byte }
+
+func (l *line) add(parts ...string) {
+	if len(l.b) > 0 {
+		l.b = append(l.b, " · "...)
+	}
+	for _, p := range parts {
+		l.b = append(l.b, p...)
+	}
+}
+
+// list adds a fact with words before it, if there is one.
+func (l *line) list(words string, m Markdown) {
+	if m != "" {
+		l.add(words, string(m))
+	}
+}
+
+func (l *line) String() string { return string(l.b) }
+
+// byOther is the name of a commit's author, if that is not the user.
+func byOther(c any, u User) Markdown {
+	var commit Commit
+	switch c := c.(type) {
+	case Commit:
+		commit = c
+	case *Commit:
+		if c == nil {
+			return ""
+		}
+		commit = *c
+	}
+	switch name := oneLine(string(commit.AuthorName)); {
+	case name == "" || name == oneLine(string(u.Name)) || name == string(u.Username):
+		return ""
+	case commit.AuthorEmail != "" && commit.AuthorEmail == u.Email:
+		return ""
+	default:
+		return Markdown(Text(cutEnd(name, maxName)).String())
+	}
+}
+
+// onWhat is where a pipeline or a job ran: " on `main` in acme/api", or " for
+// !42 … in acme/api".
+func onWhat(d *Data) Markdown {
+	var b strings.Builder
+	switch {
+	case d.Pipeline != nil && d.Pipeline.MergeRequest != nil:
+		b.WriteString(" for ")
+		b.WriteString(string(mergeRequestLink(d.Pipeline.MergeRequest, "")))
+	default:
+		if r := ref(d); r != "" {
+			b.WriteString(" on ")
+			b.WriteString(string(r))
+		}
+	}
+	b.WriteString(string(d.In))
+	return Markdown(b.String())
+}
+
+// workItem is what kind of work item it is: "issue", "confidential task".
+func workItem(d *Data) Markdown {
+	kind := "issue"
+	if d.Issue != nil && !blank(string(d.Issue.Type)) {
+		kind = plainWords(d.Issue.Type).String()
+	}
+	if d.Confidential {
+		kind = "confidential " + kind
+	}
+	return Markdown(kind)
+}
+
+// noteTargets names what GitLab lets people comment on but does not describe.
+var noteTargets = map[Text]Text{
+	"WikiPage::Meta":           "a wiki page",
+	"DesignManagement::Design": "a design",
+	"AlertManagement::Alert":   "an alert",
+	"Vulnerability":            "a vulnerability",
+	"Epic":                     "an epic",
+	"WorkItem":                 "a work item",
+	"Snippet":                  "a snippet",
+	"Commit":                   "a commit",
+	"Issue":                    "an issue",
+	"MergeRequest":             "a merge request",
+}
+
+func noteTarget(n *Note) Text {
+	if t := words(n.OnReference, n.OnTitle); t != "" {
+		return t
+	}
+	if t, ok := noteTargets[n.OnType]; ok {
+		return t
+	}
+	return "something"
+}

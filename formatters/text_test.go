@@ -1,0 +1,251 @@
+package formatters
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/yuin/goldmark/ast"
+	"github.com/yuin/goldmark/text"
+)
+
+func TestTextString(t *testing.T) {
+	for _, tt := range []struct{ in, want string }{
+		{"", ""},
+		{"Limit requests per client", "Limit requests per client"},
+		{"snake_case and 2*3", `snake_case and 2\*3`},
+		{"__init__", `\_\_init\_\_`},
+		{"hello @all", "hello @\u2060all"},
+		{"write to ada@acme.example", "write to ada@\u2060acme.example"},
+		{"meet @ noon", "meet @ noon"},
+		{"<!here>", "&lt;!here>"},
+		{"vec<a|b>", "vec&lt;a&#124;b>"},
+		{"[x](http://evil.example)", `\[x\](http&#58;//evil.example)`},
+		{"![x](y)", `\!\[x\](y)`},
+		{"done!", `done\!`},
+		{"# head", `\# head`},
+		{"#7 is fixed", "#7 is fixed"},
+		{"#tag", "&#35;tag"},
+		{"fix C#", "fix C#"},
+		{"> q", `\> q`},
+		{"- l", `\- l`},
+		{"1. l", `1\. l`},
+		{"1.2 is out", "1.2 is out"},
+		{"2026) x", `2026\) x`},
+		{"===", "&#61;=="},
+		{"~bug", "\\~\u2060bug"},
+		{":smile:", "&#58;smile:"},
+		{"at 10:30:45", "at 10:30:45"},
+		{"std::string", "std:&#58;string"},
+		{"fix: the parser", "fix: the parser"},
+		{"Steps:", "Steps:"},
+		{"www.evil.example", `www\.evil.example`},
+		{"evil.example/x", `evil\.example/x`},
+		{`C:\Users\x`, `C:\Users\x`},
+		{`\*x`, `&#92;\*x`},
+		{`x\`, `x&#92;`},
+		{"&lt;", "&amp;lt;"},
+		{"AT&T", "AT&amp;T"},
+		{"a & b", "a & b"},
+		{"a\r\nb\tc", "a b c"},
+		{"  x  ", "x"},
+		{"a\x00b\u202ec", "abc"},
+		{"\xff", "\ufffd"},
+		{"שלום", "\u2068שלום\u2069"},
+		{"| a |", "&#124; a &#124;"},
+		{"`code`", "\\`code\\`"},
+	} {
+		if got := Text(tt.in).String(); got != tt.want {
+			t.Errorf("Text(%q)\n got %q\nwant %q", tt.in, got, tt.want)
+		}
+	}
+}
+
+func TestTextIsBounded(t *testing.T) {
+	got := Text(strings.Repeat("é", 1<<20)).String()
+	if n := len([]rune(got)); n != maxText {
+		t.Errorf("a long text has %d characters, want %d", n, maxText)
+	}
+}
+
+// places are where templates put text: the mark that stands for it is %s.
+var places = []struct {
+	format string
+	harmless
+}{
+	{"%s", harmless{}},
+	{"%s in the project", harmless{}},
+	{"Ada: %s", harmless{}},
+	{"a line\n%s\nanother", harmless{}},
+	{"> %s", harmless{"quote": 1}},
+	{"- %s", harmless{"list": 1}},
+	{"[%s](https://gitlab.example/x)", harmless{"link": 1}},
+	{"Ada opened **[!42 %s](https://gitlab.example/x)** in x", harmless{"link": 1, "emphasis": 1}},
+	{"“%s”", harmless{}},
+	{"x · %s · %s", harmless{}},
+}
+
+type harmless map[string]int
+
+// FuzzText: whatever is written, nothing but that text is seen, anywhere.
+func FuzzText(f *testing.F) {
+	for _, s := range hostile {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		escaped := Text(s).String()
+		want := cutEnd(oneLine(s[:min(len(s), 8*maxText)]), maxText)
+		if len(s) <= maxText {
+			want = oneLine(s)
+		}
+		if want == "" {
+			return
+		}
+		for _, place := range places {
+			message := strings.ReplaceAll(place.format, "%s", escaped)
+			got := look(message)
+			if extra := got.beyond(seen{counts: place.harmless, hosts: map[string]bool{"gitlab.example": true}}, false, false); len(extra) > 0 {
+				t.Errorf("%q in %q: %v\n%q", s, place.format, extra, message)
+			}
+			read := strings.ReplaceAll(reads(message), joiner, "")
+			if sought := strings.ReplaceAll(want, joiner, ""); !strings.Contains(read, sought) {
+				t.Errorf("%q in %q reads %q, want %q", s, place.format, read, sought)
+			}
+		}
+	})
+}
+
+// reads is a message as people read it, without the marks of direction.
+func reads(markdown string) string {
+	src := []byte(markdown)
+	var b strings.Builder
+	appendPlain(&b, markdownParser.Parse(text.NewReader(src)), src)
+	return strings.NewReplacer(isolate, "", isolateEnd, "", ltrMark, "").Replace(b.String())
+}
+
+// FuzzCode: code shows its text and ends where it should.
+func FuzzCode(f *testing.F) {
+	for _, s := range hostile {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		span := string(code(Text(s)))
+		if span == "" {
+			return
+		}
+		message := "x " + span + " | a > b <c"
+		src := []byte(message)
+		root := markdownParser.Parse(text.NewReader(src))
+		var spans int
+		if err := ast.Walk(root, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
+			if entering && n.Kind() == ast.KindCodeSpan {
+				spans++
+			}
+			return ast.WalkContinue, nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if spans != 1 || !strings.HasSuffix(reads(message), " | a > b <c\n") {
+			t.Errorf("code of %q: %q has %d pieces of code", s, message, spans)
+		}
+		for _, form := range slackForms {
+			if m := form.FindString(span); m != "" {
+				t.Errorf("code of %q: %q is rewritten as a Slack form: %q", s, span, m)
+			}
+		}
+	})
+}
+
+func TestCodeSpan(t *testing.T) {
+	for _, tt := range []struct{ in, want string }{
+		{"main", "`main`"},
+		{"", ""},
+		{"a`b", "`` a`b ``"},
+		{"`", "`` ` ``"},
+		{"a\nb", "`a b`"},
+		{"@channel", "`@channel`"},
+		{"<!channel>", "`<\u2060!channel>`"},
+		{"<@abc>", "`<\u2060@abc>`"},
+		{"map<K|V>", "`map<K\uff5cV>`"},
+		{"a<b>|c", "`a<b>|c`"},
+		{"x | y", "`x | y`"},
+	} {
+		if got := codeSpan(tt.in); got != tt.want {
+			t.Errorf("codeSpan(%q) = %q, want %q", tt.in, got, tt.want)
+		}
+	}
+}
+
+func TestSafeURL(t *testing.T) {
+	for _, tt := range []struct{ in, want string }{
+		{"https://gitlab.example/acme/api", "https://gitlab.example/acme/api"},
+		{"HTTP://gitlab.example", "HTTP://gitlab.example"},
+		{"mailto:ada@acme.example", "mailto:ada@acme.example"},
+		{"https://x.example/a b(c)", "https://x.example/a%20b%28c%29"},
+		{"https://x.example/é", "https://x.example/é"},
+		{"https://x.example/a|b>c", "https://x.example/a%7Cb%3Ec"},
+		{"https://x.example|y/", ""},
+		{"javascript:alert(1)", ""},
+		{"data:text/html,x", ""},
+		{"//x.example", ""},
+		{"/uploads/x", ""},
+		{"https://", ""},
+		{"https://x.example/" + strings.Repeat("x", maxURL), ""},
+		{"https://x.example/\xff", ""},
+		{"https://x.example/\u202ex", "https://x.example/%E2%80%AEx"},
+	} {
+		if got := safeURL(tt.in); got != tt.want {
+			t.Errorf("safeURL(%q) = %q, want %q", tt.in, got, tt.want)
+		}
+	}
+}
+
+func TestMarkDirection(t *testing.T) {
+	in := "a\nb \u2068שלום\u2069\n> שלום\n- שלום\n> - שלום\n1. שלום\n```\nשלום\n```"
+	want := "a\n\u200eb \u2068שלום\u2069\n> \u200eשלום\n- \u200eשלום\n> - \u200eשלום\n1. \u200eשלום\n```\nשלום\n```"
+	if diff := cmp.Diff(want, markDirection(in)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestMentionsFindsThem(t *testing.T) {
+	for _, s := range []string{"@channel", "(@alice)", "/@alice", "@alice/proj", "@alice_", "@ALICE", "@channel.", "x.@here", "**@alice**"} {
+		if len(mentions(s)) == 0 {
+			t.Errorf("mentions(%q) finds none; the oracle is blind", s)
+		}
+	}
+	for _, s := range []string{"foo@channel", "@\u2060alice", "@channels", "alice@x.test", "@alice-x"} {
+		if found := mentions(s); len(found) > 0 {
+			t.Errorf("mentions(%q) = %v, want none", s, found)
+		}
+	}
+}
+
+// TestOracle shows that the oracle sees what it is there for.
+func TestOracle(t *testing.T) {
+	for _, tt := range []struct{ in, want string }{
+		{"@channel", `mentions @channel in "@channel"`},
+		{"&#64;channel", `mentions @channel in "@channel"`},
+		{"<http://x|y>", "is rewritten as a Slack form"},
+		{"`<!here>`", "is rewritten as a Slack form"},
+		{"![x](http://e.example/x.png)", "has an image"},
+		{"<b>x</b>", "has HTML"},
+		{"[x]: http://e.example", "has a link definition"},
+		{"[x](javascript:x)", "links to"},
+		{"http://e.example", "1 more link"},
+		{"# x", "1 more heading"},
+		{"#tag", "1 more hashtag"},
+		{":smile:", "1 more emoji"},
+		{"~town", "1 more channel link"},
+	} {
+		extra := look(tt.in).beyond(seen{}, false, false)
+		if !slices.ContainsFunc(extra, func(s string) bool { return strings.Contains(s, tt.want) }) {
+			t.Errorf("look(%q) finds %v, want %q", tt.in, extra, tt.want)
+		}
+	}
+	if extra := look(fmt.Sprintf("x %s", Text("plain"))).beyond(seen{}, false, false); len(extra) > 0 {
+		t.Errorf("look finds %v in plain words", extra)
+	}
+}

@@ -1,0 +1,160 @@
+package formatters
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// bold is a title, bold, linked if there is somewhere to go.
+func bold(title, url any) Markdown {
+	s, finished := source(title)
+	to, _ := source(url)
+	if finished && blank(s) {
+		return ""
+	}
+	if finished {
+		return Markdown("**" + linkTo(s, to) + "**")
+	}
+	return boldLink(Text(s), URL(to))
+}
+
+// words puts those of its arguments that are not empty into one text.
+func words(parts ...any) Text {
+	var out []string
+	for _, p := range parts {
+		if s, _ := source(p); !blank(s) {
+			out = append(out, oneLine(s))
+		}
+	}
+	return Text(strings.Join(out, " "))
+}
+
+// plainWords reads one of GitLab's identifiers as words.
+func plainWords(v any) Text {
+	s, _ := source(v)
+	return Text(cutEnd(oneLine(strings.ReplaceAll(s, "_", " ")), maxName))
+}
+
+// capital starts a phrase with a capital letter.
+func capital(v any) Markdown {
+	s := strings.TrimSpace(markdownOf(v))
+	if s != "" && 'a' <= s[0] && s[0] <= 'z' {
+		s = string(s[0]-'a'+'A') + s[1:]
+	}
+	return Markdown(s)
+}
+
+// statuses says in words what GitLab's CI statuses mean.
+var statuses = map[string]Markdown{
+	"created":              "was created",
+	"preparing":            "is preparing",
+	"waiting_for_resource": "waits for a resource",
+	"pending":              "is pending",
+	"running":              "is running",
+	"success":              "passed",
+	"failed":               "failed",
+	"canceling":            "is being canceled",
+	"canceled":             "was canceled",
+	"skipped":              "was skipped",
+	"manual":               "waits for a manual action",
+	"scheduled":            "is scheduled",
+}
+
+func status(v any) Markdown {
+	s, _ := source(v)
+	if words, ok := statuses[s]; ok {
+		return words
+	}
+	return Markdown("is " + plainWords(v).String())
+}
+
+func lineNumber(n int) string {
+	if n <= 0 {
+		return ""
+	}
+	return ":" + strconv.Itoa(n)
+}
+
+func suffix(url any, s string) URL {
+	to, _ := source(url)
+	if to == "" {
+		return ""
+	}
+	return URL(to + s)
+}
+
+func inSentence(d *Document) Text { return d.Plain(80) }
+
+var emojiName = regexp.MustCompile(`^[a-z0-9+-](?:[a-z0-9_+-]{0,62}[a-z0-9+-])?$`)
+
+// emojis are those that people react with most; others are written by name.
+var emojis = map[string]Markdown{
+	"thumbsup": "👍", "thumbsdown": "👎", "heart": "❤️", "tada": "🎉", "rocket": "🚀", "eyes": "👀",
+	"smile": "😄", "laughing": "😆", "confused": "😕", "cry": "😢", "thinking": "🤔", "clap": "👏",
+	"pray": "🙏", "fire": "🔥", "100": "💯", "raised_hands": "🙌", "muscle": "💪", "star": "⭐",
+	"white_check_mark": "✅", "heavy_check_mark": "✔️", "x": "❌", "warning": "⚠️",
+}
+
+func emoji(v any) Markdown {
+	s, _ := source(v)
+	if e, ok := emojis[s]; ok {
+		return e
+	}
+	if !emojiName.MatchString(s) {
+		return Markdown(Text(cutEnd(oneLine(s), maxName)).String())
+	}
+	return Markdown(":" + s + ":")
+}
+
+// expires says when something ends, counted in days when it is known how late
+// it is now.
+func expires(d *Data, v any) (Markdown, error) {
+	seen := d.Now
+	if seen.IsZero() {
+		seen = d.Time
+	}
+	day, err := date(v, seen)
+	if err != nil || day == "" {
+		return "expires soon", err
+	}
+	s, _ := source(v)
+	end, err := time.Parse(time.DateOnly, s[:min(len(s), len(time.DateOnly))])
+	if err != nil || d.Now.IsZero() {
+		return "expires on " + day, nil
+	}
+	today := d.Now.UTC().Truncate(24 * time.Hour)
+	switch days := int(end.Sub(today) / (24 * time.Hour)); {
+	case days < 0:
+		return "expired on " + day, nil
+	case days == 0:
+		return "expires today", nil
+	default:
+		return "expires in " + plural(days, "day") + " (" + day + ")", nil
+	}
+}
+
+// get finds a value of the payload by its path: names and indexes, separated
+// by dots. What is not there is an empty Text.
+func get(d *Data, path string) any {
+	var v any = d.Payload()
+	for key := range strings.SplitSeq(path, ".") {
+		switch at := v.(type) {
+		case map[string]any:
+			v = at[key]
+		case []any:
+			i, err := strconv.Atoi(key)
+			if err != nil || i < 0 || i >= len(at) {
+				return Text("")
+			}
+			v = at[i]
+		default:
+			return Text("")
+		}
+	}
+	if v == nil {
+		return Text("")
+	}
+	return v
+}

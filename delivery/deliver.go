@@ -234,6 +234,7 @@ func (s *Lanes) bury(d *queue.Dead, reason string, from queue.Place) error {
 		return err
 	}
 	s.log.Error("delivery given up", "event_id", d.ID.String(), "address", AddressOf(d.Lane).String(), "outcome", queue.OutcomeDead, "reason", reason, "err", d.Reason)
+	s.dead(d.Lane, &d.Webhook)
 	return s.journal.Write(s.kill, &queue.Settled{
 		ID: d.ID, Lane: d.Lane, Time: d.Time, Outcome: queue.OutcomeDead, Attempts: d.Attempts, Reason: reason, From: from, DeadSeq: seq,
 	})

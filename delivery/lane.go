@@ -233,13 +233,13 @@ func (l *lane) take() *job {
 		if j := l.takeParked(); j != nil {
 			return l.fly(j)
 		}
-		if l.line.reading || l.spilling || len(l.spill) > 0 || len(l.flying) > 0 {
-			l.workers-- // whoever reads, appends or flies goes on from here
-			return nil
-		}
-		if l.line.seq < l.line.tail {
+		switch {
+		case l.line.seq < l.line.tail && !l.line.reading:
 			l.read()
 			continue
+		case l.line.reading, l.spilling, len(l.spill) > 0, len(l.flying) > 0:
+			l.workers-- // whoever reads, appends or flies goes on from here
+			return nil
 		}
 		l.reopen()
 	}

@@ -53,6 +53,9 @@ type Options struct {
 	Registerer   prometheus.Registerer
 	Version      string
 
+	// Dead, if set, is called for every delivery that was given up.
+	Dead func(lane queue.Lane, w *queue.Webhook)
+
 	limits *limits // of tests; nil: as usual
 }
 
@@ -66,6 +69,7 @@ type Lanes struct {
 	log       *slog.Logger
 	metrics   *metrics
 	sender    *sender
+	dead      func(lane queue.Lane, w *queue.Webhook)
 	limits    limits
 	dests     map[string]*destination
 
@@ -86,8 +90,11 @@ type Lanes struct {
 func New(opt Options) *Lanes {
 	s := &Lanes{
 		formatter: opt.Formatter, journal: opt.Journal, parking: opt.Parking, stdout: opt.Stdout, log: opt.Log,
-		metrics: newMetrics(opt.Registerer), sender: newSender(opt.Version), limits: usual,
+		metrics: newMetrics(opt.Registerer), sender: newSender(opt.Version), limits: usual, dead: opt.Dead,
 		dests: map[string]*destination{}, lanes: map[queue.Lane]*lane{}, eased: make(chan struct{}, 1),
+	}
+	if s.dead == nil {
+		s.dead = func(queue.Lane, *queue.Webhook) {}
 	}
 	if opt.limits != nil {
 		s.limits = *opt.limits

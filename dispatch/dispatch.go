@@ -34,6 +34,7 @@ type Options struct {
 	State      *queue.State // what was unsettled at the start
 	Routes     Matcher
 	Lanes      Lanes
+	Repeats    *Repeats
 	History    time.Duration // how long settled events are kept
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
@@ -67,6 +68,9 @@ func (d *Dispatcher) checkpoint() queue.Checkpoint {
 
 // Run dispatches until ctx ends, and then returns ctx's error.
 func (d *Dispatcher) Run(ctx context.Context) error {
+	if err := d.remember(ctx); err != nil {
+		return err
+	}
 	go d.tidy(ctx)
 	for after := d.progress.cursor; ; {
 		e, err := d.Queue.Next(ctx, after)
@@ -100,8 +104,9 @@ func (d *Dispatcher) envelope(ctx context.Context, e queue.Envelope) error {
 func (d *Dispatcher) webhook(ctx context.Context, open *envelope, id queue.ID, nonce queue.Nonce, w *queue.Webhook) error {
 	event := events.Decode(events.Input{Source: w.Source, Header: w.Get("X-Gitlab-Event"), Body: w.Body})
 	decision := d.Routes.Match(event)
-	d.decided(id, event, decision)
-	for _, r := range decision.Deliveries {
+	wanted := d.withoutRepeats(id, w, decision.Deliveries)
+	d.decided(id, event, decision, wanted)
+	for _, r := range wanted {
 		if d.settled(id, r.Address) {
 			continue
 		}
@@ -117,6 +122,20 @@ func (d *Dispatcher) webhook(ctx context.Context, open *envelope, id queue.ID, n
 	return nil
 }
 
+// withoutRepeats leaves out the deliveries that an earlier webhook has brought.
+func (d *Dispatcher) withoutRepeats(id queue.ID, w *queue.Webhook, all []routes.Delivery) []routes.Delivery {
+	if d.Repeats.sameEvent(id, w) {
+		return nil
+	}
+	var wanted []routes.Delivery
+	for _, r := range all {
+		if !d.Repeats.sameDelivery(id, w, delivery.LaneOf(r.Address)) {
+			wanted = append(wanted, r)
+		}
+	}
+	return wanted
+}
+
 // settled tells whether an earlier run of the relay has settled or parked the
 // delivery.
 func (d *Dispatcher) settled(id queue.ID, a configs.Address) bool {
@@ -129,12 +148,12 @@ func (d *Dispatcher) settled(id queue.ID, a configs.Address) bool {
 }
 
 // decided records and logs what becomes of an event.
-func (d *Dispatcher) decided(id queue.ID, e *events.Event, m routes.Decision) {
+func (d *Dispatcher) decided(id queue.ID, e *events.Event, m routes.Decision, wanted []routes.Delivery) {
 	rec := &queue.Decision{
 		ID: id, Time: time.Now(), Source: e.Source, Event: e.Name(), Project: e.Project.Path, Title: short(e.Title),
-		Outcome: outcome(m), Nearest: m.Nearest, Because: m.Because,
+		Outcome: outcome(m, wanted), Nearest: m.Nearest, Because: m.Because,
 	}
-	for _, r := range m.Deliveries {
+	for _, r := range wanted {
 		rec.Deliveries = append(rec.Deliveries, queue.Planned{Lane: delivery.LaneOf(r.Address), Route: r.Route})
 	}
 	for _, w := range m.Withheld {
@@ -154,12 +173,14 @@ func (d *Dispatcher) decided(id queue.ID, e *events.Event, m routes.Decision) {
 	d.Log.LogAttrs(context.Background(), slog.LevelInfo, "event not delivered", attrs...)
 }
 
-func outcome(m routes.Decision) string {
+func outcome(m routes.Decision, wanted []routes.Delivery) string {
 	switch {
 	case m.Foreign:
 		return queue.OutcomeForeign
-	case len(m.Deliveries) > 0:
+	case len(wanted) > 0:
 		return queue.OutcomeRouted
+	case len(m.Deliveries) > 0:
+		return queue.OutcomeRepeat
 	case len(m.Withheld) > 0:
 		return queue.OutcomeWithheld
 	default:

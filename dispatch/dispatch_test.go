@@ -73,7 +73,7 @@ func newStage(t *testing.T, dir string) *stage {
 	}
 	s := &stage{t: t, hands: &hands{items: make(chan *delivery.Item, 100)}, log: &strings.Builder{}}
 	s.Dispatcher = New(Options{
-		Queue: q, Journal: j, State: state, Routes: byProject{}, Lanes: s.hands, History: time.Hour,
+		Queue: q, Journal: j, State: state, Routes: byProject{}, Lanes: s.hands, Repeats: NewRepeats(), History: time.Hour,
 		Log: slog.New(slog.NewTextHandler(s.log, nil)), Registerer: prometheus.NewRegistry(),
 	})
 	ctx, cancel := context.WithCancel(context.Background())

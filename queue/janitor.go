@@ -2,7 +2,6 @@ package queue
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -44,32 +43,6 @@ func (q *Queue) tidyStream(ctx context.Context, s jetstream.Stream, settled uint
 		return fmt.Errorf("purge %s: %w", info.Config.Name, err)
 	}
 	return nil
-}
-
-// lastBefore finds the last message in [first, last] stored before the time,
-// or 0. Sequences and times grow together.
-func lastBefore(ctx context.Context, s jetstream.Stream, first, last uint64, before time.Time) (uint64, error) {
-	lo, hi := first, last+1 // everything below lo is older, everything from hi on is younger
-	for lo < hi {
-		mid := lo + (hi-lo)/2
-		msg, err := s.GetMsg(ctx, mid)
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			hi = mid // a gap: leave it and what follows alone
-			continue
-		}
-		if err != nil {
-			return 0, fmt.Errorf("read stream: %w", err)
-		}
-		if msg.Time.Before(before) {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
-	}
-	if lo == first {
-		return 0, nil
-	}
-	return lo - 1, nil
 }
 
 // purgeJournal makes room in a full journal: everything below the floor goes.

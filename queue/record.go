@@ -21,6 +21,7 @@ const (
 	OutcomeUnrouted  = "unrouted"
 	OutcomeWithheld  = "withheld"
 	OutcomeForeign   = "foreign"
+	OutcomeRepeat    = "repeat" // another webhook brought the same before
 )
 
 // Decision says what was decided about an event when it was read.

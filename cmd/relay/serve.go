@@ -158,6 +158,7 @@ func (a *app) runServe(ctx context.Context, f serveFlags, c *configuration, star
 		}
 	}()
 	r.serve()
+	log.Info("listening", "public", r.public.Addr(), "admin", r.admin.Addr())
 	r.announce()
 	if started != nil {
 		started(r)
@@ -282,12 +283,14 @@ func unlessDone(ctx context.Context, err error) error {
 func (r *relay) lead(ctx context.Context, journal *queue.Journal, state *queue.State) error {
 	registry := prometheus.NewRegistry()
 	r.term.Store(registry)
+	repeats := dispatch.NewRepeats()
 	lanes := delivery.New(delivery.Options{
-		Destinations: r.c.Destinations, Formatter: r.c.formatter, Journal: journal, Parking: r.queue,
+		Destinations: r.c.Destinations, Formatter: r.c.formatter, Journal: journal, Parking: r.queue, Dead: repeats.Forget,
 		Stdout: r.stdout, Log: r.log, Registerer: registry, Version: versionString(),
 	})
 	d := dispatch.New(dispatch.Options{
-		Queue: r.queue, Journal: journal, State: state, Routes: r.c.table, Lanes: lanes, History: r.f.history, Log: r.log, Registerer: registry,
+		Queue: r.queue, Journal: journal, State: state, Routes: r.c.table, Lanes: lanes, Repeats: repeats,
+		History: r.f.history, Log: r.log, Registerer: registry,
 	})
 	term, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -1,0 +1,120 @@
+package dispatch
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/gitlab-mattermost/relay/delivery"
+	"github.com/gitlab-mattermost/relay/queue"
+)
+
+func TestRepeats(t *testing.T) {
+	type hook struct {
+		key, source, body string
+		after             time.Duration // since the first one
+	}
+	first := hook{"k1", "gitlab", `{"a":1}`, 0}
+	for name, c := range map[string]struct {
+		second   hook
+		event    bool // the same event
+		delivery bool // the same delivery, if it is not
+	}{
+		"resent under its key":           {hook{"k1", "gitlab", `{"a":1}`, time.Minute}, false, true},
+		"resent after eleven minutes":    {hook{"k1", "gitlab", `{"a":1}`, 11 * time.Minute}, false, false},
+		"the key of another source":      {hook{"k1", "other", `{"a":1}`, time.Second}, false, false},
+		"the group's hook for one event": {hook{"k2", "gitlab", `{"a":1}`, 3 * time.Second}, true, false},
+		"the same again, but later":      {hook{"k2", "gitlab", `{"a":1}`, 11 * time.Second}, false, false},
+		"another event":                  {hook{"k2", "gitlab", `{"a":2}`, time.Second}, false, false},
+		"without a key":                  {hook{"", "gitlab", `{"a":1}`, time.Second}, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := NewRepeats()
+			begin := time.UnixMicro(1700000000000000)
+			lane := queue.Lane{Destination: "mm", Channel: "dev"}
+			decide := func(seq uint64, h hook) (event, same bool) {
+				w := &queue.Webhook{Source: h.source, Body: []byte(h.body), Received: begin.Add(h.after)}
+				if h.key != "" {
+					w.Header = []queue.Field{{Name: "Idempotency-Key", Value: h.key}}
+				}
+				id := queue.ID{Seq: seq}
+				if r.sameEvent(id, w) {
+					return true, false
+				}
+				return false, r.sameDelivery(id, w, lane)
+			}
+			if event, same := decide(1, first); event || same {
+				t.Fatal("the first is a repeat")
+			}
+			if event, same := decide(2, c.second); event != c.event || same != c.delivery {
+				t.Errorf("same event %v, same delivery %v; want %v, %v", event, same, c.event, c.delivery)
+			}
+			// Read again after a restart, the first one is still no repeat.
+			if event, same := decide(1, first); event || same {
+				t.Error("the first, read again, is a repeat of a later one")
+			}
+		})
+	}
+}
+
+func TestRepeatsForgetWhatWasGivenUp(t *testing.T) {
+	r := NewRepeats()
+	w := &queue.Webhook{Header: []queue.Field{{Name: "Webhook-Id", Value: "k"}}, Received: time.UnixMicro(1)}
+	lane := queue.Lane{Destination: "mm"}
+	r.sameDelivery(queue.ID{Seq: 1}, w, lane)
+	if r.sameDelivery(queue.ID{Seq: 2}, w, queue.Lane{Destination: "other"}) {
+		t.Error("another address is no repeat")
+	}
+	r.Forget(lane, w)
+	if r.sameDelivery(queue.ID{Seq: 3}, w, lane) {
+		t.Error("a repeat of what was given up is welcome")
+	}
+}
+
+func TestRepeatsAreBounded(t *testing.T) {
+	r := NewRepeats()
+	lane := queue.Lane{Destination: "mm"}
+	begin := time.UnixMicro(1700000000000000)
+	for i := range 2000 {
+		w := &queue.Webhook{Body: fmt.Append(nil, i), Header: []queue.Field{{Name: "Webhook-Id", Value: fmt.Sprint(i)}}, Received: begin.Add(time.Duration(i) * time.Second)}
+		r.sameEvent(queue.ID{Seq: uint64(i + 1)}, w)
+		r.sameDelivery(queue.ID{Seq: uint64(i + 1)}, w, lane)
+	}
+	if n := len(r.keys) + len(r.bodies); n > 2*601 {
+		t.Errorf("%d hashes are kept for a window of 600 s with one webhook a second", n)
+	}
+}
+
+// The window survives a restart: a Resend is no second message.
+func TestRestartRemembersWhatWasDelivered(t *testing.T) {
+	dir := t.TempDir()
+	s := newStage(t, dir)
+	send := func(s *stage, key string) queue.ID {
+		id, err := s.Queue.Store(context.Background(), &queue.Webhook{
+			Source: "gitlab", Received: time.Now(), Header: []queue.Field{{Name: "Idempotency-Key", Value: key}},
+			Body: []byte(`{"object_kind":"push","project":{"path_with_namespace":"a"},"n":"` + key + `"}`),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	for _, key := range []string{"k1", "k2"} {
+		send(s, key)
+		it := s.take()
+		if err := s.Journal.Write(t.Context(), &queue.Settled{ID: it.ID, Lane: delivery.LaneOf(it.Address), Outcome: queue.OutcomeDelivered}); err != nil {
+			t.Fatal(err)
+		}
+		it.Done()
+	}
+	s.stop()
+
+	s = newStage(t, dir)
+	send(s, "k1")
+	send(s, "k2")
+	want := send(s, "k3")
+	if it := s.take(); it.ID != want {
+		t.Errorf("%s was delivered, want only %s", it.ID, want)
+	}
+}

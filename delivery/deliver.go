@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,13 +20,18 @@ func (l *lane) deliver(j *job) {
 		l.land(j, true)
 		return
 	}
-	if l.dest.GiveUpAfter > 0 && time.Since(j.item.Webhook.Received) > l.dest.GiveUpAfter {
+	dest := l.dest.config.Load()
+	if dest == nil {
+		l.bury(j, ReasonNoAddress, goneReason(l.name))
+		return
+	}
+	if dest.GiveUpAfter > 0 && time.Since(j.item.Webhook.Received) > dest.GiveUpAfter {
 		l.dest.probed()
-		l.bury(j, ReasonTooOld, "undelivered for "+l.dest.GiveUpAfter.String())
+		l.bury(j, ReasonTooOld, "undelivered for "+dest.GiveUpAfter.String())
 		return
 	}
 	post, err := l.set.formatter.Render(l.set.kill, formatters.Request{
-		Event: j.item.Event, Kind: l.dest.Kind, Channel: l.channel(), Look: j.item.Look, Now: time.Now(),
+		Event: j.item.Event, Kind: dest.Kind, Channel: cmp.Or(l.name.Channel, dest.Channel), Look: j.item.Look, Now: time.Now(),
 	})
 	if err != nil {
 		l.dest.probed()
@@ -37,8 +43,8 @@ func (l *lane) deliver(j *job) {
 		l.set.log.Warn("template failed; sent without it", "event_id", j.item.ID.String(), "address", l.address.String(), "fault", post.Fault)
 	}
 	for {
-		r := l.attempt(j, post)
-		if again := l.judge(j, r); !again {
+		r := l.attempt(j, dest, post)
+		if again := l.judge(j, dest, r); !again {
 			return
 		}
 	}
@@ -54,10 +60,7 @@ func (l *lane) admit(j *job) bool {
 		}
 		return l.set.stopping() == nil
 	}
-	l.mu.Lock()
-	wait := time.Until(l.until)
-	l.mu.Unlock()
-	return sleep(l.set.stop, wait) && l.dest.admit(l.set.stop)
+	return l.rest() && l.dest.admit(l.set.stop)
 }
 
 func (l *lane) parkNow(reason string) {
@@ -66,23 +69,14 @@ func (l *lane) parkNow(reason string) {
 	l.park(reason)
 }
 
-// channel is what the payload names: the address's channel, else the
-// destination's default.
-func (l *lane) channel() string {
-	if l.name.Channel != "" {
-		return l.name.Channel
-	}
-	return l.dest.Channel
-}
-
 // attempt posts once and says so.
-func (l *lane) attempt(j *job, post formatters.Post) result {
+func (l *lane) attempt(j *job, dest *configs.Destination, post formatters.Post) result {
 	j.tries++
 	var r result
-	if l.dest.Kind == configs.KindLog {
+	if dest.Kind == configs.KindLog {
 		r = l.set.printPost(l.address, j.item, post)
 	} else {
-		r = l.set.sender.post(l.set.kill, &l.dest.Destination, post.Body)
+		r = l.set.sender.post(l.set.kill, dest, post.Body)
 	}
 	if r.verdict == Stopped {
 		return r
@@ -102,7 +96,7 @@ func (l *lane) attempt(j *job, post formatters.Post) result {
 
 // judge turns a verdict into what happens next. This is the one place that
 // does. It returns true to try again in place.
-func (l *lane) judge(j *job, r result) bool {
+func (l *lane) judge(j *job, dest *configs.Destination, r result) bool {
 	now := time.Now()
 	switch r.verdict {
 	case Delivered:
@@ -117,6 +111,14 @@ func (l *lane) judge(j *job, r result) bool {
 	l.set.journal.Note(&queue.Attempt{
 		ID: j.item.ID, Lane: l.name, Time: now, Number: j.tries, Status: r.status, Reason: r.reason, Error: r.text, Duration: r.duration,
 	})
+	if l.dest.config.Load() != dest {
+		// relay.yaml has changed meanwhile: what failed says nothing about where
+		// it goes now.
+		l.parkNow("destination changed")
+		l.dest.probed()
+		l.land(j, true)
+		return false
+	}
 	switch r.verdict {
 	case Refused:
 		l.dest.answered()
@@ -224,6 +226,10 @@ func (l *lane) conclude(j *job, outcome string, err error) {
 	l.land(j, false)
 }
 
+func goneReason(l queue.Lane) string {
+	return fmt.Sprintf("the destination %q is no longer in relay.yaml", l.Destination)
+}
+
 // bury keeps a dead letter and records it.
 func (s *Lanes) bury(d *queue.Dead, reason string, from queue.Place) error {
 	seq, err := s.parking.Bury(s.kill, d)
@@ -258,7 +264,7 @@ func (s *Lanes) buryLane(ctx context.Context, at *queue.LaneAtStart) error {
 			if !at.Done.Less(place) || early[p.ID] {
 				continue
 			}
-			d := &queue.Dead{Parked: p, Lane: at.Lane, Time: time.Now(), Reason: fmt.Sprintf("the destination %q is no longer in relay.yaml", at.Lane.Destination)}
+			d := &queue.Dead{Parked: p, Lane: at.Lane, Time: time.Now(), Reason: goneReason(at.Lane)}
 			if err := s.bury(d, ReasonNoAddress, place); err != nil {
 				return err
 			}

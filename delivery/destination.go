@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gitlab-mattermost/relay/configs"
@@ -12,7 +13,7 @@ import (
 // destination is what the lanes of one destination share: whether it takes
 // messages now, and when to try again.
 type destination struct {
-	configs.Destination
+	config atomic.Pointer[configs.Destination] // nil once it is gone from relay.yaml
 	pauses []time.Duration
 
 	mu      sync.Mutex
@@ -24,7 +25,20 @@ type destination struct {
 }
 
 func newDestination(d configs.Destination, pauses []time.Duration) *destination {
-	return &destination{Destination: d, pauses: pauses, changed: make(chan struct{})}
+	dest := &destination{pauses: pauses, changed: make(chan struct{})}
+	dest.config.Store(&d)
+	return dest
+}
+
+// update takes a new configuration, or nil when the destination is gone. What
+// is paused is tried at once if it may work now.
+func (d *destination) update(c *configs.Destination) (elsewhere bool) {
+	old := d.config.Swap(c)
+	elsewhere = c == nil || old == nil || old.URL != c.URL || old.Channel != c.Channel || old.Kind != c.Kind
+	if elsewhere {
+		d.answered()
+	}
+	return elsewhere
 }
 
 // paused tells whether the destination is being left alone.

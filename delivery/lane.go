@@ -33,9 +33,10 @@ type lane struct {
 	bytes   int // of the items in memory
 
 	parked   bool
-	reason   string    // why it is parked
-	until    time.Time // this lane alone is not tried before
-	spill    []*Item   // to be appended to RELAY_PARKED
+	reason   string        // why it is parked
+	until    time.Time     // this lane alone is not tried before
+	soon     chan struct{} // closed when until is no longer to be waited for
+	spill    []*Item       // to be appended to RELAY_PARKED
 	spilling bool
 	line     line
 	recorded uint64 // journal sequence below the newest record of this lane's state
@@ -195,11 +196,15 @@ func (l *lane) spillBatch(items []*Item) bool {
 
 // start starts workers as far as there is work for them. The lock is held.
 func (l *lane) start() {
+	most := 1
+	if c := l.dest.config.Load(); c != nil {
+		most = c.Concurrency
+	}
 	work := len(l.waiting) + len(l.flying)
 	if l.parked {
-		work = l.dest.Concurrency // those that find nothing end at once
+		work = most // those that find nothing end at once
 	}
-	for l.workers < min(work, l.dest.Concurrency) && l.set.do(l.work) {
+	for l.workers < min(work, most) && l.set.do(l.work) {
 		l.workers++
 	}
 }
@@ -364,6 +369,40 @@ func (l *lane) landed(j *job, retry bool) bool {
 		return true
 	}
 	return false
+}
+
+// retrySoon ends the lane's own pause.
+func (l *lane) retrySoon() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.until = time.Time{}
+	if l.soon != nil {
+		close(l.soon)
+		l.soon = nil
+	}
+}
+
+// rest waits out the lane's own pause; false when the relay stops.
+func (l *lane) rest() bool {
+	l.mu.Lock()
+	wait := time.Until(l.until)
+	if wait > 0 && l.soon == nil {
+		l.soon = make(chan struct{})
+	}
+	soon := l.soon
+	l.mu.Unlock()
+	if wait <= 0 {
+		return l.set.stopping() == nil
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-soon:
+	case <-l.set.stop.Done():
+		return false
+	}
+	return true
 }
 
 // tooOld parks a lane whose oldest delivery has waited too long.

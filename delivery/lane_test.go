@@ -366,6 +366,53 @@ func TestDestinationThatIsGoneLeavesDeadLetters(t *testing.T) {
 	equal(t, "outcomes", map[uint64]string{1: queue.OutcomeDead, 2: queue.OutcomeDead, 3: queue.OutcomeDead}, w.settled(3))
 }
 
+// A destination that moves is tried again at once; its lanes keep their order.
+func TestReloadMovesADestination(t *testing.T) {
+	w := newWorld(t, func(w *world) {
+		w.limits.paused, w.limits.rejected = []time.Duration{time.Hour}, time.Hour
+	})
+	for _, hook := range []string{"hooka", "hookb"} {
+		w.chat.Set(hook, chat.Status(500, nil, ""))
+	}
+	w.chat.Set("hookb", chat.Status(404, nil, ""))
+	w.deliver("a#dev", numbered(1, 10)...)
+	w.deliver("b#dev", numbered(11, 20)...)
+	for _, hook := range []string{"hooka", "hookb"} {
+		if _, err := w.chat.WaitN(w.context(), hook, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, to := range []string{"movea", "moveb"} {
+		w.dests[i].URL = configs.NewSecret(w.chat.URL(to))
+	}
+	w.lanes.Update(w.dests)
+	w.deliver("a#dev", "21")
+	equal(t, "posts", append(numbered(1, 10), "21"), w.posts("movea", 11))
+	equal(t, "posts", numbered(11, 20), w.posts("moveb", 10))
+}
+
+func TestReloadRemovesADestination(t *testing.T) {
+	w := newWorld(t, func(w *world) { w.limits.paused = []time.Duration{time.Hour} })
+	w.chat.Set("hooka", chat.Status(500, nil, ""))
+	w.deliver("a#dev", numbered(1, 3)...)
+	for ctx := w.context(); w.undone.Load() > 0; {
+		if err := w.journal.Write(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.lanes.Update(w.dests[1:])
+	w.deliver("a#dev", "4") // decided before the reload
+	for id, outcome := range w.settled(4) {
+		if outcome != queue.OutcomeDead {
+			t.Errorf("%d: %s", id, outcome)
+		}
+	}
+	w.lanes.Update(w.dests)
+	w.chat.Set("hooka", chat.OK())
+	w.deliver("a#dev", "5")
+	equal(t, "posts", []string{"5"}, w.posts("hooka", 1))
+}
+
 func TestConcurrencyIsBounded(t *testing.T) {
 	var now, most atomic.Int64
 	w := newWorld(t, func(w *world) { w.dests[0].Concurrency = 4 })

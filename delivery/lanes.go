@@ -104,6 +104,7 @@ func New(opt Options) *Lanes {
 	}
 	s.stop, s.doStop = context.WithCancel(context.Background())
 	s.kill, s.doKill = context.WithCancel(context.Background())
+	opt.Registerer.MustRegister(s)
 	s.do(s.watchAge)
 	return s
 }
@@ -158,6 +159,34 @@ func (l *lane) resume(at *queue.LaneAtStart) {
 	}
 	l.record(queue.LaneParked)
 	l.start()
+}
+
+// Update takes new destinations. Lanes whose destination is unchanged go on
+// undisturbed; one that has moved is tried again at once, and what waits for
+// one that is gone becomes dead letters.
+func (s *Lanes) Update(destinations []configs.Destination) {
+	s.mu.Lock()
+	present := map[string]bool{}
+	moved := map[*destination]bool{}
+	for _, c := range destinations {
+		present[c.Name] = true
+		if d := s.dests[c.Name]; d == nil {
+			s.dests[c.Name] = newDestination(c, s.limits.paused)
+		} else if d.update(&c) {
+			moved[d] = true
+		}
+	}
+	for name, d := range s.dests {
+		if !present[name] && d.update(nil) {
+			moved[d] = true // its lanes stay, and give up what they hold
+		}
+	}
+	s.mu.Unlock()
+	for _, l := range s.all() {
+		if moved[l.dest] {
+			l.retrySoon()
+		}
+	}
 }
 
 // lane returns the lane of that name, making it when it is new, or nil when it

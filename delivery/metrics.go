@@ -14,7 +14,7 @@ type metrics struct {
 	duration   prometheus.Histogram
 	age        prometheus.Histogram
 	templates  prometheus.Counter
-	parkedNow  *prometheus.CounterVec
+	spilled    *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -24,10 +24,38 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		duration:   prometheus.NewHistogram(prometheus.HistogramOpts{Name: "relay_delivery_duration_seconds", Help: "How long attempts took.", Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}),
 		age:        prometheus.NewHistogram(prometheus.HistogramOpts{Name: "relay_event_age_at_delivery_seconds", Help: "From the webhook's arrival to its delivery.", Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 3600, 86400}}),
 		templates:  prometheus.NewCounter(prometheus.CounterOpts{Name: "relay_template_errors_total", Help: "Messages sent without their template because it failed."}),
-		parkedNow:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "relay_parked_total", Help: "Deliveries that were parked."}, []string{"destination"}),
+		spilled:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "relay_parked_total", Help: "Deliveries that were parked."}, []string{"destination"}),
 	}
-	r.MustRegister(m.deliveries, m.attempts, m.duration, m.age, m.templates, m.parkedNow)
+	r.MustRegister(m.deliveries, m.attempts, m.duration, m.age, m.templates, m.spilled)
 	return m
+}
+
+var (
+	depthNow  = prometheus.NewDesc("relay_lane_depth", "Deliveries in memory, in all lanes of a destination.", []string{"destination"}, nil)
+	parkedNow = prometheus.NewDesc("relay_lanes_parked", "Lanes of a destination whose deliveries wait on disk.", []string{"destination"}, nil)
+)
+
+// Describe and Collect make the lanes a [prometheus.Collector].
+func (s *Lanes) Describe(c chan<- *prometheus.Desc) {
+	c <- depthNow
+	c <- parkedNow
+}
+
+// Collect reports on all lanes, when it is asked.
+func (s *Lanes) Collect(c chan<- prometheus.Metric) {
+	depth, parked := map[string]int{}, map[string]int{}
+	for _, l := range s.all() {
+		l.mu.Lock()
+		depth[l.name.Destination] += len(l.waiting) + len(l.flying) + len(l.spill)
+		if l.parked {
+			parked[l.name.Destination]++
+		}
+		l.mu.Unlock()
+	}
+	for name, n := range depth {
+		c <- prometheus.MustNewConstMetric(depthNow, prometheus.GaugeValue, float64(n), name)
+		c <- prometheus.MustNewConstMetric(parkedNow, prometheus.GaugeValue, float64(parked[name]), name)
+	}
 }
 
 func (m *metrics) attempt(dest string, r result) {
@@ -42,4 +70,4 @@ func (m *metrics) settled(dest, outcome string, received time.Time) {
 	}
 }
 
-func (m *metrics) parked(dest string, n int) { m.parkedNow.WithLabelValues(dest).Add(float64(n)) }
+func (m *metrics) parked(dest string, n int) { m.spilled.WithLabelValues(dest).Add(float64(n)) }

@@ -2,8 +2,13 @@ package server
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -17,14 +22,24 @@ type AdminOptions struct {
 	Ready    func(ctx context.Context) error
 	Gatherer prometheus.Gatherer
 	Log      *slog.Logger
+
+	// Loopback says that the listener is reached from this machine only. On
+	// any other address everything but /metrics, /healthz and /readyz wants
+	// Token, and is not there without one.
+	Loopback bool
+	Token    string
+
+	// Reload loads the configuration again; its error is for people.
+	Reload func() error
+	// Config is the configuration in force, without secrets, as JSON.
+	Config func() any
 }
 
-// NewAdmin makes the admin handler: /metrics, /healthz (the process answers)
-// and /readyz (a webhook could be stored).
+// NewAdmin makes the admin handler: /metrics, /healthz (the process answers),
+// /readyz (a webhook could be stored), POST /-/reload and GET /api/v1/config.
 func NewAdmin(opt AdminOptions) http.Handler {
 	e := newEngine(opt.Log)
-	metrics := promhttp.HandlerFor(opt.Gatherer, promhttp.HandlerOpts{})
-	e.GET("/metrics", gin.WrapH(metrics))
+	e.GET("/metrics", gin.WrapH(promhttp.HandlerFor(opt.Gatherer, promhttp.HandlerOpts{})))
 	e.GET("/healthz", healthz)
 	e.GET("/readyz", func(c *gin.Context) {
 		ctx, cancel := context.WithTimeout(c.Request.Context(), 3*time.Second)
@@ -36,6 +51,57 @@ func NewAdmin(opt AdminOptions) http.Handler {
 		}
 		c.JSON(http.StatusOK, gin.H{"status": "ready"})
 	})
+	guarded := e.Group("/", opt.guard)
+	guarded.POST("/-/reload", func(c *gin.Context) {
+		if err := opt.Reload(); err != nil {
+			answerError(c, &refusal{status: http.StatusUnprocessableEntity, text: err.Error()})
+			return
+		}
+		c.JSON(http.StatusOK, gin.H{"status": "reloaded"})
+	})
+	guarded.GET("/api/v1/config", func(c *gin.Context) { c.JSON(http.StatusOK, opt.Config()) })
 	e.NoRoute(func(c *gin.Context) { answerError(c, &refusal{status: http.StatusNotFound, text: "no such page"}) })
 	return e
+}
+
+// guard keeps strangers, and pages in an operator's browser, away from what
+// tells or changes more than the state of health.
+func (opt *AdminOptions) guard(c *gin.Context) {
+	switch {
+	case opt.Token == "" && !opt.Loopback:
+		answerError(c, &refusal{status: http.StatusForbidden, text: "set --admin-token-file to use this from other machines"})
+	case opt.Token != "" && !bearer(c.Request, opt.Token):
+		c.Header("WWW-Authenticate", "Bearer")
+		answerError(c, &refusal{status: http.StatusUnauthorized, text: "send the token of --admin-token-file as Authorization: Bearer"})
+	case opt.Token == "" && !localHost(c.Request.Host):
+		answerError(c, &refusal{status: http.StatusForbidden, text: "ask for this by a loopback address, such as 127.0.0.1"})
+	case foreignOrigin(c.Request):
+		answerError(c, &refusal{status: http.StatusForbidden, text: "this is not for pages of other sites"})
+	}
+}
+
+func bearer(r *http.Request, token string) bool {
+	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(token))
+	return subtle.ConstantTimeCompare(a[:], b[:]) == 1 && ok
+}
+
+// localHost tells whether a Host header names this machine; anything else on a
+// loopback listener is a page that had its name resolved to it.
+func localHost(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.Trim(host, "[]")
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func foreignOrigin(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return false
+	}
+	u, err := url.Parse(origin)
+	return err != nil || u.Host != r.Host
 }

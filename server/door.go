@@ -52,7 +52,7 @@ type Options struct {
 // Door answers the public listener.
 type Door struct {
 	opt     Options
-	sources map[string]*Source // by path
+	sources atomic.Pointer[map[string]*Source] // by path
 	engine  *gin.Engine
 	flight  atomic.Int64 // bytes of bodies in memory
 	metrics *doorMetrics
@@ -60,17 +60,25 @@ type Door struct {
 
 // NewDoor makes the public handler.
 func NewDoor(opt Options) *Door {
-	d := &Door{opt: opt, sources: map[string]*Source{}, metrics: newDoorMetrics(opt.Registerer)}
-	for i := range opt.Sources {
-		for _, path := range opt.Sources[i].Paths {
-			d.sources[path] = &opt.Sources[i]
-		}
-	}
+	d := &Door{opt: opt, metrics: newDoorMetrics(opt.Registerer)}
+	d.Update(opt.Sources)
 	d.engine = newEngine(opt.Log)
 	d.engine.GET("/healthz", healthz)
 	d.engine.HEAD("/healthz", healthz)
 	d.engine.NoRoute(d.hook)
 	return d
+}
+
+// Update takes new sources. Requests under way go on with the ones they began
+// with.
+func (d *Door) Update(sources []Source) {
+	byPath := map[string]*Source{}
+	for _, s := range sources {
+		for _, path := range s.Paths {
+			byPath[path] = &s
+		}
+	}
+	d.sources.Store(&byPath)
 }
 
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.engine.ServeHTTP(w, r) }
@@ -89,7 +97,7 @@ func (r *refusal) Error() string { return cmp.Or(r.detail, r.text) }
 // hook takes one webhook.
 func (d *Door) hook(c *gin.Context) {
 	begin := time.Now()
-	source := d.sources[c.Request.URL.Path]
+	source := (*d.sources.Load())[c.Request.URL.Path]
 	id, err := d.accept(c, source)
 	result, status := "accepted", http.StatusAccepted
 	if err != nil {

@@ -193,28 +193,106 @@ func TestPanicLeaksNothing(t *testing.T) {
 	}
 }
 
-func TestAdmin(t *testing.T) {
+func TestUpdateChangesTheSources(t *testing.T) {
+	d := door(t, &kept{}, io.Discard)
+	proof, err := events.NewProof(events.ProofConfig{Tokens: []string{"new"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Update([]Source{{Name: "lab", Paths: []string{"/hooks/lab"}, Proof: proof}})
+	for path, c := range map[string]struct {
+		token  string
+		status int
+	}{"/hooks/gitlab": {token, 404}, "/hooks/lab": {"new", 202}} {
+		if w := answer(d, request("POST", path, `{}`, "X-Gitlab-Token", c.token)); w.Code != c.status {
+			t.Errorf("%s: answered %d, want %d", path, w.Code, c.status)
+		}
+	}
+}
+
+func admin(opt AdminOptions) func(method, path string, header ...string) *httptest.ResponseRecorder {
+	opt.Log, opt.Gatherer = slog.New(slog.DiscardHandler), prometheus.NewRegistry()
+	if opt.Ready == nil {
+		opt.Ready = func(context.Context) error { return nil }
+	}
+	opt.Config = func() any { return map[string]int{"routes": 1} }
+	if opt.Reload == nil {
+		opt.Reload = func() error { return nil }
+	}
+	h := NewAdmin(opt)
+	return func(method, path string, header ...string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(method, path, nil)
+		r.Host = "127.0.0.1:8081"
+		for i := 0; i < len(header); i += 2 {
+			r.Header.Set(header[i], header[i+1])
+			if header[i] == "Host" {
+				r.Host = header[i+1]
+			}
+		}
+		return answer(h, r)
+	}
+}
+
+func TestHealth(t *testing.T) {
 	ready := errors.New("canary")
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(prometheus.NewCounter(prometheus.CounterOpts{Name: "relay_test_total"}))
-	h := NewAdmin(AdminOptions{
-		Ready: func(context.Context) error { return ready }, Gatherer: registry, Log: slog.New(slog.DiscardHandler),
-	})
-	get := func(path string) *httptest.ResponseRecorder { return answer(h, httptest.NewRequest("GET", path, nil)) }
-	if w := get("/healthz"); w.Code != 200 {
+	do := admin(AdminOptions{Ready: func(context.Context) error { return ready }})
+	if w := do("GET", "/healthz"); w.Code != 200 {
 		t.Errorf("/healthz: %d", w.Code)
 	}
-	if w := get("/readyz"); w.Code != 503 || strings.Contains(w.Body.String(), "canary") {
+	if w := do("GET", "/readyz"); w.Code != 503 || strings.Contains(w.Body.String(), "canary") {
 		t.Errorf("/readyz: %d %s", w.Code, w.Body)
 	}
 	ready = nil
-	if w := get("/readyz"); w.Code != 200 {
-		t.Errorf("/readyz: %d %s", w.Code, w.Body)
+	for path, status := range map[string]int{"/readyz": 200, "/metrics": 200, "/hooks/gitlab": 404} {
+		if w := do("GET", path); w.Code != status {
+			t.Errorf("%s: %d, want %d", path, w.Code, status)
+		}
 	}
-	if w := get("/metrics"); w.Code != 200 || !strings.Contains(w.Body.String(), "relay_test_total 0") {
-		t.Errorf("/metrics: %d %s", w.Code, w.Body)
+}
+
+func TestAdminIsGuarded(t *testing.T) {
+	const secret = "admin-canary"
+	bearer := []string{"Authorization", "Bearer " + secret}
+	for name, c := range map[string]struct {
+		opt    AdminOptions
+		header []string
+		status int
+	}{
+		"loopback":                     {AdminOptions{Loopback: true}, nil, 200},
+		"loopback by name":             {AdminOptions{Loopback: true}, []string{"Host", "localhost:8081"}, 200},
+		"loopback, a rebound name":     {AdminOptions{Loopback: true}, []string{"Host", "evil.example:8081"}, 403},
+		"loopback, a page elsewhere":   {AdminOptions{Loopback: true}, []string{"Origin", "https://evil.example"}, 403},
+		"loopback, its own page":       {AdminOptions{Loopback: true}, []string{"Origin", "http://127.0.0.1:8081"}, 200},
+		"open address without a token": {AdminOptions{}, nil, 403},
+		"open address, no bearer":      {AdminOptions{Token: secret}, nil, 401},
+		"open address, wrong bearer":   {AdminOptions{Token: secret}, []string{"Authorization", "Bearer x"}, 401},
+		"open address, basic":          {AdminOptions{Token: secret}, []string{"Authorization", secret}, 401},
+		"open address, bearer":         {AdminOptions{Token: secret}, bearer, 200},
+		"loopback with a token":        {AdminOptions{Token: secret, Loopback: true}, nil, 401},
+	} {
+		t.Run(name, func(t *testing.T) {
+			do := admin(c.opt)
+			for _, w := range []*httptest.ResponseRecorder{do("GET", "/api/v1/config", c.header...), do("POST", "/-/reload", c.header...)} {
+				if w.Code != c.status || strings.Contains(w.Body.String(), secret) {
+					t.Errorf("answered %d %s, want %d", w.Code, w.Body, c.status)
+				}
+			}
+			for _, path := range []string{"/metrics", "/healthz", "/readyz"} {
+				if w := do("GET", path, c.header...); w.Code != 200 {
+					t.Errorf("%s: %d", path, w.Code)
+				}
+			}
+		})
 	}
-	if w := get("/hooks/gitlab"); w.Code != 404 {
-		t.Errorf("a hook at the admin listener: %d", w.Code)
+}
+
+func TestReloadThatFailsSaysWhy(t *testing.T) {
+	do := admin(AdminOptions{Loopback: true, Reload: func() error { return errors.New("relay.yaml:3:1: error: unknown key") }})
+	w := do("POST", "/-/reload")
+	if w.Code != 422 || !strings.Contains(w.Body.String(), "relay.yaml:3:1") {
+		t.Errorf("answered %d %s", w.Code, w.Body)
+	}
+	if w := do("GET", "/-/reload"); w.Code != 405 {
+		t.Errorf("GET: %d", w.Code)
 	}
 }

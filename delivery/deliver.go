@@ -31,7 +31,8 @@ func (l *lane) deliver(j *job) {
 		return
 	}
 	post, err := l.set.formatter.Render(l.set.kill, formatters.Request{
-		Event: j.item.Event, Kind: dest.Kind, Channel: cmp.Or(l.name.Channel, dest.Channel), Look: j.item.Look, Now: time.Now(),
+		Event: j.item.Event, Kind: dest.Kind, Channel: cmp.Or(l.name.Channel, dest.Channel), Look: j.item.Look, Mention: j.item.Mention,
+		People: l.set.people(l.name.Destination), Now: time.Now(),
 	})
 	if err != nil {
 		l.dest.probed()
@@ -43,6 +44,11 @@ func (l *lane) deliver(j *job) {
 		l.set.log.Warn("template failed; sent without it", "event_id", j.item.ID.String(), "address", l.address.String(), "fault", post.Fault)
 	}
 	for {
+		if l.dest.pace.Wait(l.set.stop) != nil {
+			l.dest.probed()
+			l.land(j, true)
+			return
+		}
 		r := l.attempt(j, dest, post)
 		if again := l.judge(j, dest, r); !again {
 			return
@@ -70,13 +76,13 @@ func (l *lane) parkNow(reason string) {
 }
 
 // attempt posts once and says so.
-func (l *lane) attempt(j *job, dest *configs.Destination, post formatters.Post) result {
+func (l *lane) attempt(j *job, dest *Destination, message formatters.Post) result {
 	j.tries++
 	var r result
 	if dest.Kind == configs.KindLog {
-		r = l.set.printPost(l.address, j.item, post)
+		r = l.set.printPost(l.address, j.item, message)
 	} else {
-		r = l.set.sender.post(l.set.kill, dest, post.Body)
+		r = post(l.set.kill, dest, message.Body)
 	}
 	if r.verdict == Stopped {
 		return r
@@ -96,7 +102,7 @@ func (l *lane) attempt(j *job, dest *configs.Destination, post formatters.Post) 
 
 // judge turns a verdict into what happens next. This is the one place that
 // does. It returns true to try again in place.
-func (l *lane) judge(j *job, dest *configs.Destination, r result) bool {
+func (l *lane) judge(j *job, dest *Destination, r result) bool {
 	now := time.Now()
 	switch r.verdict {
 	case Delivered:
@@ -200,7 +206,7 @@ func (l *lane) refused(j *job, now time.Time) bool {
 func (l *lane) settle(j *job, r result) {
 	err := l.set.journal.Write(l.set.kill, &queue.Settled{
 		ID: j.item.ID, Lane: l.name, Time: time.Now(), Outcome: queue.OutcomeDelivered,
-		Attempts: j.tries, Status: r.status, Reason: r.reason, Duration: r.duration, From: l.place(j),
+		Attempts: j.tries, Status: r.status, Reason: r.reason, Duration: r.duration, From: l.end(j),
 	})
 	l.conclude(j, queue.OutcomeDelivered, err)
 }
@@ -209,7 +215,7 @@ func (l *lane) settle(j *job, r result) {
 func (l *lane) bury(j *job, reason, why string) {
 	p, err := j.item.park()
 	if err == nil {
-		err = l.set.bury(&queue.Dead{Parked: p, Lane: l.name, Reason: why, Attempts: j.tries, Time: time.Now()}, reason, l.place(j))
+		err = l.set.bury(&queue.Dead{Parked: p, Lane: l.name, Reason: why, Attempts: j.tries, Time: time.Now()}, reason, func() queue.Place { return l.end(j) })
 	}
 	l.conclude(j, queue.OutcomeDead, err)
 }
@@ -218,7 +224,11 @@ func (l *lane) bury(j *job, reason, why string) {
 func (l *lane) conclude(j *job, outcome string, err error) {
 	if err != nil {
 		// The relay stops, or another one has taken over: the delivery is not
-		// settled and will be made again.
+		// settled and will be made again. The lane posts nothing more until all
+		// lanes have heard of it too.
+		if errors.Is(err, queue.ErrFenced) || errors.Is(err, queue.ErrClosed) {
+			<-l.set.stop.Done()
+		}
 		l.land(j, true)
 		return
 	}
@@ -231,7 +241,7 @@ func goneReason(l queue.Lane) string {
 }
 
 // bury keeps a dead letter and records it.
-func (s *Lanes) bury(d *queue.Dead, reason string, from queue.Place) error {
+func (s *Lanes) bury(d *queue.Dead, reason string, from func() queue.Place) error {
 	seq, err := s.parking.Bury(s.kill, d)
 	if err != nil {
 		if !errors.Is(err, context.Canceled) {
@@ -242,7 +252,7 @@ func (s *Lanes) bury(d *queue.Dead, reason string, from queue.Place) error {
 	s.log.Error("delivery given up", "event_id", d.ID.String(), "address", AddressOf(d.Lane).String(), "outcome", queue.OutcomeDead, "reason", reason, "err", d.Reason)
 	s.dead(d.Lane, &d.Webhook)
 	return s.journal.Write(s.kill, &queue.Settled{
-		ID: d.ID, Lane: d.Lane, Time: d.Time, Outcome: queue.OutcomeDead, Attempts: d.Attempts, Reason: reason, From: from, DeadSeq: seq,
+		ID: d.ID, Lane: d.Lane, Time: d.Time, Outcome: queue.OutcomeDead, Attempts: d.Attempts, Reason: reason, From: from(), DeadSeq: seq,
 	})
 }
 
@@ -265,7 +275,7 @@ func (s *Lanes) buryLane(ctx context.Context, at *queue.LaneAtStart) error {
 				continue
 			}
 			d := &queue.Dead{Parked: p, Lane: at.Lane, Time: time.Now(), Reason: goneReason(at.Lane)}
-			if err := s.bury(d, ReasonNoAddress, place); err != nil {
+			if err := s.bury(d, ReasonNoAddress, func() queue.Place { return place }); err != nil {
 				return err
 			}
 		}

@@ -7,14 +7,15 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/gitlab-mattermost/relay/configs"
+	"golang.org/x/time/rate"
 )
 
 // destination is what the lanes of one destination share: whether it takes
 // messages now, and when to try again.
 type destination struct {
-	config atomic.Pointer[configs.Destination] // nil once it is gone from relay.yaml
+	config atomic.Pointer[Destination] // nil once it is gone from relay.yaml
 	pauses []time.Duration
+	pace   *rate.Limiter // shared by all lanes, whatever channel they post to
 
 	mu      sync.Mutex
 	failed  int       // failures running; 0: it takes messages
@@ -24,17 +25,30 @@ type destination struct {
 	changed chan struct{}
 }
 
-func newDestination(d configs.Destination, pauses []time.Duration) *destination {
-	dest := &destination{pauses: pauses, changed: make(chan struct{})}
+func newDestination(d Destination, pauses []time.Duration) *destination {
+	dest := &destination{pauses: pauses, pace: rate.NewLimiter(limitOf(&d)), changed: make(chan struct{})}
 	dest.config.Store(&d)
 	return dest
 }
 
+// limitOf is the pace of a destination, for a [rate.Limiter].
+func limitOf(c *Destination) (rate.Limit, int) {
+	if c.RateLimit.IsZero() {
+		return rate.Inf, 1
+	}
+	return rate.Limit(c.RateLimit.PerSecond()), max(c.RateLimit.Burst, 1)
+}
+
 // update takes a new configuration, or nil when the destination is gone. What
 // is paused is tried at once if it may work now.
-func (d *destination) update(c *configs.Destination) (elsewhere bool) {
+func (d *destination) update(c *Destination) (elsewhere bool) {
+	if c != nil {
+		limit, burst := limitOf(c)
+		d.pace.SetLimit(limit)
+		d.pace.SetBurst(burst)
+	}
 	old := d.config.Swap(c)
-	elsewhere = c == nil || old == nil || old.URL != c.URL || old.Channel != c.Channel || old.Kind != c.Kind
+	elsewhere = c == nil || old == nil || old.URL != c.URL || old.Channel != c.Channel || old.Kind != c.Kind || old.client != c.client
 	if elsewhere {
 		d.answered()
 	}

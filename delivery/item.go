@@ -19,6 +19,7 @@ type Item struct {
 	Address configs.Address
 	Route   string
 	Look    configs.Look
+	Mention []string // as the chat writes them
 
 	// Done is called once, when the journal or RELAY_PARKED holds the delivery
 	// and its event may be forgotten.
@@ -42,12 +43,13 @@ func (i *Item) size() int { return len(i.Webhook.Body) }
 
 // note is what a parked delivery remembers beside its webhook.
 type note struct {
-	Route string       `json:"route"`
-	Look  configs.Look `json:"look"`
+	Route   string       `json:"route"`
+	Look    configs.Look `json:"look"`
+	Mention []string     `json:"mention,omitempty"`
 }
 
 func (i *Item) park() (queue.Parked, error) {
-	n, err := json.Marshal(note{i.Route, i.Look})
+	n, err := json.Marshal(note{i.Route, i.Look, i.Mention})
 	if err != nil {
 		return queue.Parked{}, fmt.Errorf("write a parked delivery: %w", err)
 	}
@@ -60,7 +62,7 @@ func unpark(p queue.Parked, address configs.Address) *Item {
 	var n note
 	_ = json.Unmarshal(p.Note, &n)
 	return &Item{
-		ID: p.ID, Nonce: p.Nonce, Webhook: &p.Webhook, Address: address, Route: n.Route, Look: n.Look,
+		ID: p.ID, Nonce: p.Nonce, Webhook: &p.Webhook, Address: address, Route: n.Route, Look: n.Look, Mention: n.Mention,
 		Event: events.Decode(events.Input{Source: p.Webhook.Source, Header: p.Webhook.Get("X-Gitlab-Event"), Body: p.Webhook.Body}),
 		Done:  func() {},
 	}

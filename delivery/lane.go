@@ -41,6 +41,8 @@ type lane struct {
 	line     line
 	recorded uint64 // journal sequence below the newest record of this lane's state
 	settled  int    // deliveries from the line settled since then
+	unpurged uint64 // the lane is open, but this much of its line may still be there
+	purging  bool
 }
 
 // line is a lane's part of RELAY_PARKED.
@@ -53,6 +55,7 @@ type line struct {
 	open    []queue.Place
 	early   map[queue.ID]queue.Place // settled beyond done; zero place: while being parked
 	reading bool
+	purged  uint64 // everything up to this message is gone
 }
 
 // job is an item on its way.
@@ -62,6 +65,7 @@ type job struct {
 	tries   int
 	refused time.Time // when this message was first refused
 	refusal int       // how often
+	ended   bool      // its outcome is in the journal, or about to be; guarded by the lane's lock
 }
 
 func (j *job) fromLine() bool { return j.place != (queue.Place{}) }
@@ -70,6 +74,15 @@ func (j *job) fromLine() bool { return j.place != (queue.Place{}) }
 func (l *lane) place(j *job) queue.Place {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return j.place
+}
+
+// end marks that a job's outcome goes to the journal now, so that a state of
+// the lane that is recorded after it does not forget it, and returns its place.
+func (l *lane) end(j *job) queue.Place {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	j.ended = true
 	return j.place
 }
 
@@ -124,6 +137,11 @@ func (l *lane) record(state string) {
 	s := &queue.LaneState{Lane: l.name, Time: time.Now(), State: state, Reason: l.reason, Done: l.line.done}
 	for id := range l.line.early {
 		s.Early = append(s.Early, id)
+	}
+	for _, j := range l.flying {
+		if j.ended {
+			s.Early = append(s.Early, j.item.ID)
+		}
 	}
 	slices.SortFunc(s.Early, func(a, b queue.ID) int { return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Index, b.Index)) })
 	l.recorded, l.settled = l.set.journal.Last(), 0
@@ -328,9 +346,42 @@ func (l *lane) reopen() {
 	l.line.batch, l.line.next, l.line.open = nil, 0, nil
 	l.record(queue.LaneOpen)
 	l.set.log.Info("lane open again", "address", l.address.String())
-	if last > 0 {
-		l.set.do(func() { l.set.purge(l.name, last) })
+	l.unpurged = last
+	l.purge(last)
+}
+
+// purge drops what is settled from RELAY_PARKED, until it is done or the relay
+// stops: what stands there is posted again if the record of its end is lost. The
+// lock is held.
+func (l *lane) purge(upTo uint64) {
+	if l.purging || upTo <= l.line.purged {
+		return
 	}
+	l.purging = l.set.do(func() {
+		for wait := time.Second; !l.set.purge(l.name, upTo) && sleep(l.set.stop, wait); {
+			wait = min(2*wait, time.Minute)
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.purging = false
+		if l.set.stopping() != nil {
+			return
+		}
+		l.line.purged = upTo
+		if l.unpurged <= upTo {
+			l.unpurged = 0
+		} else {
+			l.purge(l.unpurged)
+		}
+	})
+}
+
+// finished is the last message of the line that is settled as a whole.
+func (l *line) finished() uint64 {
+	if len(l.open) == 0 && l.next == len(l.batch) {
+		return l.seq
+	}
+	return max(l.done.Seq, 1) - 1
 }
 
 // land ends a flight. With retry the job goes back to the head of the line, as
@@ -358,6 +409,7 @@ func (l *lane) landed(j *job, retry bool) bool {
 		// It is in spill or in RELAY_PARKED already, or the relay stops.
 	case j.fromLine():
 		l.line.settle(j.place, j.item.ID)
+		l.purge(l.line.finished())
 		if l.settled++; l.settled >= refresh {
 			l.record(queue.LaneParked)
 		}

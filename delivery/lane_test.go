@@ -58,6 +58,7 @@ type world struct {
 	dir     string
 	chat    *chat.Server
 	limits  limits
+	clients *Clients
 	dests   []configs.Destination
 	queue   *queue.Queue
 	journal *queue.Journal
@@ -92,7 +93,7 @@ func newWorld(t *testing.T, change func(*world)) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { server.Close() })
-	w := &world{t: t, dir: t.TempDir(), chat: server, limits: quick, log: &syncBuffer{}}
+	w := &world{t: t, dir: t.TempDir(), chat: server, limits: quick, log: &syncBuffer{}, clients: NewClients("test")}
 	for _, name := range []string{"a", "b"} {
 		w.dests = append(w.dests, configs.Destination{
 			Name: name, Kind: configs.KindMattermost, URL: configs.NewSecret(server.URL("hook" + name)), Concurrency: 1, GiveUpAfter: 72 * time.Hour,
@@ -117,12 +118,21 @@ func (w *world) start() {
 		w.t.Fatal(err)
 	}
 	w.lanes = New(Options{
-		Destinations: w.dests, Formatter: plainly{}, Journal: w.journal, Parking: w.queue, Stdout: w.log, Log: log,
-		Registerer: prometheus.NewRegistry(), Version: "test", limits: &w.limits,
+		Destinations: w.prepared(w.dests), Formatter: plainly{}, Journal: w.journal, Parking: w.queue, Stdout: w.log, Log: log,
+		Registerer: prometheus.NewRegistry(), limits: &w.limits,
 	})
 	if err := w.lanes.Resume(w.t.Context(), w.state.Lanes); err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+func (w *world) prepared(ds []configs.Destination) []Destination {
+	w.t.Helper()
+	prepared, err := w.clients.Prepare(ds, configs.EgressPrivate)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return prepared
 }
 
 // stop ends the lanes in good order.
@@ -132,6 +142,7 @@ func (w *world) stop() {
 	w.lanes.Close(ctx)
 	w.journal.Close()
 	w.queue.Close()
+	w.clients.Close()
 }
 
 // deliver hands in deliveries with these titles.
@@ -385,7 +396,7 @@ func TestReloadMovesADestination(t *testing.T) {
 	for i, to := range []string{"movea", "moveb"} {
 		w.dests[i].URL = configs.NewSecret(w.chat.URL(to))
 	}
-	w.lanes.Update(w.dests)
+	w.lanes.Update(w.prepared(w.dests))
 	w.deliver("a#dev", "21")
 	equal(t, "posts", append(numbered(1, 10), "21"), w.posts("movea", 11))
 	equal(t, "posts", numbered(11, 20), w.posts("moveb", 10))
@@ -400,17 +411,35 @@ func TestReloadRemovesADestination(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w.lanes.Update(w.dests[1:])
+	w.lanes.Update(w.prepared(w.dests[1:]))
 	w.deliver("a#dev", "4") // decided before the reload
 	for id, outcome := range w.settled(4) {
 		if outcome != queue.OutcomeDead {
 			t.Errorf("%d: %s", id, outcome)
 		}
 	}
-	w.lanes.Update(w.dests)
+	w.lanes.Update(w.prepared(w.dests))
 	w.chat.Set("hooka", chat.OK())
 	w.deliver("a#dev", "5")
 	equal(t, "posts", []string{"5"}, w.posts("hooka", 1))
+}
+
+// The rate is the destination's, whatever channels its messages go to; its
+// burst passes at once.
+func TestRateLimitIsTheDestinations(t *testing.T) {
+	w := newWorld(t, func(w *world) {
+		w.dests[0].RateLimit = configs.Rate{Count: 1, Per: time.Hour, Burst: 3}
+	})
+	w.deliver("a#one", "1", "2")
+	w.deliver("a#two", "3", "4")
+	w.deliver("b", "5")
+	w.posts("hooka", 3)
+	w.posts("hookb", 1)
+	w.dests[0].RateLimit = configs.Rate{}
+	w.lanes.Update(w.prepared(w.dests)) // a reload that lifts the limit is for the next message
+	if n := w.chat.Count("hooka"); n != 3 {
+		t.Errorf("%d posts, want the burst of 3", n)
+	}
 }
 
 func TestConcurrencyIsBounded(t *testing.T) {

@@ -14,7 +14,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/gitlab-mattermost/relay/configs"
 	"github.com/gitlab-mattermost/relay/formatters"
 	"github.com/gitlab-mattermost/relay/queue"
 )
@@ -44,14 +43,17 @@ type Formatter interface {
 
 // Options of a set of lanes.
 type Options struct {
-	Destinations []configs.Destination
+	Destinations []Destination // see [Clients.Prepare]
 	Formatter    Formatter
 	Journal      Journal
 	Parking      Parking
 	Stdout       io.Writer // where destinations of kind log print
 	Log          *slog.Logger
 	Registerer   prometheus.Registerer
-	Version      string
+
+	// People tells how a destination's chat mentions a GitLab user whom somebody
+	// wrote to; a nil function where that pings nobody.
+	People func(destination string) func(username string) (mention string, ok bool)
 
 	// Dead, if set, is called for every delivery that was given up.
 	Dead func(lane queue.Lane, w *queue.Webhook)
@@ -68,7 +70,7 @@ type Lanes struct {
 	print     sync.Mutex // one message on stdout at a time
 	log       *slog.Logger
 	metrics   *metrics
-	sender    *sender
+	people    func(destination string) func(username string) (string, bool)
 	dead      func(lane queue.Lane, w *queue.Webhook)
 	limits    limits
 	dests     map[string]*destination
@@ -90,8 +92,11 @@ type Lanes struct {
 func New(opt Options) *Lanes {
 	s := &Lanes{
 		formatter: opt.Formatter, journal: opt.Journal, parking: opt.Parking, stdout: opt.Stdout, log: opt.Log,
-		metrics: newMetrics(opt.Registerer), sender: newSender(opt.Version), limits: usual, dead: opt.Dead,
+		metrics: newMetrics(opt.Registerer), limits: usual, people: opt.People, dead: opt.Dead,
 		dests: map[string]*destination{}, lanes: map[queue.Lane]*lane{}, eased: make(chan struct{}, 1),
+	}
+	if s.people == nil {
+		s.people = func(string) func(string) (string, bool) { return nil }
 	}
 	if s.dead == nil {
 		s.dead = func(queue.Lane, *queue.Webhook) {}
@@ -135,15 +140,18 @@ func (s *Lanes) Deliver(ctx context.Context, it *Item) error {
 // It must be called before the first Deliver. What is parked for a destination
 // that is gone becomes dead letters.
 func (s *Lanes) Resume(ctx context.Context, parked map[queue.Lane]*queue.LaneAtStart) error {
+	var gone []*queue.LaneAtStart
 	for name, at := range parked {
-		l := s.lane(name)
-		if l == nil {
-			if err := s.buryLane(ctx, at); err != nil {
-				return err
-			}
-			continue
+		if l := s.lane(name); l != nil {
+			l.resume(at)
+		} else {
+			gone = append(gone, at)
 		}
-		l.resume(at)
+	}
+	for _, at := range gone { // what this writes may carry the others' floor
+		if err := s.buryLane(ctx, at); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -164,7 +172,7 @@ func (l *lane) resume(at *queue.LaneAtStart) {
 // Update takes new destinations. Lanes whose destination is unchanged go on
 // undisturbed; one that has moved is tried again at once, and what waits for
 // one that is gone becomes dead letters.
-func (s *Lanes) Update(destinations []configs.Destination) {
+func (s *Lanes) Update(destinations []Destination) {
 	s.mu.Lock()
 	present := map[string]bool{}
 	moved := map[*destination]bool{}
@@ -217,7 +225,7 @@ func (s *Lanes) all() []*lane {
 func (s *Lanes) Floor(max uint64) uint64 {
 	for _, l := range s.all() {
 		l.mu.Lock()
-		if l.parked {
+		if l.parked || l.unpurged > 0 {
 			max = min(max, l.recorded)
 		}
 		l.mu.Unlock()
@@ -240,7 +248,6 @@ func (s *Lanes) Close(ctx context.Context) {
 		<-ended
 	}
 	s.doKill()
-	s.sender.close()
 }
 
 // Halt stops at once, for a relay that may no longer post: another one has
@@ -364,10 +371,12 @@ func (s *Lanes) nextParked(name queue.Lane, after, tail uint64) (uint64, []queue
 	}
 }
 
-func (s *Lanes) purge(name queue.Lane, upTo uint64) {
-	if err := s.parking.PurgeParked(s.kill, name, upTo); err != nil && !errors.Is(err, context.Canceled) {
+func (s *Lanes) purge(name queue.Lane, upTo uint64) bool {
+	err := s.parking.PurgeParked(s.kill, name, upTo)
+	if err != nil && !errors.Is(err, context.Canceled) {
 		s.log.Warn("settled deliveries stay in the queue for now", "address", AddressOf(name).String(), "err", err)
 	}
+	return err == nil
 }
 
 // sleep waits; false when ctx ended first.

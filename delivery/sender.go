@@ -8,10 +8,10 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"path"
 	"strconv"
+	"strings"
 	"time"
-
-	"github.com/gitlab-mattermost/relay/configs"
 )
 
 const (
@@ -31,46 +31,15 @@ type result struct {
 	duration   time.Duration
 }
 
-// sender posts messages. Redirects are not followed (a redirected POST would
-// carry the message elsewhere), answers are not unpacked, and what is read is
-// bounded.
-type sender struct {
-	client *http.Client
-	agent  string
-}
-
-func newSender(version string) *sender {
-	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
-	return &sender{
-		agent: "relay/" + version,
-		client: &http.Client{
-			Transport: &http.Transport{
-				Proxy:                  http.ProxyFromEnvironment,
-				DialContext:            dialer.DialContext,
-				MaxIdleConns:           1024,
-				MaxIdleConnsPerHost:    256,
-				IdleConnTimeout:        90 * time.Second,
-				TLSHandshakeTimeout:    5 * time.Second,
-				DisableCompression:     true,
-				MaxResponseHeaderBytes: 64 << 10,
-				ForceAttemptHTTP2:      true,
-			},
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-	}
-}
-
-func (s *sender) close() { s.client.CloseIdleConnections() }
-
 // post makes one attempt. ctx ends when the relay stops.
-func (s *sender) post(ctx context.Context, d *configs.Destination, body []byte) result {
+func post(ctx context.Context, d *Destination, body []byte) result {
 	begin := time.Now()
-	r := s.attempt(ctx, d, body)
+	r := attempt(ctx, d, body)
 	r.duration = time.Since(begin)
 	return r
 }
 
-func (s *sender) attempt(stop context.Context, d *configs.Destination, body []byte) result {
+func attempt(stop context.Context, d *Destination, body []byte) result {
 	ctx, cancel := context.WithTimeout(stop, attemptTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.URL.Reveal(), bytes.NewReader(body))
@@ -78,9 +47,9 @@ func (s *sender) attempt(stop context.Context, d *configs.Destination, body []by
 		return result{verdict: Rejected, reason: ReasonClientError, text: "the destination's URL cannot be used"}
 	}
 	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("User-Agent", s.agent)
+	req.Header.Set("User-Agent", d.agent)
 	req.Header.Set("Accept", "text/plain, application/json")
-	res, err := s.client.Do(req)
+	res, err := d.client.Do(req)
 	if err != nil {
 		return failed(stop, err)
 	}
@@ -93,6 +62,9 @@ func (s *sender) attempt(stop context.Context, d *configs.Destination, body []by
 		_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 1)) // sees the end, so that the connection is used again
 	}
 	verdict, reason, text := judge(d.Kind, res.StatusCode, answer)
+	if strings.Contains(text, path.Base(req.URL.Path)) {
+		text = "" // the hook's id, in the shape of an error's
+	}
 	if verdict != Delivered {
 		text = statusText(res.StatusCode, text)
 	}
@@ -118,6 +90,10 @@ func statusText(status int, text string) string {
 func failed(stop context.Context, err error) result {
 	if stop.Err() != nil {
 		return result{verdict: Stopped, reason: ReasonStopped, text: "the relay is stopping"}
+	}
+	var forbidden *egressError
+	if errors.As(err, &forbidden) {
+		return result{verdict: NotAccepted, reason: ReasonEgress, text: forbidden.Error()}
 	}
 	var timeout interface{ Timeout() bool }
 	if errors.As(err, &timeout) && timeout.Timeout() {
@@ -150,10 +126,9 @@ func networkText(err error) string {
 
 // Once posts a message without a lane: one attempt, nothing kept. It returns
 // what the receiver answered, for people.
-func Once(ctx context.Context, d *configs.Destination, body []byte, version string) (string, error) {
-	s := newSender(version)
-	defer s.close()
-	r := s.post(ctx, d, body)
+func Once(ctx context.Context, d *Destination, body []byte) (string, error) {
+	defer d.client.CloseIdleConnections()
+	r := post(ctx, d, body)
 	if r.verdict != Delivered {
 		return "", errors.New(r.text)
 	}

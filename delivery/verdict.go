@@ -39,6 +39,7 @@ const (
 	ReasonNotFound    = "not_found"
 	ReasonGone        = "gone"
 	ReasonRedirect    = "redirect"
+	ReasonEgress      = "egress"
 	ReasonClientError = "client_error"
 	ReasonStopped     = "stopped"
 	ReasonTooOld      = "too_old"

@@ -47,14 +47,28 @@ type Dispatcher struct {
 	events   *prometheus.CounterVec
 }
 
-// New makes a dispatcher and has the journal carry its checkpoints.
+// New makes a dispatcher. From Run on the journal carries its checkpoints;
+// until then what was recovered, so that it can be recovered again.
 func New(opt Options) *Dispatcher {
 	d := &Dispatcher{Options: opt, events: prometheus.NewCounterVec(
 		prometheus.CounterOpts{Name: "relay_events_total", Help: "Events read from the queue, by what was decided."}, []string{"outcome"})}
 	opt.Registerer.MustRegister(d.events)
 	d.progress.cursor, d.progress.nonce = opt.State.Checkpoint.Cursor, opt.State.Checkpoint.Nonce
-	opt.Journal.Checkpoints(d.checkpoint)
+	d.progress.recovery, d.progress.known = opt.State.Checkpoint, known(opt.State)
 	return d
+}
+
+// known is the newest event of which the state says something.
+func known(s *queue.State) (seq uint64) {
+	for settled := range s.Settled {
+		seq = max(seq, settled.ID.Seq)
+	}
+	for _, l := range s.Lanes {
+		for id := range l.Held {
+			seq = max(seq, id.Seq)
+		}
+	}
+	return seq
 }
 
 // checkpoint asks for the lanes' floor first: what they record later stands
@@ -68,6 +82,7 @@ func (d *Dispatcher) checkpoint() queue.Checkpoint {
 
 // Run dispatches until ctx ends, and then returns ctx's error.
 func (d *Dispatcher) Run(ctx context.Context) error {
+	d.Journal.Checkpoints(d.checkpoint)
 	if err := d.remember(ctx); err != nil {
 		return err
 	}
@@ -112,7 +127,7 @@ func (d *Dispatcher) webhook(ctx context.Context, open *envelope, id queue.ID, n
 		}
 		d.progress.add(open)
 		err := d.Lanes.Deliver(ctx, &delivery.Item{
-			ID: id, Nonce: nonce, Webhook: w, Event: event, Address: r.Address, Route: r.Route, Look: r.Look,
+			ID: id, Nonce: nonce, Webhook: w, Event: event, Address: r.Address, Route: r.Route, Look: r.Look, Mention: r.Mention,
 			Done: func() { d.progress.done(open) },
 		})
 		if err != nil {
@@ -210,7 +225,7 @@ func (d *Dispatcher) tidy(ctx context.Context) {
 	for {
 		select {
 		case <-t.C:
-			if err := d.Queue.Tidy(ctx, d.checkpoint(), d.History); err != nil && !errors.Is(err, context.Canceled) {
+			if err := d.Queue.Tidy(ctx, d.Journal.Durable(), d.History); err != nil && !errors.Is(err, context.Canceled) {
 				d.Log.Warn("old history could not be dropped", "err", err)
 			}
 		case <-ctx.Done():

@@ -13,6 +13,11 @@ type progress struct {
 	cursor uint64
 	nonce  queue.Nonce
 	open   []*envelope // oldest first; settled ones behind an unsettled one wait
+
+	// Until the cursor reaches known, recovery must read what the last one
+	// read: it says which events above the cursor are settled or parked.
+	known    uint64
+	recovery queue.Checkpoint
 }
 
 type envelope struct {
@@ -60,6 +65,9 @@ func (p *progress) checkpoint(last, parked uint64) queue.Checkpoint {
 	c := queue.Checkpoint{Cursor: p.cursor, Nonce: p.nonce, Journal: last, Parked: parked}
 	if len(p.open) > 0 {
 		c.Journal, c.Parked = p.open[0].journal, p.open[0].parked
+	}
+	if p.cursor < p.known {
+		c.Journal, c.Parked = min(c.Journal, p.recovery.Journal), min(c.Parked, p.recovery.Parked)
 	}
 	return c
 }

@@ -29,9 +29,9 @@ func startEmbedded(opt Options) (*embedded, error) {
 		DontListen:         true,
 		JetStream:          true,
 		JetStreamMaxMemory: 1 << 20,
-		// The streams' own limits are the budget; this only has to be above
-		// their sum.
-		JetStreamMaxStore: opt.EventsSize + opt.ParkedSize + opt.DeadSize + opt.JournalSize + 64<<20,
+		// The streams' own limits are the budget. The server's would also count
+		// what streams on disk reserved when their limits were higher.
+		JetStreamMaxStore: 1 << 50,
 		StoreDir:          opt.Dir,
 		SyncAlways:        !opt.Interval,
 		SyncInterval:      time.Second, // without SyncAlways

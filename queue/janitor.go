@@ -15,7 +15,12 @@ func (q *Queue) Tidy(ctx context.Context, c Checkpoint, history time.Duration) e
 	if err := q.tidyStream(ctx, q.events, c.Cursor, history); err != nil {
 		return err
 	}
-	return q.tidyStream(ctx, q.journalStream, c.Journal, history)
+	info, err := q.journalStream.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", JournalStream, err)
+	}
+	// A start recovers from the last message: it stays, however old.
+	return q.tidyStream(ctx, q.journalStream, min(c.Journal, max(info.State.LastSeq, 1)-1), history)
 }
 
 // tidyStream purges up to and including the sequence settled, as far as age or

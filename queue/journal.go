@@ -30,6 +30,7 @@ type Journal struct {
 	last       uint64 // sequence of the last message
 	checkpoint func() Checkpoint
 	base       Checkpoint // until checkpoint is set
+	durable    Checkpoint // of the last message: what a start would recover from
 
 	kick   chan struct{} // capacity 1: somebody waits
 	note   chan struct{} // capacity 1: something is pending
@@ -41,7 +42,7 @@ type Journal struct {
 
 func newJournal(q *Queue, writer Nonce, last uint64, base Checkpoint) *Journal {
 	j := &Journal{
-		q: q, writer: writer, last: last, base: base,
+		q: q, writer: writer, last: last, base: base, durable: base,
 		kick: make(chan struct{}, 1), note: make(chan struct{}, 1),
 		stop: make(chan struct{}), done: make(chan struct{}), lost: make(chan struct{}),
 	}
@@ -63,6 +64,14 @@ func (j *Journal) Last() uint64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.last
+}
+
+// Durable is the checkpoint that a start would recover from now: history may be
+// dropped up to there and no further.
+func (j *Journal) Durable() Checkpoint {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.durable
 }
 
 // Lost is closed when another relay writes the journal now. Nothing more may
@@ -190,7 +199,7 @@ func (j *Journal) flush(last ...Record) error {
 func (j *Journal) write(expect uint64, c Checkpoint, recs []Record) error {
 	nonce := newNonce()
 	data := encodeEntry(nonce, j.writer, c, recs)
-	for {
+	for room := j.Durable().Journal; ; room = min(c.Journal, expect-1) { // at first only what no start needs; never the last message
 		seq, err := j.q.publish(j.q.ctx, subjectJournal, data, nonce, &expect)
 		if errors.Is(err, ErrFenced) {
 			seq, err = j.ours(expect+1, nonce)
@@ -198,12 +207,12 @@ func (j *Journal) write(expect uint64, c Checkpoint, recs []Record) error {
 		switch {
 		case err == nil:
 			j.mu.Lock()
-			j.last = seq
+			j.last, j.durable = seq, c
 			j.mu.Unlock()
 			return nil
 		case errors.Is(err, ErrFull):
 			j.q.log.Error("the journal is full: dispatch waits until older history is dropped")
-			j.q.purgeJournal(j.q.ctx, c.Journal)
+			j.q.purgeJournal(j.q.ctx, room)
 		case errors.Is(err, ErrFenced), j.q.ctx.Err() != nil:
 			return err
 		default:

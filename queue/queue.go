@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	neturl "net/url"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -148,6 +149,9 @@ func (q *Queue) connect() error {
 		options = append(options, nats.UserCredentials(q.opt.Creds))
 	}
 	nc, err := nats.Connect(url, options...)
+	if wrong := (*neturl.Error)(nil); errors.As(err, &wrong) {
+		err = errors.New("its URL cannot be read") // the error itself quotes it, with the password
+	}
 	if err != nil {
 		return fmt.Errorf("connect to NATS: %w", err)
 	}

@@ -178,6 +178,17 @@ func TestFullStreamSaysSo(t *testing.T) {
 	store(t, q, `{"room":"again"}`)
 }
 
+func TestLimitsCanBeLowered(t *testing.T) {
+	dir := t.TempDir()
+	q := open(t, Options{Dir: dir, EventsSize: 1 << 30})
+	store(t, q, `{}`)
+	q.Close()
+	q = open(t, Options{Dir: dir, EventsSize: 64 << 20, ParkedSize: 64 << 20})
+	if e := next(t, q, 0); len(e.Webhooks) != 1 {
+		t.Errorf("the webhook is gone")
+	}
+}
+
 func TestTidyNeverGoesBeyondTheCursor(t *testing.T) {
 	q := open(t, Options{})
 	for range 5 {

@@ -31,12 +31,18 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// build compiles the relay once, as it is shipped.
+// build compiles the relay once, as it is shipped; with the race detector where
+// the tests run with it.
 var build = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(builds, "relay")
-	cmd := exec.Command("go", "build", "-trimpath", "-tags", "nomsgpack", "-ldflags", "-s -w -X main.version=v0.0.0-test", "-o", path, "./cmd/relay")
+	args := []string{"build", "-trimpath", "-tags", "nomsgpack", "-ldflags", "-s -w -X main.version=v0.0.0-test", "-o", path}
+	cgo := "CGO_ENABLED=0"
+	if raceDetector {
+		args, cgo = append(args, "-race"), "CGO_ENABLED=1"
+	}
+	cmd := exec.Command("go", append(args, "./cmd/relay")...)
 	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Env = append(os.Environ(), cgo)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the relay: %w\n%s", err, out)
 	}

@@ -1,7 +1,6 @@
 package test
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"net"
@@ -11,7 +10,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -22,7 +20,7 @@ import (
 
 // patience is how long a test waits for something that should take no time at
 // all. Only a test that fails anyway takes that long.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 // natsOfCompose runs a NATS server with the settings of docker-compose.yml, but
 // on a free port of this machine and in a folder of the test.
@@ -59,24 +57,6 @@ func freeAddress(t *testing.T) string {
 	}
 	defer listener.Close()
 	return listener.Addr().String()
-}
-
-// output is what a process prints, safe to read while it runs.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
 }
 
 // relayOfCompose is the relay as docker-compose.yml configures it: the same

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -9,30 +10,25 @@ import (
 )
 
 func (a *app) check() *cobra.Command {
-	var out output
+	var out *choice
 	cmd := &cobra.Command{
 		Use:   "check [FILE...]",
 		Short: "Find every mistake in a relay.yaml",
-		Long:  "Find every mistake in a relay.yaml, with its place and what to do.\nWarnings alone leave the exit code 0; errors make it 1.",
-		Args:  cobra.ArbitraryArgs,
+		Long: "Find every mistake in a relay.yaml, with its place and what to do. Without a\nFILE, check what relay serve would load here.\n\n" +
+			"Exit code 0: no errors, though there may be warnings; 1: errors; 2: a file\ncannot be read.",
+		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, files []string) error {
-			if len(files) == 0 {
-				path, err := cmd.Flags().GetString("config")
-				if err != nil {
-					return err
-				}
-				if path == "" {
-					path = firstExisting(places)
-				}
-				if path == "" {
-					return usage("name a file, or run this where a relay.yaml is", "there is no relay.yaml")
-				}
-				files = []string{path}
+			if len(files) > 0 {
+				return a.runCheck(files, out.word)
 			}
-			return a.runCheck(files, out)
+			path, err := a.find(cmd)
+			if err != nil {
+				return err
+			}
+			return a.runCheck([]string{path}, out.word)
 		},
 	}
-	out.flag(cmd)
+	out = addOutput(cmd)
 	return cmd
 }
 
@@ -46,34 +42,79 @@ type checkedFinding struct {
 	Hint     string `json:"hint,omitempty"`
 }
 
-func (a *app) runCheck(files []string, out output) error {
-	all := []configs.Finding{}
-	for _, file := range files {
-		_, findings, err := compile(configs.Load(file, a.env))
+func checkedFindings(findings []configs.Finding) []checkedFinding {
+	list := []checkedFinding{}
+	for _, f := range findings {
+		list = append(list, checkedFinding{f.Pos.File, f.Pos.Line, f.Pos.Col, f.Severity.String(), f.Message, f.Hint})
+	}
+	return list
+}
+
+func (a *app) runCheck(paths []string, out string) error {
+	code := exitOK
+	list := []checkedFinding{}
+	for _, path := range paths {
+		_, findings, err := compile(a.read(path))
 		if err != nil {
 			return err
 		}
-		all = append(all, findings...)
-	}
-	failed := configs.HasErrors(all)
-	if out == "json" {
-		list := []checkedFinding{}
-		for _, f := range all {
-			list = append(list, checkedFinding{f.Pos.File, f.Pos.Line, f.Pos.Col, f.Severity.String(), f.Message, f.Hint})
+		switch {
+		case path != "" && !readable(path):
+			code = exitUsage
+		case configs.HasErrors(findings):
+			code = max(code, exitFail)
 		}
+		list = append(list, checkedFindings(findings)...)
+		if out == "text" {
+			if err := a.printChecked(path, findings); err != nil {
+				return err
+			}
+		}
+	}
+	if out == "json" {
 		if err := a.printJSON(list); err != nil {
 			return err
 		}
-	} else if err := configs.WriteText(a.stdout, all); err != nil {
-		return err
 	}
-	if failed {
-		return &exitError{code: exitFail}
-	}
-	if out == "text" {
-		for _, file := range files {
-			fmt.Fprintf(a.stdout, "%s: ok\n", file)
-		}
+	if code != exitOK {
+		return &exitError{code: code}
 	}
 	return nil
+}
+
+// printChecked prints the findings of one file, and the sum of them.
+func (a *app) printChecked(path string, findings []configs.Finding) error {
+	if err := printFindings(a.stdout, findings); err != nil {
+		return err
+	}
+	wrong := errorsIn(findings)
+	sum := "ok"
+	if wrong > 0 {
+		sum = count(wrong, "error")
+	}
+	if warnings := len(findings) - wrong; warnings > 0 {
+		sum += ", " + count(warnings, "warning")
+	}
+	if path == "" {
+		path = "environment"
+	}
+	_, err := fmt.Fprintf(a.stdout, "%s: %s\n", path, sum)
+	return err
+}
+
+// readable tells whether there is a file of that name to read.
+func readable(path string) bool {
+	info, err := os.Stat(path)
+	if err != nil || info.IsDir() {
+		return false
+	}
+	if !info.Mode().IsRegular() {
+		return true // opening a pipe again would wait for another writer
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	_ = f.Close()
+	return true
 }

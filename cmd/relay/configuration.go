@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -25,36 +27,46 @@ type configuration struct {
 // places are where relay.yaml is looked for.
 var places = []string{"relay.yaml", "/etc/relay/relay.yaml"}
 
-const gettingStarted = "write ./relay.yaml, name one with --config, or set RELAY_DESTINATION and RELAY_TOKEN; relay serve --demo needs nothing"
+// errNoConfiguration: there is no file, and the environment names no
+// destination.
+var errNoConfiguration = &exitError{
+	exitUsage, "there is no relay.yaml",
+	"write ./relay.yaml, name one with --config, or set RELAY_DESTINATION and RELAY_TOKEN; relay serve --demo needs nothing",
+}
 
-// load reads what --config names, else the first of the places that exists,
-// else the environment alone. Warnings are returned; errors are printed.
+// find says what to load: the file that --config names, else the first of the
+// places that exists, else "", the environment alone.
+func (a *app) find(cmd *cobra.Command) (path string, err error) {
+	path, err = cmd.Flags().GetString("config")
+	if err != nil || path != "" {
+		return path, err
+	}
+	for _, p := range places {
+		if _, err := os.Stat(p); !errors.Is(err, fs.ErrNotExist) {
+			return p, nil
+		}
+	}
+	if destination, _ := a.env("RELAY_DESTINATION"); strings.TrimSpace(destination) == "" {
+		return "", errNoConfiguration
+	}
+	return "", nil
+}
+
+// read reads what find found.
+func (a *app) read(path string) (*configs.Config, []configs.Finding) {
+	if path == "" {
+		return configs.FromEnvironment(a.env)
+	}
+	return configs.Load(path, a.env)
+}
+
+// load reads the configuration. Warnings are returned; errors are printed.
 func (a *app) load(cmd *cobra.Command) (*configuration, []configs.Finding, error) {
-	path, err := cmd.Flags().GetString("config")
+	path, err := a.find(cmd)
 	if err != nil {
 		return nil, nil, err
 	}
-	if path == "" {
-		path = firstExisting(places)
-	}
-	if path == "" {
-		if _, ok := a.env("RELAY_DESTINATION"); !ok {
-			return nil, nil, usage(gettingStarted, "there is no relay.yaml")
-		}
-		cfg, findings := configs.FromEnvironment(a.env)
-		return a.compiled(cfg, findings)
-	}
-	cfg, findings := configs.Load(path, a.env)
-	return a.compiled(cfg, findings)
-}
-
-func firstExisting(paths []string) string {
-	for _, p := range paths {
-		if _, err := os.Stat(p); !errors.Is(err, fs.ErrNotExist) {
-			return p
-		}
-	}
-	return ""
+	return a.compiled(a.read(path))
 }
 
 // compiled finishes a configuration, or prints its errors.
@@ -63,9 +75,10 @@ func (a *app) compiled(cfg *configs.Config, findings []configs.Finding) (*config
 	if err != nil {
 		return nil, nil, err
 	}
-	if configs.HasErrors(findings) {
-		_ = configs.WriteText(a.stderr, findings)
-		return nil, findings, &exitError{code: exitUsage, message: "the configuration has errors; nothing was started"}
+	a.secrets.add(c.secrets()...)
+	if n := errorsIn(findings); n > 0 {
+		_ = printFindings(a.stderr, findings)
+		return nil, findings, &exitError{code: exitUsage, message: "the configuration has " + count(n, "error")}
 	}
 	return c, findings, nil
 }
@@ -77,16 +90,28 @@ func compile(cfg *configs.Config, findings []configs.Finding) (*configuration, [
 	if err != nil {
 		return nil, nil, fmt.Errorf("compile the built-in templates: %w", err)
 	}
-	c := &configuration{Config: cfg, formatter: set}
-	if cfg != nil {
-		table, more := routes.Compile(cfg, vocabulary())
-		c.table = table
-		for _, f := range more {
-			findings = append(findings, cfg.Locate(f))
-		}
+	table, more := routes.Compile(cfg, vocabulary())
+	for _, f := range more {
+		findings = append(findings, cfg.Locate(f))
+	}
+	if !configs.HasErrors(findings) {
+		findings = append(findings, unproved(cfg)...)
 	}
 	configs.SortFindings(findings)
-	return c, findings, nil
+	return &configuration{cfg, table, set}, findings, nil
+}
+
+// unproved tells of sources whose proof cannot be made of what the file says.
+func unproved(cfg *configs.Config) []configs.Finding {
+	var findings []configs.Finding
+	for _, s := range cfg.Sources {
+		if _, err := proof(s); err != nil {
+			findings = append(findings, cfg.Locate(configs.Finding{
+				Pos: s.Pos, Width: len(s.Name), Message: err.Error(), Hint: "copy it from GitLab once more",
+			}))
+		}
+	}
+	return findings
 }
 
 func vocabulary() routes.Vocabulary {
@@ -127,4 +152,14 @@ func (c *configuration) secrets() []string {
 		all = append(all, d.URL.Reveal(), hookID(d.URL.Reveal()))
 	}
 	return all
+}
+
+// hookID is the part of an incoming webhook's URL that is the credential: the
+// path's last segment, for Slack too.
+func hookID(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	return u.Path[strings.LastIndexByte(u.Path, '/')+1:]
 }

@@ -10,9 +10,7 @@ import (
 	"time"
 
 	"github.com/gitlab-mattermost/relay/configs"
-	"github.com/gitlab-mattermost/relay/delivery"
 	"github.com/gitlab-mattermost/relay/events"
-	"github.com/gitlab-mattermost/relay/formatters"
 )
 
 // demoConfig is the relay.yaml of serve --demo.
@@ -33,10 +31,7 @@ var demoSamples = []string{
 func (a *app) runDemo(ctx context.Context, f serveFlags) error {
 	token := rand.Text()
 	c, _, err := a.compiled(configs.LoadBytes("demo.yaml", demoConfig, func(name string) (string, bool) {
-		if name == "RELAY_TOKEN" {
-			return token, true
-		}
-		return "", false
+		return token, name == "RELAY_TOKEN"
 	}))
 	if err != nil {
 		return err
@@ -46,29 +41,19 @@ func (a *app) runDemo(ctx context.Context, f serveFlags) error {
 		return fmt.Errorf("make a place for the demo's queue: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	c.formatter = timeless{c.formatter}
 	f.data, f.listen, f.admin, f.natsURL, f.cert, f.key = dir, "127.0.0.1:0", "127.0.0.1:0", "", "", ""
-	f.logLevel = "error"
-	return a.runServe(ctx, f, c, func(r *relay) {
+	f.replicas = 1
+	return a.runServe(ctx, f, c, nil, func(r *relay) {
 		hook := "http://" + r.public.Addr() + c.Sources[0].Paths[0]
 		fmt.Fprintf(a.stdout, `this is a demo: it prints messages in place of posting them, and forgets everything at Ctrl-C
 send it another webhook with: RELAY_TOKEN=%s relay send issue.close --via %s
 
 %d sample webhooks go in through that URL; these messages come out:
 `, token, hook, len(demoSamples))
-		if err := sendSamples(ctx, hook, token); err != nil {
+		if err := sendSamples(ctx, hook, token); err != nil && ctx.Err() == nil {
 			r.failed <- err
 		}
 	})
-}
-
-// timeless writes messages without their lateness: the samples' times are long
-// past.
-type timeless struct{ delivery.Formatter }
-
-func (t timeless) Render(ctx context.Context, r formatters.Request) (formatters.Post, error) {
-	r.Now = time.Time{}
-	return t.Formatter.Render(ctx, r)
 }
 
 func sendSamples(ctx context.Context, hook, token string) error {
@@ -79,6 +64,7 @@ func sendSamples(ctx context.Context, hook, token string) error {
 		if !ok {
 			return fmt.Errorf("send the sample %s: there is none", name)
 		}
+		s.Body = fresh(s.Body, time.Now())
 		status, answer, err := postWebhook(ctx, hook, token, s)
 		if err != nil {
 			return fmt.Errorf("send the sample %s: %w", name, err)

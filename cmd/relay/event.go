@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,12 +22,51 @@ type eventFlags struct {
 	header string
 }
 
-const eventHelp = `EVENT is the name of a built-in sample (merge_request.open), a file that holds
-a payload as GitLab sent it, or - for standard input.`
+const eventHelp = `EVENT is a built-in sample (their names stand below), a file that holds a
+payload as GitLab sent it, or - for standard input.`
 
 func (f *eventFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.source, "source", "", "source that the event comes from (default: the first one)")
-	cmd.Flags().StringVar(&f.header, "header", "", `X-Gitlab-Event of a payload file, such as "X-Gitlab-Event: System Hook"`)
+	cmd.Flags().StringVar(&f.source, "source", "", "`name` of the source that the event comes from; without it the first one")
+	cmd.Flags().StringVar(&f.header, "header", "", "`value` of X-Gitlab-Event that a payload file came with, such as \"System Hook\"")
+	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		names := slices.DeleteFunc(sampleNames(), func(name string) bool { return !strings.HasPrefix(name, begun) })
+		return names, cobra.ShellCompDirectiveDefault // and files
+	}
+	cmd.SetUsageTemplate(cmd.UsageTemplate() + "\nSamples:\n" + sampleList() + "\n")
+}
+
+func sampleNames() []string {
+	var names []string
+	for _, s := range events.Samples() {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+// sampleList is the samples for people, the kinds on lines of their own.
+func sampleList() string {
+	var lines []string
+	last := ""
+	for _, name := range sampleNames() {
+		kind := kindOf(name)
+		if end := len(lines) - 1; kind != last || len(lines[end])+len(name) > 78 {
+			lines, last = append(lines, "  "+name), kind
+		} else {
+			lines[end] += " " + name
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// kindOf is the kind in the name of an event or sample.
+func kindOf(name string) string {
+	if i := strings.IndexAny(name, ".~"); i >= 0 {
+		return name[:i]
+	}
+	return name
 }
 
 // webhook finds what EVENT names: a sample, a file, or standard input.
@@ -41,12 +81,16 @@ func (a *app) webhook(f eventFlags, event string) (events.Sample, error) {
 		}
 		return s, nil
 	}
-	body, err := a.payload(event)
+	name := event
+	if event == "-" {
+		name = "standard input"
+	}
+	body, err := a.payload(event, name)
 	if err != nil {
 		return events.Sample{}, err
 	}
 	if err := events.CheckObject(body); err != nil {
-		return events.Sample{}, &exitError{exitUsage, event + ": " + err.Error(), "a payload is one JSON object, as GitLab shows it under Recent events > View details"}
+		return events.Sample{}, usage("a payload is one JSON object, as GitLab shows it under Recent events > View details", "%s: %s", name, err)
 	}
 	return events.Sample{Name: event, Header: header, Body: body}, nil
 }
@@ -58,47 +102,56 @@ func (f *eventFlags) event() (string, error) {
 		return strings.TrimSpace(f.header), nil
 	}
 	if !strings.EqualFold(strings.TrimSpace(name), "X-Gitlab-Event") {
-		return "", usage(`give it as --header "X-Gitlab-Event: Push Hook"`, "--header %q is not X-Gitlab-Event", name)
+		return "", usage(`for example --header "System Hook"`, "--header: %q is not X-Gitlab-Event", name)
 	}
 	return strings.TrimSpace(value), nil
 }
 
-func (a *app) payload(event string) ([]byte, error) {
+func (a *app) payload(event, name string) ([]byte, error) {
 	if event == "-" {
-		return readBounded(a.stdin, "standard input")
+		return readBounded(a.stdin, name)
 	}
 	f, err := os.Open(event)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, unknownEvent(event)
 	}
 	if err != nil {
-		return nil, &exitError{code: exitUsage, message: err.Error()}
+		return nil, usage("", "%s", err)
 	}
 	defer f.Close()
-	return readBounded(f, event)
+	return readBounded(f, name)
 }
 
 func readBounded(r io.Reader, name string) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(r, queue.MaxBodyLimit+1))
-	if err != nil {
+	var path *fs.PathError
+	switch {
+	case errors.As(err, &path):
+		return nil, usage("", "read %s: %s", name, path.Err)
+	case err != nil:
 		return nil, fmt.Errorf("read %s: %w", name, err)
-	}
-	if len(body) > queue.MaxBodyLimit {
+	case len(body) > queue.MaxBodyLimit:
 		return nil, usage("GitLab sends 25 MiB at most", "%s is too large", name)
 	}
 	return body, nil
 }
 
 func unknownEvent(event string) error {
-	var names []string
-	for _, s := range events.Samples() {
-		names = append(names, s.Name)
+	names := sampleNames()
+	hint := "relay explain --help lists the samples"
+	var same []string
+	for _, name := range names {
+		if kindOf(name) == kindOf(event) {
+			same = append(same, name)
+		}
 	}
-	hint := "the samples are " + strings.Join(names, " ")
-	if near := configs.Suggest(event, names); near != "" {
-		hint = fmt.Sprintf("did you mean %s?", near)
+	switch near := configs.Suggest(event, names); {
+	case near != "":
+		hint = "did you mean " + near + "?"
+	case len(same) > 0:
+		hint = "there is " + or(same)
 	}
-	return &exitError{exitUsage, fmt.Sprintf("%q is neither a built-in sample nor a file", event), hint}
+	return usage(hint, "%q is neither a built-in sample nor a file", event)
 }
 
 // decode decodes the webhook as the named source would.
@@ -112,7 +165,7 @@ func (c *configuration) decode(f eventFlags, s events.Sample) (*events.Event, er
 		for _, s := range c.Sources {
 			names = append(names, s.Name)
 		}
-		return nil, usage("the sources are "+strings.Join(names, ", "), "there is no source %q", source)
+		return nil, usage(didYouMean(source, "source", names), "there is no source %q", source)
 	}
 	return events.Decode(events.Input{Source: source, Header: s.Header, Body: s.Body}), nil
 }

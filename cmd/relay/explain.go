@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,13 +15,14 @@ import (
 
 func (a *app) explain() *cobra.Command {
 	var f eventFlags
-	var out output
+	var out *choice
 	var expect string
 	cmd := &cobra.Command{
-		Use:   "explain EVENT",
-		Short: "Say which addresses an event goes to, and why not to the others",
-		Long:  "Say which addresses an event goes to, route by route and key by key.\n\n" + eventHelp,
-		Args:  cobra.ExactArgs(1),
+		Use:     "explain EVENT",
+		Short:   "Say which addresses an event goes to, and why not to the others",
+		Long:    "Say which addresses an event goes to, and why not to the others: route by\nroute, key by key, what the route wants and what the event has got.\n\n" + eventHelp,
+		Example: "  relay explain merge_request.open\n  relay explain payload.json --header \"System Hook\"\n  relay explain pipeline.failed --expect ops,mm#reviews",
+		Args:    oneEvent,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, _, err := a.load(cmd)
 			if err != nil {
@@ -35,20 +37,20 @@ func (a *app) explain() *cobra.Command {
 				return err
 			}
 			x := c.table.Explain(event)
-			if out == "json" {
+			if out.word == "json" {
 				err = a.printJSON(explained{describe(event), x})
 			} else {
-				err = a.printExplanation(event, x)
+				_, err = a.stdout.Write([]byte(c.explanation(event, x)))
 			}
 			if err == nil && cmd.Flags().Changed("expect") {
-				err = expected(x, expect)
+				err = c.expected(x, expect)
 			}
 			return err
 		},
 	}
 	f.add(cmd)
-	out.flag(cmd)
-	cmd.Flags().StringVar(&expect, "expect", "", `addresses that must get it, as a,mm#b in any order ("": none); exit 1 on a difference`)
+	out = addOutput(cmd)
+	cmd.Flags().StringVar(&expect, "expect", "", `the `+"`addresses`"+` that must get it, as a,mm#b in any order ("": none); exit 1 on a difference`)
 	return cmd
 }
 
@@ -83,83 +85,8 @@ func describe(e *events.Event) eventDescription {
 	}
 }
 
-func (a *app) printExplanation(e *events.Event, x routes.Explanation) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s", e.Name())
-	for _, fact := range []struct{ word, value string }{
-		{"in", e.Project.Path}, {"by", e.Actor.Username}, {"on", e.Branch}, {"into", e.TargetBranch},
-	} {
-		if fact.value != "" {
-			fmt.Fprintf(&b, " %s %s", fact.word, printable(fact.value))
-		}
-	}
-	b.WriteString("\n")
-	for _, w := range e.Warnings {
-		fmt.Fprintf(&b, "  could not be read: %s\n", printable(w))
-	}
-	for _, r := range x.Routes {
-		printRoute(&b, r)
-	}
-	printDeliveries(&b, x)
-	_, err := a.stdout.Write([]byte(b.String()))
-	return err
-}
-
-func printRoute(b *strings.Builder, r routes.RouteExplanation) {
-	fmt.Fprintf(b, "\n%s %s (%s:%d)\n", tick(r.Matched), r.Name, r.File, r.Line)
-	for _, k := range r.Keys {
-		got := strings.Join(k.Got, ", ")
-		if got == "" {
-			got = "nothing"
-		}
-		// In except a key that holds is what keeps the route from matching.
-		ok := k.OK != (k.Part == "except")
-		fmt.Fprintf(b, "  %s %s.%s: want %s, got %s\n", tick(ok), k.Part, k.Key, strings.Join(k.Want, ", "), printable(got))
-	}
-}
-
-func printDeliveries(b *strings.Builder, x routes.Explanation) {
-	b.WriteString("\n")
-	for _, d := range x.Deliveries {
-		fmt.Fprintf(b, "goes to %s (route %s)\n", address(d.Destination, d.Channel), d.Route)
-	}
-	for _, w := range x.Withheld {
-		fmt.Fprintf(b, "withheld from %s (route %s): %s\n", address(w.Destination, w.Channel), w.Route, w.Reason)
-	}
-	switch {
-	case x.Foreign:
-		b.WriteString("goes nowhere: its source may not speak for this project\n")
-	case len(x.Deliveries)+len(x.Withheld) == 0 && x.Nearest != "":
-		fmt.Fprintf(b, "goes nowhere; nearest is %s: %s\n", x.Nearest, printable(x.Because))
-	case len(x.Deliveries)+len(x.Withheld) == 0:
-		b.WriteString("goes nowhere\n")
-	}
-}
-
-func tick(ok bool) string {
-	if ok {
-		return "✓"
-	}
-	return "✗"
-}
-
-func address(destination, channel string) string {
-	return configs.Address{Destination: destination, Channel: channel}.String()
-}
-
-// printable makes text from a webhook fit for a terminal: one line, no control
-// characters.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
-			return ' '
-		}
-		return r
-	}, s)
-}
-
 // expected compares the deliveries with a list of addresses.
-func expected(x routes.Explanation, list string) error {
+func (c *configuration) expected(x routes.Explanation, list string) error {
 	var want, got []string
 	for _, w := range strings.Split(list, ",") {
 		if w = strings.TrimSpace(w); w != "" {
@@ -174,7 +101,14 @@ func expected(x routes.Explanation, list string) error {
 	if slices.Equal(want, got) {
 		return nil
 	}
-	return &exitError{code: exitFail, message: fmt.Sprintf("expected %s, got %s", orNone(want), orNone(got))}
+	e := &exitError{code: exitFail, message: fmt.Sprintf("expected %s, got %s", orNone(want), orNone(got))}
+	for _, w := range want {
+		var usage *exitError
+		if _, _, err := c.address(w); errors.As(err, &usage) {
+			e.hint = usage.message + ": " + usage.hint
+		}
+	}
+	return e
 }
 
 func orNone(addresses []string) string {
@@ -182,4 +116,8 @@ func orNone(addresses []string) string {
 		return "no delivery"
 	}
 	return strings.Join(addresses, ", ")
+}
+
+func address(destination, channel string) string {
+	return configs.Address{Destination: destination, Channel: channel}.String()
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -16,37 +17,42 @@ func (a *app) healthcheck() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "healthcheck",
 		Short: "Ask a running relay whether it could store a webhook now; exit 1 if not",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), 5*time.Second)
 			defer cancel()
 			return a.askReady(ctx, admin)
 		},
 	}
-	cmd.Flags().StringVar(&admin, "admin", "127.0.0.1:8081", "admin address of the running relay")
+	cmd.Flags().StringVar(&admin, "admin", "127.0.0.1:8081", "admin `address` of the running relay")
 	return cmd
 }
 
 func (a *app) askReady(ctx context.Context, admin string) error {
-	host, port, err := net.SplitHostPort(admin)
-	if err != nil {
-		return usage("--admin takes HOST:PORT", "%s", err)
+	if err := checkAddress("--admin", admin); err != nil {
+		return err
 	}
+	host, port, _ := net.SplitHostPort(admin) // which was checked
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1" // as the relay was told to listen everywhere
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", nil)
 	if err != nil {
-		return usage("--admin takes HOST:PORT", "%s", err)
+		return usage("it takes HOST:PORT, such as 127.0.0.1:8081", "--admin: %q is no address", admin)
 	}
-	res, err := http.DefaultClient.Do(req)
+	client := http.Client{Transport: &http.Transport{}} // no proxy stands between
+	res, err := client.Do(req)
 	if err != nil {
-		return &exitError{exitFail, "no relay answers at " + admin, "is it running, and is this its --admin address?"}
+		return &exitError{exitFail, "no relay answers at " + admin + ": " + netReason(err), "is it running, and is this its --admin address?"}
 	}
 	defer res.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 4096))
-	if res.StatusCode != http.StatusOK {
-		return &exitError{code: exitFail, message: "not ready: the relay at " + admin + " cannot store webhooks", hint: "its log says why"}
+	var answer struct{ Status string }
+	notRelay := json.NewDecoder(io.LimitReader(res.Body, 4096)).Decode(&answer)
+	switch {
+	case res.StatusCode == http.StatusServiceUnavailable:
+		return &exitError{exitFail, "not ready: the relay at " + admin + " cannot store webhooks", "its log says why"}
+	case res.StatusCode != http.StatusOK, notRelay != nil, answer.Status != "ready":
+		return &exitError{exitFail, "what answers at " + admin + " is no relay's --admin address", "is that its --listen address, or another program's?"}
 	}
 	_, err = fmt.Fprintln(a.stdout, "ready")
 	return err

@@ -1,31 +1,34 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/url"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 )
 
 // newLog makes the process's log. Secrets that are told to the redactor never
-// reach it, whatever a line holds.
+// reach it, whatever a line holds. The level is one of slog's words, the format
+// auto, json or text.
 func newLog(w io.Writer, format, level string, r *redactor) (*slog.Logger, error) {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, usage("--log-level takes debug, info, warn or error", "%q is no log level", level)
+		return nil, fmt.Errorf("make the log: %w", err)
 	}
 	opt := &slog.HandlerOptions{Level: l, ReplaceAttr: r.attr}
-	switch {
-	case format == "text", format == "auto" && terminal(w):
+	if format == "text" || format == "auto" && terminal(w) {
 		return slog.New(redactingHandler{slog.NewTextHandler(w, opt), r}), nil
-	case format == "json", format == "auto":
-		return slog.New(redactingHandler{slog.NewJSONHandler(w, opt), r}), nil
 	}
-	return nil, usage("--log-format takes auto, json or text", "%q is no log format", format)
+	return slog.New(redactingHandler{slog.NewJSONHandler(w, opt), r}), nil
 }
 
 func terminal(w io.Writer) bool {
@@ -40,20 +43,36 @@ func terminal(w io.Writer) bool {
 // redactor replaces secrets in strings. It is the last line of defence: no
 // part of the relay hands a secret to the log knowingly.
 type redactor struct {
+	mu       sync.Mutex
+	known    map[string]bool // in every form
 	replacer atomic.Pointer[strings.Replacer]
 }
 
-// minSecret is the shortest secret that is looked for: shorter ones would also
-// hit ordinary words.
+// minSecret is the shortest secret that is looked for, in bytes: shorter ones
+// would also hit ordinary words.
 const minSecret = 6
 
-// set tells the redactor all secrets there are.
-func (r *redactor) set(secrets []string) {
-	var pairs []string
+// add tells the redactor more secrets; it never forgets one. It knows them as
+// they are and as URLs and quoted Go strings hold them, and replaces a longer
+// one before a part of it.
+func (r *redactor) add(secrets ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.known == nil {
+		r.known = map[string]bool{}
+	}
 	for _, s := range secrets {
 		if len(s) >= minSecret {
-			pairs = append(pairs, s, "[redacted]")
+			quoted := strconv.Quote(s)
+			for _, form := range []string{s, url.QueryEscape(s), url.PathEscape(s), quoted[1 : len(quoted)-1]} {
+				r.known[form] = true
+			}
 		}
+	}
+	longest := func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) }
+	var pairs []string
+	for _, s := range slices.SortedFunc(maps.Keys(r.known), longest) {
+		pairs = append(pairs, s, "[redacted]")
 	}
 	r.replacer.Store(strings.NewReplacer(pairs...))
 }
@@ -66,6 +85,7 @@ func (r *redactor) clean(s string) string {
 }
 
 func (r *redactor) attr(_ []string, a slog.Attr) slog.Attr {
+	a.Key = r.clean(a.Key)
 	switch a.Value.Kind() {
 	case slog.KindString:
 		a.Value = slog.StringValue(r.clean(a.Value.String()))
@@ -96,15 +116,5 @@ func (h redactingHandler) WithAttrs(as []slog.Attr) slog.Handler {
 }
 
 func (h redactingHandler) WithGroup(name string) slog.Handler {
-	return redactingHandler{h.Handler.WithGroup(name), h.r}
-}
-
-// hookID is the part of an incoming webhook's URL that is the credential: the
-// path's last segment, for Slack too.
-func hookID(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return ""
-	}
-	return u.Path[strings.LastIndexByte(u.Path, '/')+1:]
+	return redactingHandler{h.Handler.WithGroup(h.r.clean(name)), h.r}
 }

@@ -3,27 +3,16 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gitlab-mattermost/relay/configs"
 )
 
-// output is the value of -o.
-type output string
-
-func (o *output) flag(cmd *cobra.Command) {
-	*o = "text"
-	cmd.Flags().VarP(o, "output", "o", "text or json")
-}
-
-func (o *output) String() string { return string(*o) }
-func (o *output) Type() string   { return "format" }
-
-func (o *output) Set(v string) error {
-	if v != "text" && v != "json" {
-		return fmt.Errorf("%q is neither text nor json", v)
-	}
-	*o = output(v)
-	return nil
+// addOutput adds -o.
+func addOutput(cmd *cobra.Command) *choice {
+	return addChoice(cmd, "output", "o", "how to print the result", "text", "text", "json")
 }
 
 // printJSON writes a value as indented JSON, <, > and & as themselves.
@@ -32,4 +21,33 @@ func (a *app) printJSON(v any) error {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	return e.Encode(v)
+}
+
+// printFindings writes findings with an empty line after each.
+func printFindings(w io.Writer, findings []configs.Finding) error {
+	for _, f := range findings {
+		if _, err := fmt.Fprintln(w, f.Text()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// count is a number with its noun.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// errorsIn counts the findings that are errors.
+func errorsIn(findings []configs.Finding) int {
+	n := 0
+	for _, f := range findings {
+		if f.Severity == configs.Error {
+			n++
+		}
+	}
+	return n
 }

@@ -22,10 +22,11 @@ const (
 
 // app is what every command works with, in place of the process's own.
 type app struct {
-	env    configs.Env
-	stdin  io.Reader
-	stdout io.Writer
-	stderr io.Writer
+	env     configs.Env
+	stdin   io.Reader
+	stdout  io.Writer
+	stderr  io.Writer
+	secrets redactor // of the configuration, once it is loaded
 }
 
 // exitError ends the program with a code. An empty message means that all was
@@ -38,18 +39,11 @@ type exitError struct {
 
 func (e *exitError) Error() string { return e.message }
 
-func usage(hint, format string, args ...any) error {
-	return &exitError{exitUsage, fmt.Sprintf(format, args...), hint}
-}
-
 // run is the program: it returns the exit code.
 func run(ctx context.Context, args []string, env configs.Env, stdin io.Reader, stdout, stderr io.Writer) int {
-	a := &app{env, stdin, stdout, stderr}
+	a := &app{env: env, stdin: stdin, stdout: stdout, stderr: stderr}
 	root := a.root()
 	root.SetArgs(args)
-	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitOK
@@ -57,58 +51,68 @@ func run(ctx context.Context, args []string, env configs.Env, stdin io.Reader, s
 	exit := &exitError{code: exitFail, message: err.Error()}
 	errors.As(err, &exit)
 	if exit.message != "" {
-		fmt.Fprintf(stderr, "relay: %s\n", exit.message)
+		fmt.Fprintf(stderr, "relay: %s\n", a.secrets.clean(exit.message))
 	}
 	if exit.hint != "" {
-		fmt.Fprintf(stderr, "hint: %s\n", exit.hint)
+		fmt.Fprintf(stderr, "hint: %s\n", a.secrets.clean(exit.hint))
 	}
 	return exit.code
 }
 
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "relay",
-		Short:         "GitLab webhooks in, the right Mattermost or Slack channel out",
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
-		CompletionOptions: cobra.CompletionOptions{
-			HiddenDefaultCmd: true,
-		},
+		Use:               "relay",
+		Short:             "GitLab webhooks in, the right Mattermost or Slack channel out",
+		Example:           "  relay serve --demo                 see it work; needs nothing\n  relay preview merge_request.open   see one message\n  relay check                        find the mistakes in relay.yaml",
+		SilenceErrors:     true,
+		SilenceUsage:      true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.fromEnvironment(cmd.Flags()) },
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.PersistentFlags().String("config", "", "relay.yaml to load (default ./relay.yaml, then /etc/relay/relay.yaml)")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage("see relay "+cmd.Name()+" --help", "%s", err)
-	})
-	root.AddCommand(a.serve(), a.check(), a.explain(), a.preview(), a.send(), a.healthcheck(), a.version())
-	for _, c := range root.Commands() {
-		args := c.Args
-		c.Args = func(cmd *cobra.Command, given []string) error {
-			if err := args(cmd, given); err != nil {
-				return usage("see relay "+cmd.Name()+" --help", "%s", err)
-			}
-			return nil
-		}
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.SetFlagErrorFunc(wrongFlag)
+	root.PersistentFlags().String("config", "", "relay.yaml `file` to load; without it ./relay.yaml, then /etc/relay/relay.yaml")
+	root.AddCommand(a.serve(), a.check(), a.explain(), a.preview(), a.send(), a.templates(), a.healthcheck(), a.version())
+	root.InitDefaultCompletionCmd()
+	if c, _, err := root.Find([]string{"completion"}); err == nil {
+		c.Short = "Print the completion script of a shell"
 	}
+	root.SetHelpCommand(helpCommand(root))
+	root.InitDefaultHelpCmd()
+	walk(root, group)
+	walk(root, nameVariables)
 	return root
+}
+
+// walk visits a command and all below it.
+func walk(cmd *cobra.Command, visit func(*cobra.Command)) {
+	visit(cmd)
+	for _, c := range cmd.Commands() {
+		walk(c, visit)
+	}
+}
+
+// nameVariables tells in the help which environment variable sets a flag.
+func nameVariables(cmd *cobra.Command) {
+	name := func(f *pflag.Flag) { f.Usage += " [$" + flagVariable(f.Name) + "]" }
+	cmd.LocalNonPersistentFlags().VisitAll(name)
+	cmd.PersistentFlags().VisitAll(name)
 }
 
 // fromEnvironment sets every flag that was not given from RELAY_<FLAG>.
 func (a *app) fromEnvironment(flags *pflag.FlagSet) error {
 	var wrong error
 	flags.VisitAll(func(f *pflag.Flag) {
-		if f.Changed || f.Name == "help" {
+		if f.Changed || f.Name == "help" || wrong != nil {
 			return
 		}
 		name := flagVariable(f.Name)
-		value, ok := a.env(name)
-		if !ok || value == "" {
-			return
-		}
-		if err := flags.Set(f.Name, value); err != nil && wrong == nil {
-			wrong = usage("see --help for what --"+f.Name+" takes", "%s: %s", name, err)
+		if value, _ := a.env(name); value != "" {
+			if err := flags.Set(f.Name, value); err != nil {
+				wrong = wrongValue(name, err)
+			}
 		}
 	})
 	return wrong

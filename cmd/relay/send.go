@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -18,21 +20,31 @@ import (
 	"github.com/gitlab-mattermost/relay/events"
 )
 
+// maxAnswer is how much of an answer is shown, in bytes: the relay's own are
+// shorter.
+const maxAnswer = 300
+
+// sendTimeout is for one webhook or message, its answer included.
+const sendTimeout = 15 * time.Second
+
 func (a *app) send() *cobra.Command {
 	var f eventFlags
 	var via, to, tokenFile string
 	cmd := &cobra.Command{
 		Use:   "send EVENT (--via URL | --to ADDRESS)",
 		Short: "Send an event to a running relay as GitLab would, or its message to an address",
-		Long: "With --via, post an event to a running relay as GitLab would; the token is\nRELAY_TOKEN or --token-file. With --to, write its message and post it to an\naddress of relay.yaml, whatever the routes say: this tries a webhook URL out.\n\n" +
+		Long: "With --via, post an event to a running relay as GitLab would; the token is\nRELAY_TOKEN or in --token-file. With --to, write its message and post it to an\naddress of relay.yaml, whatever the routes say: this tries a webhook URL out.\n\n" +
 			eventHelp,
-		Args: cobra.ExactArgs(1),
+		Example: "  RELAY_TOKEN=… relay send push --via http://localhost:8080/hooks/gitlab\n  relay send pipeline.failed --to mm#reviews",
+		Args:    oneEvent,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, cancel := context.WithTimeout(cmd.Context(), 15*time.Second)
+			ctx, cancel := context.WithTimeout(cmd.Context(), sendTimeout)
 			defer cancel()
 			switch {
-			case (via == "") == (to == ""):
-				return usage("--via http://localhost:8080/hooks/gitlab, or --to mm#channel", "give either --via or --to")
+			case via == "" && to == "":
+				return usage("--via http://localhost:8080/hooks/gitlab, or --to mm#channel", "send needs --via or --to")
+			case via != "" && to != "":
+				return usage("--via posts to a relay, --to past it", "send takes --via or --to, not both")
 			case via != "":
 				sample, err := a.webhook(f, args[0])
 				if err != nil {
@@ -52,38 +64,59 @@ func (a *app) send() *cobra.Command {
 		},
 	}
 	f.add(cmd)
-	cmd.Flags().StringVar(&via, "via", "", "hook URL of a running relay")
-	cmd.Flags().StringVar(&to, "to", "", "address to post the message to")
-	cmd.Flags().StringVar(&tokenFile, "token-file", "", "file that holds the secret token, for --via (default: RELAY_TOKEN)")
+	cmd.Flags().StringVar(&via, "via", "", "hook `URL` of a running relay")
+	cmd.Flags().StringVar(&to, "to", "", "`address` to post the message to")
+	cmd.Flags().StringVar(&tokenFile, "token-file", "", "`file` that holds the secret token, for --via; without it RELAY_TOKEN")
 	return cmd
 }
 
 // sendVia posts a webhook the way GitLab does.
 func (a *app) sendVia(ctx context.Context, s events.Sample, via, tokenFile string) error {
-	token, _ := a.env("RELAY_TOKEN")
-	if tokenFile != "" {
-		b, err := os.ReadFile(tokenFile)
-		if err != nil {
-			return &exitError{code: exitUsage, message: err.Error()}
-		}
-		token = strings.TrimSpace(string(b))
+	token, err := a.token(tokenFile)
+	if err != nil {
+		return err
 	}
 	u, err := url.Parse(via)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return usage("the URL that GitLab has, such as http://localhost:8080/hooks/gitlab", "--via is no http or https URL")
 	}
+	if _, builtin := events.SampleNamed(s.Name); builtin {
+		s.Body = fresh(s.Body, time.Now())
+	}
 	status, answer, err := postWebhook(ctx, via, token, s)
 	if err != nil {
-		return &exitError{exitFail, "no relay answers at " + u.Host, "is it running, and is this its --listen address?"}
+		return &exitError{exitFail, "no relay answers at " + u.Host + ": " + netReason(err), "is it running, and is this its --listen address?"}
 	}
-	fmt.Fprintf(a.stdout, "%d %s\n", status, printable(answer))
-	if status != http.StatusAccepted {
-		return &exitError{code: exitFail, message: "the relay did not accept it"}
+	fmt.Fprintf(a.stdout, "%d %s\n", status, printable(answer[:min(len(answer), maxAnswer)]))
+	if status == http.StatusAccepted {
+		return nil
 	}
-	return nil
+	no := &exitError{code: exitFail, message: "the relay did not accept it"}
+	switch {
+	case status == http.StatusUnauthorized && token == "":
+		no.hint = "set RELAY_TOKEN, or name a --token-file"
+	case status == http.StatusUnauthorized:
+		no.hint = "RELAY_TOKEN or --token-file must hold the token of that source"
+	case status == http.StatusNotFound:
+		no.hint = "the path is /hooks/ and the name of a source, unless relay.yaml says otherwise"
+	}
+	return no
 }
 
-// postWebhook sends one webhook and returns the answer's status and body.
+func (a *app) token(file string) (string, error) {
+	if file == "" {
+		token, _ := a.env("RELAY_TOKEN")
+		return strings.TrimSpace(token), nil
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "", usage("", "--token-file: %s", err)
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
+// postWebhook sends one webhook and returns the answer's status and body. It
+// follows no redirects, which would carry the token elsewhere.
 func postWebhook(ctx context.Context, to, token string, s events.Sample) (int, string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(s.Body))
 	if err != nil {
@@ -97,13 +130,35 @@ func postWebhook(ctx context.Context, to, token string, s events.Sample) (int, s
 	if token != "" {
 		req.Header.Set("X-Gitlab-Token", token)
 	}
-	res, err := http.DefaultClient.Do(req)
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	res, err := client.Do(req)
 	if err != nil {
 		return 0, "", err
 	}
 	defer res.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, 4096))
 	return res.StatusCode, string(answer), err
+}
+
+// netReason is why nobody answered, without the URL: it may hold a password.
+func netReason(err error) string {
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err
+	}
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return "it took too long"
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err
+	}
+	var call *os.SyscallError
+	if errors.As(err, &call) {
+		err = call.Err
+	}
+	return err.Error()
 }
 
 // sendTo posts the event's message to one address.
@@ -113,12 +168,16 @@ func (a *app) sendTo(ctx context.Context, c *configuration, e *events.Event, des
 		return err
 	}
 	if dest.Kind == configs.KindLog {
-		return a.printPost(post, "markdown")
+		return a.printPost(post, dest.Kind, "markdown")
 	}
-	text, err := delivery.Once(ctx, dest, post.Body, versionString())
+	reachable, err := delivery.NewClients(versionString()).Prepare([]configs.Destination{*dest}, c.Egress)
 	if err != nil {
-		return &exitError{exitFail, "not delivered: " + err.Error(), "nothing is retried here; a running relay would"}
+		return &exitError{code: exitUsage, message: err.Error()}
 	}
-	_, err = fmt.Fprintf(a.stdout, "delivered: %s\n", text)
+	text, err := delivery.Once(ctx, &reachable[0], post.Body)
+	if err != nil {
+		return &exitError{exitFail, "not delivered: " + err.Error(), "this was one attempt; a running relay would go on"}
+	}
+	_, err = fmt.Fprintf(a.stdout, "delivered to %s: %s\n", configs.Address{Destination: dest.Name, Channel: channel}, text)
 	return err
 }

@@ -5,13 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
-	"net"
 	"os"
+	"os/signal"
 	"runtime/debug"
-	"strconv"
-	"strings"
+	"slices"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -37,114 +39,90 @@ const (
 	memoryLimit = 150 << 20
 )
 
-// serveFlags are fixed for the process; what may change is in relay.yaml.
-type serveFlags struct {
-	listen, admin  string
-	cert, key      string
-	data           string
-	natsURL        string
-	natsCreds      string
-	replicas       int
-	sync           string
-	history        time.Duration
-	maxBody        size
-	events, parked size
-	dead, journal  size
-	logFormat      string
-	logLevel       string
-	demo           bool
-}
-
 func (a *app) serve() *cobra.Command {
 	var f serveFlags
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Take webhooks and deliver messages until INT or TERM",
-		Args:  cobra.NoArgs,
+		Long: "Take webhooks and deliver messages until INT or TERM. The flags are fixed for\nthe process; what goes where is in relay.yaml.\n\n" +
+			"Without a relay.yaml, RELAY_DESTINATION is the URL of an incoming webhook and\nRELAY_TOKEN the secret token of GitLab's webhook.",
+		Example: "  relay serve --demo\n  RELAY_DESTINATION=https://chat.example/hooks/… RELAY_TOKEN=… relay serve\n  relay serve --config relay.yaml --data /var/lib/relay",
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.demo {
+				if !cmd.Flags().Changed("log-level") {
+					f.logLevel.word = "error"
+				}
 				return a.runDemo(cmd.Context(), f)
 			}
-			c, warnings, err := a.load(cmd)
+			if err := f.check(); err != nil {
+				return err
+			}
+			path, err := a.find(cmd)
 			if err != nil {
 				return err
 			}
-			_ = configs.WriteText(a.stderr, warnings)
-			return a.runServe(cmd.Context(), f, c, nil)
+			load := func() (*configuration, []configs.Finding, error) { return compile(a.read(path)) }
+			c, warnings, err := a.compiled(a.read(path))
+			if err != nil {
+				return err
+			}
+			_ = printFindings(a.stderr, warnings)
+			return a.runServe(cmd.Context(), f, c, load, nil)
 		},
 	}
-	f.maxBody, f.events, f.parked, f.dead, f.journal = 25<<20, 1<<30, 1<<30, 256<<20, 256<<20
-	flags := cmd.Flags()
-	flags.StringVar(&f.listen, "listen", ":8080", "address that GitLab sends to")
-	flags.StringVar(&f.admin, "admin", "127.0.0.1:8081", "address of /metrics, /healthz and /readyz")
-	flags.StringVar(&f.cert, "tls-cert", "", "certificate file for --listen (PEM, with the chain)")
-	flags.StringVar(&f.key, "tls-key", "", "key file for --tls-cert")
-	flags.StringVar(&f.data, "data", "./data", "directory of the embedded queue")
-	flags.StringVar(&f.natsURL, "nats-url", "", "NATS server or cluster to use in place of the embedded queue")
-	flags.StringVar(&f.natsCreds, "nats-creds", "", "credentials file for --nats-url")
-	flags.IntVar(&f.replicas, "replicas", 1, "copies of each stream, with --nats-url")
-	flags.StringVar(&f.sync, "sync", "always", "always: answered means on disk; interval: a power cut may lose the last second")
-	flags.DurationVar(&f.history, "history", 72*time.Hour, "how long settled events are kept; 0: not at all")
-	flags.Var(&f.maxBody, "max-body", "largest webhook")
-	flags.Var(&f.events, "events-size", "room for accepted webhooks and their history")
-	flags.Var(&f.parked, "parked-size", "room for deliveries that wait for their address")
-	flags.Var(&f.dead, "dead-size", "room for dead letters")
-	flags.Var(&f.journal, "journal-size", "room for the journal")
-	flags.StringVar(&f.logFormat, "log-format", "auto", "auto, json or text")
-	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
-	flags.BoolVar(&f.demo, "demo", false, "show it all with sample webhooks: needs nothing, keeps nothing")
+	f.add(cmd)
 	return cmd
-}
-
-func (f *serveFlags) check() error {
-	switch {
-	case f.sync != "always" && f.sync != "interval":
-		return usage("--sync takes always or interval", "%q is no way to sync", f.sync)
-	case (f.cert == "") != (f.key == ""):
-		return usage("give both, or neither", "--tls-cert and --tls-key belong together")
-	case f.maxBody > queue.MaxBodyLimit:
-		return usage("GitLab sends 25 MiB at most", "--max-body is larger than the queue can keep, %s", size(queue.MaxBodyLimit))
-	case f.replicas < 1 || f.replicas > 5:
-		return usage("1, 3 or 5 are usual", "--replicas %d is not between 1 and 5", f.replicas)
-	case f.history < 0:
-		return usage("0 drops settled events at once", "--history is negative")
-	}
-	return nil
 }
 
 // relay is a running relay: everything that was opened, in order, so that it is
 // closed in the reverse one.
 type relay struct {
 	f        serveFlags
-	c        *configuration
+	live     live
+	reloader *reloader
+	secrets  *redactor
 	log      *slog.Logger
 	stdout   io.Writer
 	registry *prometheus.Registry
 	term     atomic.Pointer[prometheus.Registry] // of the present term of dispatching; the next one counts anew
 	queue    *queue.Queue
+	door     *server.Door
 	public   *server.Listener
 	admin    *server.Listener
 	failed   chan error // a part ended that should not have
+
+	clients *delivery.Clients
+
+	swap         sync.Mutex // held while the configuration or the term changes
+	destinations []delivery.Destination
+	lanes        *delivery.Lanes // of the present term
 }
 
-// runServe runs a relay until ctx ends. started, if any, is called when it
-// listens.
-func (a *app) runServe(ctx context.Context, f serveFlags, c *configuration, started func(*relay)) error {
-	if err := f.check(); err != nil {
-		return err
-	}
-	secrets := &redactor{}
-	secrets.set(c.secrets())
-	log, err := newLog(a.stderr, f.logFormat, f.logLevel, secrets)
+// loader reads the configuration anew.
+type loader func() (*configuration, []configs.Finding, error)
+
+// runServe runs a relay until ctx ends. When it listens, started is called, or
+// without one, what to paste into GitLab is printed.
+func (a *app) runServe(ctx context.Context, f serveFlags, c *configuration, load loader, started func(*relay)) error {
+	a.secrets.add(f.secrets()...)
+	log, err := newLog(a.stderr, f.logFormat.word, f.logLevel.word, &a.secrets)
 	if err != nil {
 		return err
 	}
-	r := &relay{f: f, c: c, log: log, stdout: a.stdout, registry: newRegistry(), failed: make(chan error, 3)}
+	r := &relay{f: f, secrets: &a.secrets, log: log, stdout: a.stdout, registry: newRegistry(), failed: make(chan error, 5)}
+	r.live.Store(c)
+	r.clients = delivery.NewClients(versionString())
+	if r.destinations, err = r.clients.Prepare(c.Destinations, c.Egress); err != nil {
+		return &exitError{code: exitUsage, message: err.Error()}
+	}
+	defer r.clients.Close()
+	r.reloader = newReloader(c, load, r.apply, log, r.registry)
 	if _, set := a.env("GOMEMLIMIT"); !set && f.natsURL == "" {
 		debug.SetMemoryLimit(memoryLimit)
 	}
 	if err := r.open(ctx); err != nil {
-		return err
+		return unlessDone(ctx, err)
 	}
 	defer r.queue.Close()
 
@@ -157,22 +135,27 @@ func (a *app) runServe(ctx context.Context, f serveFlags, c *configuration, star
 			r.failed <- err
 		}
 	}()
+	reloading := r.reloading(stop)
 	r.serve()
 	log.Info("listening", "public", r.public.Addr(), "admin", r.admin.Addr())
-	r.announce()
 	if started != nil {
 		started(r)
+	} else {
+		r.announce()
 	}
+	var failure error
 	select {
 	case <-ctx.Done():
 		log.Info("stopping; what is not delivered stays in the queue")
-	case err = <-r.failed:
+	case err := <-r.failed:
 		log.Error("the relay ends", "err", err)
+		failure = &exitError{code: exitFail} // all is said
 	}
 	cancel()
+	<-reloading
 	<-dispatching
 	r.close()
-	return err
+	return failure
 }
 
 func newRegistry() *prometheus.Registry {
@@ -188,16 +171,16 @@ func newRegistry() *prometheus.Registry {
 // stored from the first moment.
 func (r *relay) open(ctx context.Context) error {
 	q, err := queue.Open(ctx, queue.Options{
-		Dir: r.f.data, URL: r.f.natsURL, Creds: r.f.natsCreds, Replicas: r.f.replicas, Interval: r.f.sync == "interval",
+		Dir: r.f.data, URL: r.f.natsURL, Creds: r.f.natsCreds, Replicas: r.f.replicas, Interval: r.f.sync.word == "interval",
 		MaxBody: int64(r.f.maxBody), EventsSize: int64(r.f.events), ParkedSize: int64(r.f.parked), DeadSize: int64(r.f.dead), JournalSize: int64(r.f.journal),
 		Log: r.log,
 	})
 	if err != nil {
-		return err
+		return r.f.notOpened(err)
 	}
 	r.queue = q
 	r.registry.MustRegister(queueCollector{q})
-	if r.f.sync == "interval" && r.f.natsURL == "" {
+	if r.f.sync.word == "interval" && r.f.natsURL == "" {
 		r.log.Warn("--sync interval: a power cut may lose webhooks that were accepted in the last second")
 	}
 	if err := r.listen(); err != nil {
@@ -215,28 +198,136 @@ func (r *relay) gather() ([]*dto.MetricFamily, error) {
 }
 
 func (r *relay) listen() error {
+	sources, err := r.sources(r.live.Load())
+	if err != nil {
+		return err
+	}
+	token, err := r.f.adminToken()
+	if err != nil {
+		return err
+	}
+	r.secrets.add(token)
+	r.door = server.NewDoor(server.Options{Sources: sources, Store: r.queue, MaxBody: int64(r.f.maxBody), Log: r.log, Registerer: r.registry})
+	admin := server.NewAdmin(server.AdminOptions{
+		Ready: r.queue.Ready, Gatherer: prometheus.GathererFunc(r.gather), Log: r.log, Loopback: loopback(r.f.admin), Token: token,
+		Reload: func() error { return r.reloader.reload("POST /-/reload") },
+		Config: func() any { return r.reloader.report(r.live.Load()) },
+	})
+	if r.public, err = server.Listen(r.f.listen, r.door, r.f.cert, r.f.key, r.log); err != nil {
+		return notListening("--listen", r.f.listen, err)
+	}
+	if r.admin, err = server.Listen(r.f.admin, admin, "", "", r.log); err != nil {
+		r.public.Shutdown(context.Background())
+		return notListening("--admin", r.f.admin, err)
+	}
+	return nil
+}
+
+// sources makes what the door needs of the configuration's sources.
+func (r *relay) sources(c *configuration) ([]server.Source, error) {
 	var sources []server.Source
-	for _, s := range r.c.Sources {
+	for _, s := range c.Sources {
 		p, err := proof(s)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if s.Insecure {
 			r.log.Warn("this source takes webhooks from anyone", "source", s.Name)
 		}
 		sources = append(sources, server.Source{Name: s.Name, Paths: s.Paths, Proof: p})
 	}
-	door := server.NewDoor(server.Options{Sources: sources, Store: r.queue, MaxBody: int64(r.f.maxBody), Log: r.log, Registerer: r.registry})
-	admin := server.NewAdmin(server.AdminOptions{Ready: r.queue.Ready, Gatherer: prometheus.GathererFunc(r.gather), Log: r.log})
-	var err error
-	if r.public, err = server.Listen(r.f.listen, door, r.f.cert, r.f.key, r.log); err != nil {
-		return &exitError{exitFail, "cannot listen for webhooks: " + err.Error(), "choose another address with --listen"}
+	return sources, nil
+}
+
+// apply puts a new configuration in force. What can fail comes first. While
+// both are about, the lanes know the destinations of both.
+func (r *relay) apply(c *configuration) error {
+	sources, err := r.sources(c)
+	if err != nil {
+		return err
 	}
-	if r.admin, err = server.Listen(r.f.admin, admin, "", "", r.log); err != nil {
-		r.public.Shutdown(context.Background())
-		return &exitError{exitFail, "cannot listen for the operator: " + err.Error(), "choose another address with --admin"}
+	destinations, err := r.clients.Prepare(c.Destinations, c.Egress)
+	if err != nil {
+		return err
 	}
+	r.swap.Lock()
+	defer r.swap.Unlock()
+	r.secrets.add(c.secrets()...) // the old ones stay: they can still be in what is under way
+	if r.lanes != nil {
+		r.lanes.Update(both(destinations, r.destinations))
+	}
+	r.live.Store(c)
+	r.door.Update(sources)
+	if r.lanes != nil {
+		r.lanes.Update(destinations)
+	}
+	r.destinations = destinations
 	return nil
+}
+
+// both are the new destinations and those that only the old configuration has.
+func both(destinations, old []delivery.Destination) []delivery.Destination {
+	all := slices.Clone(destinations)
+	for _, d := range old {
+		if !slices.ContainsFunc(destinations, func(n delivery.Destination) bool { return n.Name == d.Name }) {
+			all = append(all, d)
+		}
+	}
+	return all
+}
+
+// reloading reloads when a file changes, and on SIGHUP, until ctx ends.
+func (r *relay) reloading(ctx context.Context) <-chan struct{} {
+	var running sync.WaitGroup
+	if r.reloader.load != nil {
+		hangups := make(chan os.Signal, 1)
+		signal.Notify(hangups, syscall.SIGHUP)
+		running.Go(func() {
+			defer signal.Stop(hangups)
+			for {
+				select {
+				case <-hangups:
+					_ = r.reloader.reload("SIGHUP") // it has been logged
+				case <-ctx.Done():
+					return
+				}
+			}
+		})
+		running.Go(func() {
+			if err := r.reloader.watch(ctx); err != nil {
+				r.log.Warn("changes of relay.yaml will not be seen; reload with SIGHUP", "err", err)
+			}
+		})
+	}
+	ended := make(chan struct{})
+	go func() { running.Wait(); close(ended) }()
+	return ended
+}
+
+// notOpened says what to do about a queue that cannot be opened.
+func (f *serveFlags) notOpened(err error) error {
+	e := &exitError{code: exitFail, message: err.Error()}
+	var file *fs.PathError
+	switch {
+	case f.natsURL != "":
+		e.message += " (--nats-url " + f.natsHosts() + ")"
+		e.hint = "is a NATS server with JetStream running there? without --nats-url the relay brings its own"
+	case errors.As(err, &file):
+		e.hint = fmt.Sprintf("--data must name a directory that user %d, who runs this, may write to", os.Getuid())
+	}
+	return e
+}
+
+// notListening says what to do about an address that cannot be listened on.
+func notListening(flag, address string, err error) error {
+	e := &exitError{exitFail, fmt.Sprintf("cannot listen on %s (%s): %s", address, flag, netReason(err)), "choose another address with " + flag}
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		e.hint = "another program, or another relay, listens there; stop it or choose another address with " + flag
+	case errors.Is(err, syscall.EACCES):
+		e.hint = "ports below 1024 take a privilege; choose another address with " + flag
+	}
+	return e
 }
 
 func (r *relay) serve() {
@@ -284,12 +375,15 @@ func (r *relay) lead(ctx context.Context, journal *queue.Journal, state *queue.S
 	registry := prometheus.NewRegistry()
 	r.term.Store(registry)
 	repeats := dispatch.NewRepeats()
+	r.swap.Lock()
 	lanes := delivery.New(delivery.Options{
-		Destinations: r.c.Destinations, Formatter: r.c.formatter, Journal: journal, Parking: r.queue, Dead: repeats.Forget,
-		Stdout: r.stdout, Log: r.log, Registerer: registry, Version: versionString(),
+		Destinations: r.destinations, Formatter: &r.live, Journal: journal, Parking: r.queue, People: r.live.People, Dead: repeats.Forget,
+		Stdout: r.stdout, Log: r.log, Registerer: registry,
 	})
+	r.lanes = lanes
+	r.swap.Unlock()
 	d := dispatch.New(dispatch.Options{
-		Queue: r.queue, Journal: journal, State: state, Routes: r.c.table, Lanes: lanes, Repeats: repeats,
+		Queue: r.queue, Journal: journal, State: state, Routes: &r.live, Lanes: lanes, Repeats: repeats,
 		History: r.f.history, Log: r.log, Registerer: registry,
 	})
 	term, cancel := context.WithCancel(ctx)
@@ -316,80 +410,4 @@ func (r *relay) lead(ctx context.Context, journal *queue.Journal, state *queue.S
 	lanes.Close(grace)
 	journal.Close()
 	return err
-}
-
-// announce prints what to paste into GitLab.
-func (r *relay) announce() {
-	scheme := "http"
-	if r.f.cert != "" {
-		scheme = "https"
-	}
-	for _, s := range r.c.Sources {
-		fmt.Fprintf(r.stdout, "paste into GitLab > Settings > Webhooks: URL %s://%s%s · %s · Trigger: push, tag push, comments, issues, merge requests, jobs, pipelines, deployments, releases\n",
-			scheme, publicHost(r.public.Addr()), s.Paths[0], secretPlace(s))
-	}
-}
-
-// publicHost is the address as GitLab may reach it: an address that listens
-// everywhere is named by the machine's own name.
-func publicHost(addr string) string {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return addr
-	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-		if name, err := os.Hostname(); err == nil {
-			host = name
-		}
-	}
-	return net.JoinHostPort(host, port)
-}
-
-// secretPlace says which field takes which secret, never the secret.
-func secretPlace(s configs.Source) string {
-	switch {
-	case s.Insecure:
-		return "no secret (insecure: true)"
-	case len(s.SigningKeys) > 0 && len(s.Tokens) == 0:
-		return "Signing token: the one that signing_key of source " + s.Name + " holds"
-	case len(s.Tokens) > 0:
-		return "Secret token: the one that token of source " + s.Name + " holds"
-	default:
-		return "put basic's user name and password of source " + s.Name + " into the URL"
-	}
-}
-
-// size is a number of bytes as a flag: 25MiB, 700KiB, 1GiB, or plain bytes.
-type size int64
-
-var units = []struct {
-	suffix string
-	bytes  int64
-}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}}
-
-func (s size) String() string {
-	for _, u := range units {
-		if int64(s) >= u.bytes && int64(s)%u.bytes == 0 {
-			return strconv.FormatInt(int64(s)/u.bytes, 10) + u.suffix
-		}
-	}
-	return strconv.FormatInt(int64(s), 10)
-}
-
-func (s *size) Type() string { return "size" }
-
-func (s *size) Set(v string) error {
-	number, factor := v, int64(1)
-	for _, u := range units {
-		if rest, ok := strings.CutSuffix(v, u.suffix); ok {
-			number, factor = strings.TrimSpace(rest), u.bytes
-			break
-		}
-	}
-	n, err := strconv.ParseInt(number, 10, 64)
-	if err != nil || n <= 0 || n > (1<<62)/factor {
-		return fmt.Errorf("%q is no size: want something like 25MiB or 1GiB", v)
-	}
-	*s = size(n * factor)
-	return nil
 }

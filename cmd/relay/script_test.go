@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"os"
+	"regexp"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/gitlab-mattermost/relay/test/chat"
+)
+
+var update = flag.Bool("update", false, "write what was printed into the scripts that compare it")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"relay": main})
+}
+
+// TestScripts drives the program as a shell does.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		UpdateScripts:       *update,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup:               startChat,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"await": await,
+			"chat":  ofChat,
+		},
+	})
+}
+
+// patience is how long a script waits for what should take no time at all. Only
+// a script that fails anyway takes that long.
+const patience = time.Minute
+
+// await waits until a file holds a text:
+//
+//	await FILE REGEXP [VARIABLE]
+//
+// The variable is set to what the first group of the expression matched.
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 || len(args) > 3 {
+		ts.Fatalf("usage: await FILE REGEXP [VARIABLE]")
+	}
+	path, pattern := ts.MkAbs(args[0]), regexp.MustCompile(`(?m)`+args[1])
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for {
+		text, err := os.ReadFile(path)
+		if err != nil && !os.IsNotExist(err) {
+			ts.Fatalf("await: %v", err)
+		}
+		if m := pattern.FindStringSubmatch(string(text)); m != nil {
+			if len(args) == 3 {
+				ts.Setenv(args[2], m[1])
+			}
+			return
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			ts.Fatalf("%s does not come to hold %s:\n%s", args[0], args[1], text)
+		}
+	}
+}
+
+type chatKey struct{}
+
+// startChat gives a script a chat server of its own; $CHAT is its host and port.
+func startChat(env *testscript.Env) error {
+	server, err := chat.Start(chat.Options{})
+	if err != nil {
+		return err
+	}
+	env.Defer(func() { _ = server.Close() })
+	env.Setenv("CHAT", server.Addr())
+	env.Values[chatKey{}] = server
+	return nil
+}
+
+// ofChat tells the chat server what to do, and asks what it got:
+//
+//	chat answer HOOK CODE  makes a hook answer with that status
+//	chat posts HOOK N      waits for N posts and prints their texts
+func ofChat(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: chat answer HOOK CODE, chat posts HOOK N")
+	}
+	server := ts.Value(chatKey{}).(*chat.Server)
+	n, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	switch args[0] {
+	case "answer":
+		server.Set(args[1], chat.Status(n, nil, ""))
+	case "posts":
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		posts, err := server.WaitPosts(ctx, args[1], n)
+		ts.Check(err)
+		for _, text := range chat.Texts(posts) {
+			_, err := ts.Stdout().Write([]byte(text + "\n"))
+			ts.Check(err)
+		}
+	default:
+		ts.Fatalf("chat: there is no %q", args[0])
+	}
+}

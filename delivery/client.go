@@ -1,0 +1,104 @@
+package delivery
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/gitlab-mattermost/relay/configs"
+)
+
+// Destination is a destination with the client that reaches it.
+type Destination struct {
+	configs.Destination
+	client *http.Client
+	agent  string
+}
+
+// Clients are the HTTP clients of all destinations. Those that trust the same
+// certificates share one, so that a reload leaves their connections alone.
+type Clients struct {
+	agent string
+
+	mu    sync.Mutex
+	byKey map[string]*http.Client
+}
+
+// NewClients makes an empty set; version goes into User-Agent.
+func NewClients(version string) *Clients {
+	return &Clients{agent: "relay/" + version, byKey: map[string]*http.Client{}}
+}
+
+// Prepare gives each destination its client. It fails when a ca_file cannot be
+// read or holds no certificate. egress is configs.EgressPrivate or
+// EgressPublic.
+func (c *Clients) Prepare(destinations []configs.Destination, egress string) ([]Destination, error) {
+	var all []Destination
+	for _, d := range destinations {
+		client, err := c.client(d.CAFile, egress)
+		if err != nil {
+			return nil, fmt.Errorf("destination %q: %w", d.Name, err)
+		}
+		all = append(all, Destination{d, client, c.agent})
+	}
+	return all, nil
+}
+
+// Close closes the connections that are not in use.
+func (c *Clients) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, client := range c.byKey {
+		client.CloseIdleConnections()
+	}
+}
+
+func (c *Clients) client(caFile, egress string) (*http.Client, error) {
+	var pool *x509.CertPool // nil: the system's
+	var pem []byte
+	if caFile != "" {
+		var err error
+		if pem, err = os.ReadFile(caFile); err != nil {
+			return nil, fmt.Errorf("read ca_file: %w", err)
+		}
+		pool = x509.NewCertPool()
+		if !pool.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("ca_file %s holds no certificate in PEM form", caFile)
+		}
+	}
+	key := fmt.Sprintf("%s %x", egress, sha256.Sum256(pem))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byKey[key] == nil {
+		c.byKey[key] = newClient(pool, egress)
+	}
+	return c.byKey[key], nil
+}
+
+// newClient makes a client that follows no redirects (a redirected POST would
+// carry the message elsewhere), unpacks nothing, and connects only where egress
+// allows it.
+func newClient(pool *x509.CertPool, egress string) *http.Client {
+	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second, Control: newGuard(egress).control}
+	return &http.Client{
+		Transport: &http.Transport{
+			Proxy:                  http.ProxyFromEnvironment,
+			DialContext:            dialer.DialContext,
+			TLSClientConfig:        &tls.Config{RootCAs: pool},
+			MaxIdleConns:           1024,
+			MaxIdleConnsPerHost:    256,
+			IdleConnTimeout:        90 * time.Second,
+			TLSHandshakeTimeout:    5 * time.Second,
+			DisableCompression:     true,
+			MaxResponseHeaderBytes: 64 << 10,
+			ForceAttemptHTTP2:      true,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}

@@ -1,0 +1,77 @@
+package delivery
+
+import (
+	"net/netip"
+	"syscall"
+
+	"code.dny.dev/ssrf"
+
+	"github.com/gitlab-mattermost/relay/configs"
+)
+
+// never are addresses that no chat server has: link-local ones, where clouds
+// keep their metadata services, and those services' other addresses (AWS over
+// IPv6, Alibaba's in the shared range), multicast, and "this network".
+var never = []netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"),
+	netip.MustParsePrefix("169.254.0.0/16"),
+	netip.MustParsePrefix("100.100.100.200/32"),
+	netip.MustParsePrefix("224.0.0.0/3"),
+	netip.MustParsePrefix("fe80::/10"),
+	netip.MustParsePrefix("fd00:ec2::254/128"),
+	netip.MustParsePrefix("ff00::/8"),
+	netip.MustParsePrefix("::/128"),
+}
+
+// private are the networks where self-hosted chat lives: loopback, RFC 1918,
+// the shared range of RFC 6598, and unique local addresses.
+var private4 = []netip.Prefix{
+	netip.MustParsePrefix("127.0.0.0/8"),
+	netip.MustParsePrefix("10.0.0.0/8"),
+	netip.MustParsePrefix("172.16.0.0/12"),
+	netip.MustParsePrefix("192.168.0.0/16"),
+	netip.MustParsePrefix("100.64.0.0/10"),
+}
+
+var private6 = []netip.Prefix{netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("fc00::/7")}
+
+// guard says where the relay may connect to. It is asked when a connection is
+// dialed, about the address that the name was resolved to, so that no name and
+// no redirect gets around it.
+type guard struct{ *ssrf.Guardian }
+
+func newGuard(egress string) guard {
+	opt := []ssrf.Option{ssrf.WithAnyPort()}
+	if egress != configs.EgressPublic {
+		opt = append(opt, ssrf.WithAllowedV4Prefixes(private4...), ssrf.WithAllowedV6Prefixes(private6...))
+	}
+	return guard{ssrf.New(opt...)}
+}
+
+// egressError: the relay does not connect there. It does not name the address,
+// which an operator finds in relay.yaml.
+type egressError struct{ why string }
+
+func (e *egressError) Error() string { return "not allowed to connect there: " + e.why }
+
+// control is a [net.Dialer]'s Control.
+func (g guard) control(network, address string, _ syscall.RawConn) error {
+	where, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return &egressError{"it is no address"}
+	}
+	return g.allow(where.Addr())
+}
+
+func (g guard) allow(ip netip.Addr) error {
+	ip = ip.Unmap().WithZone("")
+	for _, p := range never {
+		if p.Contains(ip) {
+			return &egressError{"link-local, metadata and multicast addresses are never used"}
+		}
+	}
+	if g.SafeAddr(ip) != nil {
+		return &egressError{"the address is not public (egress: public), or of a reserved range"}
+	}
+	return nil
+}

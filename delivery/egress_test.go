@@ -1,0 +1,112 @@
+package delivery
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gitlab-mattermost/relay/configs"
+)
+
+func TestEgress(t *testing.T) {
+	private, public := newGuard(configs.EgressPrivate), newGuard(configs.EgressPublic)
+	for address, c := range map[string]struct{ private, public bool }{
+		"127.0.0.1":              {true, false},
+		"10.1.2.3":               {true, false},
+		"172.16.0.1":             {true, false},
+		"192.168.1.1":            {true, false},
+		"100.64.0.1":             {true, false},
+		"::1":                    {true, false},
+		"fd12:3456::1":           {true, false},
+		"::ffff:10.0.0.1":        {true, false}, // the same as 10.0.0.1
+		"93.184.216.34":          {true, true},
+		"2606:2800:220:1::1":     {true, true},
+		"169.254.169.254":        {false, false},
+		"::ffff:169.254.169.254": {false, false},
+		"fe80::1":                {false, false},
+		"fe80::1%eth0":           {false, false},
+		"fd00:ec2::254":          {false, false},
+		"100.100.100.200":        {false, false},
+		"0.0.0.0":                {false, false},
+		"::":                     {false, false},
+		"224.0.0.1":              {false, false},
+		"255.255.255.255":        {false, false},
+		"ff02::1":                {false, false},
+		"64:ff9b::a9fe:a9fe":     {false, false}, // NAT64 of the metadata service
+		"2002:a9fe:a9fe::1":      {false, false}, // 6to4 of it
+		"2001:0:a9fe:a9fe::1":    {false, false}, // Teredo
+	} {
+		ip := netip.MustParseAddr(address)
+		if err := private.allow(ip); (err == nil) != c.private {
+			t.Errorf("%s with egress private: %v", address, err)
+		}
+		if err := public.allow(ip); (err == nil) != c.public {
+			t.Errorf("%s with egress public: %v", address, err)
+		}
+	}
+}
+
+// No name and no notation gets round the guard: it sees the resolved address.
+func TestForbiddenAddressIsNotDialed(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }))
+	defer server.Close()
+	for _, host := range []string{"127.0.0.1", "localhost"} {
+		d := destinationAt(t, strings.Replace(server.URL, "127.0.0.1", host, 1), "", configs.EgressPublic)
+		r := post(context.Background(), d, []byte("{}"))
+		if r.verdict != NotAccepted || r.reason != ReasonEgress || strings.Contains(r.text, "127.0.0.1") {
+			t.Errorf("%s: %+v", host, r)
+		}
+	}
+}
+
+func destinationAt(t *testing.T, url, caFile, egress string) *Destination {
+	t.Helper()
+	clients := NewClients("test")
+	t.Cleanup(clients.Close)
+	ds, err := clients.Prepare([]configs.Destination{{Name: "mm", Kind: configs.KindMattermost, URL: configs.NewSecret(url), CAFile: caFile}}, egress)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &ds[0]
+}
+
+func TestCAFileIsTrusted(t *testing.T) {
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }))
+	defer server.Close()
+	server.Config.ErrorLog = nil
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, pemOf(server.Certificate()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := post(context.Background(), destinationAt(t, server.URL, file, configs.EgressPrivate), []byte("{}")); r.verdict != Delivered {
+		t.Errorf("with ca_file: %+v", r)
+	}
+	if r := post(context.Background(), destinationAt(t, server.URL, "", configs.EgressPrivate), []byte("{}")); r.verdict != Retry || r.text != "the server's certificate is not trusted" {
+		t.Errorf("without: %+v", r)
+	}
+}
+
+func pemOf(c *x509.Certificate) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
+}
+
+func TestCAFileThatIsNone(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, []byte("not a certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{file, file + ".missing"} {
+		_, err := NewClients("test").Prepare([]configs.Destination{{Name: "mm", CAFile: name}}, configs.EgressPrivate)
+		if err == nil || !strings.Contains(err.Error(), `destination "mm"`) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

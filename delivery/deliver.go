@@ -22,6 +22,7 @@ func (l *lane) deliver(j *job) {
 	}
 	dest := l.dest.config.Load()
 	if dest == nil {
+		l.dest.probed()
 		l.bury(j, ReasonNoAddress, goneReason(l.name))
 		return
 	}
@@ -51,6 +52,11 @@ func (l *lane) deliver(j *job) {
 		}
 		r := l.attempt(j, dest, post)
 		if again := l.judge(j, dest, r); !again {
+			return
+		}
+		if l.dest.config.Load() != dest {
+			l.parkNow("destination changed")
+			l.land(j, true)
 			return
 		}
 	}
@@ -214,27 +220,37 @@ func (l *lane) settle(j *job, r result) {
 // bury gives a delivery up.
 func (l *lane) bury(j *job, reason, why string) {
 	p, err := j.item.park()
-	if err == nil {
-		err = l.set.bury(&queue.Dead{Parked: p, Lane: l.name, Reason: why, Attempts: j.tries, Time: time.Now()}, reason, func() queue.Place { return l.end(j) })
+	if err != nil {
+		l.set.log.Error("a delivery is buried without its look", "event_id", j.item.ID.String(), "err", err)
+		p = queue.Parked{ID: j.item.ID, Nonce: j.item.Nonce, Webhook: *j.item.Webhook}
 	}
-	l.conclude(j, queue.OutcomeDead, err)
+	d := &queue.Dead{Parked: p, Lane: l.name, Reason: why, Attempts: j.tries, Time: time.Now()}
+	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
+		err := l.set.bury(d, reason, func() queue.Place { return l.end(j) })
+		if err == nil || ended(err) || !sleep(l.set.stop, wait) {
+			l.conclude(j, queue.OutcomeDead, err)
+			return
+		}
+	}
 }
 
 // conclude ends a job whose outcome was recorded, or could not be.
 func (l *lane) conclude(j *job, outcome string, err error) {
+	if ended(err) {
+		l.set.overtaken()
+	}
 	if err != nil {
 		// The relay stops, or another one has taken over: the delivery is not
-		// settled and will be made again. The lane posts nothing more until all
-		// lanes have heard of it too.
-		if errors.Is(err, queue.ErrFenced) || errors.Is(err, queue.ErrClosed) {
-			<-l.set.stop.Done()
-		}
+		// settled and will be made again.
 		l.land(j, true)
 		return
 	}
 	l.set.metrics.settled(l.name.Destination, outcome, j.item.Webhook.Received)
 	l.land(j, false)
 }
+
+// ended tells whether the journal takes nothing more from this relay.
+func ended(err error) bool { return errors.Is(err, queue.ErrFenced) || errors.Is(err, queue.ErrClosed) }
 
 func goneReason(l queue.Lane) string {
 	return fmt.Sprintf("the destination %q is no longer in relay.yaml", l.Destination)

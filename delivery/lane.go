@@ -15,6 +15,11 @@ import (
 // progress is recorded anew, which lets the journal's floor move.
 const refresh = 500
 
+// stale is how many messages the journal may grow by before a lane's state is
+// recorded anew: a lane that stays parked must not keep the journal from being
+// tidied.
+const stale = 1000
+
 // lane is the ordered line of deliveries to one address. While it is open they
 // wait in memory; once it is parked they are appended to RELAY_PARKED and read
 // from its head, until the last one there is settled. Its goroutines exist only
@@ -214,10 +219,7 @@ func (l *lane) spillBatch(items []*Item) bool {
 
 // start starts workers as far as there is work for them. The lock is held.
 func (l *lane) start() {
-	most := 1
-	if c := l.dest.config.Load(); c != nil {
-		most = c.Concurrency
-	}
+	most := l.most()
 	work := len(l.waiting) + len(l.flying)
 	if l.parked {
 		work = most // those that find nothing end at once
@@ -225,6 +227,14 @@ func (l *lane) start() {
 	for l.workers < min(work, most) && l.set.do(l.work) {
 		l.workers++
 	}
+}
+
+// most is how many workers the lane may have.
+func (l *lane) most() int {
+	if c := l.dest.config.Load(); c != nil {
+		return c.Concurrency
+	}
+	return 1
 }
 
 // work delivers until nothing is left to do.
@@ -238,7 +248,7 @@ func (l *lane) work() {
 func (l *lane) take() *job {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for l.set.stopping() == nil {
+	for l.set.stopping() == nil && l.workers <= l.most() {
 		switch {
 		case len(l.again) > 0:
 			j := l.again[0]
@@ -314,7 +324,7 @@ func (l *line) settle(place queue.Place, id queue.ID) {
 	}
 	delete(l.early, id)
 	if len(l.open) == 0 {
-		l.done = queue.Place{Seq: l.seq, Index: l.next - 1}
+		l.done = queue.Place{Seq: l.seq, Index: l.next}.Before()
 	} else {
 		l.done = l.open[0].Before()
 	}
@@ -462,7 +472,13 @@ func (l *lane) tooOld(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.parked {
+		if l.set.journal.Last() > l.recorded+stale {
+			l.record(queue.LaneParked) // so that the journal's floor moves
+		}
 		return
+	}
+	if l.unpurged > 0 && l.set.journal.Last() > l.recorded+stale {
+		l.record(queue.LaneOpen)
 	}
 	var oldest *Item
 	if len(l.flying) > 0 {

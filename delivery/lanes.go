@@ -257,6 +257,14 @@ func (s *Lanes) Halt() {
 	s.Close(s.kill)
 }
 
+// overtaken stops everything at once: not one more post may be made.
+func (s *Lanes) overtaken() {
+	s.doors.Lock()
+	defer s.doors.Unlock()
+	s.doStop()
+	s.doKill()
+}
+
 func (s *Lanes) stopping() error { return s.stop.Err() }
 
 // do runs f in a goroutine that Close waits for; false when it is too late.

@@ -92,6 +92,9 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if err := d.Journal.Room(ctx); err != nil {
+			return err
+		}
 		if err := d.envelope(ctx, e); err != nil {
 			return err
 		}

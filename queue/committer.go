@@ -20,8 +20,8 @@ type committer struct {
 }
 
 type pending struct {
-	hook *Webhook
-	done chan stored // buffered: the committer never waits for a caller
+	hook atomic.Pointer[Webhook] // nil once it was taken, or nobody waits for it
+	done chan stored             // buffered: the committer never waits for a caller
 }
 
 type stored struct {
@@ -41,7 +41,8 @@ func (c *committer) wait() { <-c.done }
 // first it returns ctx's error, and the webhook may or may not be kept. The
 // webhook must not be changed afterwards.
 func (q *Queue) Store(ctx context.Context, w *Webhook) (ID, error) {
-	p := &pending{w, make(chan stored, 1)}
+	p := &pending{done: make(chan stored, 1)}
+	p.hook.Store(w)
 	select {
 	case q.committer.waiting <- p:
 	case <-ctx.Done():
@@ -53,6 +54,7 @@ func (q *Queue) Store(ctx context.Context, w *Webhook) (ID, error) {
 	case s := <-p.done:
 		return s.id, s.err
 	case <-ctx.Done():
+		p.hook.Store(nil) // while the queue stands, its memory is not held
 		return ID{}, fmt.Errorf("store webhook: %w", context.Cause(ctx))
 	case <-q.committer.done:
 		return ID{}, ErrClosed
@@ -70,23 +72,33 @@ func (c *committer) run() {
 				return
 			}
 		}
-		batch := []*pending{next}
-		size := next.hook.size()
+		first := next.hook.Swap(nil)
+		batch, hooks := []*pending{next}, []*Webhook{first}
 		next = nil
+		if first == nil {
+			continue
+		}
+		size := first.size()
 	gather:
 		for size < maxEnvelope {
 			select {
 			case p := <-c.waiting:
-				if size += p.hook.size(); size > maxEnvelope {
+				w := p.hook.Load()
+				if w == nil {
+					continue
+				}
+				if size += w.size(); size > maxEnvelope {
 					next = p
 					break gather
 				}
-				batch = append(batch, p)
+				if w = p.hook.Swap(nil); w != nil {
+					batch, hooks = append(batch, p), append(hooks, w)
+				}
 			default:
 				break gather
 			}
 		}
-		c.commit(batch)
+		c.commit(batch, hooks)
 		if c.q.ctx.Err() != nil {
 			return
 		}
@@ -94,11 +106,7 @@ func (c *committer) run() {
 }
 
 // commit stores one envelope and wakes everyone who waits for it.
-func (c *committer) commit(batch []*pending) {
-	hooks := make([]*Webhook, len(batch))
-	for i, p := range batch {
-		hooks[i] = p.hook
-	}
+func (c *committer) commit(batch []*pending, hooks []*Webhook) {
 	nonce := newNonce()
 	seq, err := c.q.publish(c.q.ctx, subjectEvents, encodeEnvelope(nonce, hooks), nonce, nil)
 	if err == nil {

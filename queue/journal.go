@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 const (
@@ -13,6 +15,10 @@ const (
 	noteDelay = time.Second
 	// maxEntry is how many records one journal message takes at most.
 	maxEntry = 4096
+	// maxEntryBytes is how many bytes of records; less than one entry may hold.
+	maxEntryBytes = 512 << 10
+	// closeGrace is how long Close may take to write what is pending.
+	closeGrace = time.Second
 	// heartbeat is how often the writer shows a standby that it lives.
 	heartbeat = time.Second
 )
@@ -23,6 +29,8 @@ const (
 type Journal struct {
 	q      *Queue
 	writer Nonce
+	ctx    context.Context // ends at the end of Close, or of the queue
+	cancel context.CancelFunc
 
 	mu         sync.Mutex
 	pending    []Record
@@ -46,6 +54,7 @@ func newJournal(q *Queue, writer Nonce, last uint64, base Checkpoint) *Journal {
 		kick: make(chan struct{}, 1), note: make(chan struct{}, 1),
 		stop: make(chan struct{}), done: make(chan struct{}), lost: make(chan struct{}),
 	}
+	j.ctx, j.cancel = context.WithCancel(q.ctx)
 	j.checkpoint = func() Checkpoint { return j.base }
 	return j
 }
@@ -111,6 +120,27 @@ func (j *Journal) Note(recs ...Record) {
 	signal(j.note)
 }
 
+// Room waits until the journal has taken most of what was noted: what cannot be
+// recorded must not be decided without end.
+func (j *Journal) Room(ctx context.Context) error {
+	for {
+		j.mu.Lock()
+		n := len(j.pending)
+		j.mu.Unlock()
+		if n < maxEntry {
+			return nil
+		}
+		signal(j.kick)
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-j.done:
+			return ErrClosed
+		}
+	}
+}
+
 func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -121,6 +151,11 @@ func signal(c chan struct{}) {
 // Close writes what is pending and that the writer ended in good order.
 func (j *Journal) Close() {
 	j.closed.Do(func() { close(j.stop) })
+	select {
+	case <-j.done:
+	case <-time.After(closeGrace): // it cannot be written: what it lacks will be done again
+	}
+	j.cancel()
 	<-j.done
 }
 
@@ -142,7 +177,7 @@ func (j *Journal) run() {
 		case <-j.stop:
 			_ = j.flush(&Released{j.writer, time.Now()}) // without it a standby waits a little longer
 			return
-		case <-j.q.ctx.Done():
+		case <-j.ctx.Done():
 			return
 		}
 		if err := j.flush(); err != nil {
@@ -174,9 +209,9 @@ func (j *Journal) flush(last ...Record) error {
 		j.mu.Lock()
 		recs, waiters := j.pending, j.waiters
 		j.pending, j.waiters = nil, nil
-		if len(recs) > maxEntry {
+		if n := entrySize(recs); n < len(recs) {
 			// Those that wait hear of it with the part that holds the rest.
-			recs, j.pending = recs[:maxEntry:maxEntry], recs[maxEntry:]
+			recs, j.pending = recs[:n:n], recs[n:]
 			waiters, j.waiters = nil, waiters
 		} else {
 			recs = append(recs, last...)
@@ -195,12 +230,26 @@ func (j *Journal) flush(last ...Record) error {
 	}
 }
 
+// entrySize is how many of the records go into one message: at least one.
+func entrySize(recs []Record) int {
+	var w buffer
+	size := 0
+	for i, rec := range recs[:min(len(recs), maxEntry)] {
+		w.b = w.b[:0]
+		rec.encode(&w)
+		if size += len(w.b) + 8; size > maxEntryBytes && i > 0 {
+			return i
+		}
+	}
+	return min(len(recs), maxEntry)
+}
+
 // write stores one message, for as long as it takes.
 func (j *Journal) write(expect uint64, c Checkpoint, recs []Record) error {
 	nonce := newNonce()
 	data := encodeEntry(nonce, j.writer, c, recs)
 	for room := j.Durable().Journal; ; room = min(c.Journal, expect-1) { // at first only what no start needs; never the last message
-		seq, err := j.q.publish(j.q.ctx, subjectJournal, data, nonce, &expect)
+		seq, err := j.q.publish(j.ctx, subjectJournal, data, nonce, &expect)
 		if errors.Is(err, ErrFenced) {
 			seq, err = j.ours(expect+1, nonce)
 		}
@@ -212,15 +261,17 @@ func (j *Journal) write(expect uint64, c Checkpoint, recs []Record) error {
 			return nil
 		case errors.Is(err, ErrFull):
 			j.q.log.Error("the journal is full: dispatch waits until older history is dropped")
-			j.q.purgeJournal(j.q.ctx, room)
-		case errors.Is(err, ErrFenced), j.q.ctx.Err() != nil:
+			j.q.purgeJournal(j.ctx, room)
+		case errors.Is(err, ErrFenced):
 			return err
+		case j.ctx.Err() != nil:
+			return ErrClosed
 		default:
 			j.q.log.Error("the journal cannot be written: dispatch waits", "err", err)
 		}
 		select {
 		case <-time.After(time.Second):
-		case <-j.q.ctx.Done():
+		case <-j.ctx.Done():
 			return ErrClosed
 		}
 	}
@@ -229,7 +280,10 @@ func (j *Journal) write(expect uint64, c Checkpoint, recs []Record) error {
 // ours tells whether the message at seq is the one we wrote: a publish whose
 // answer was lost is refused when it is repeated, because it had been stored.
 func (j *Journal) ours(seq uint64, nonce Nonce) (uint64, error) {
-	msg, err := j.q.journalStream.GetMsg(j.q.ctx, seq)
+	msg, err := j.q.journalStream.GetMsg(j.ctx, seq)
+	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, fmt.Errorf("read %s: %w", JournalStream, err) // not known: the write is repeated
+	}
 	if err != nil || len(msg.Data) < 1+len(nonce) || Nonce(msg.Data[1:1+len(nonce)]) != nonce {
 		return 0, ErrFenced
 	}
@@ -245,18 +299,28 @@ func (q *Queue) Lead(ctx context.Context) (*Journal, *State, error) {
 		if err != nil {
 			return nil, nil, err
 		}
+		if q.External() {
+			if err := q.fence(ctx); err != nil {
+				return nil, nil, fmt.Errorf("take over %s: %w", ParkedStream, err)
+			}
+		}
 		state, err := q.recover(ctx, last)
 		if err != nil {
 			return nil, nil, err
 		}
 		j := newJournal(q, newNonce(), last, state.Checkpoint)
+		stop := context.AfterFunc(ctx, j.cancel)
 		err = j.write(last, state.Checkpoint, []Record{&Takeover{j.writer, time.Now()}})
+		if !stop() && err == nil {
+			err = ctx.Err()
+		}
 		if errors.Is(err, ErrFenced) && q.External() {
 			continue // another standby was quicker
 		}
 		if err != nil {
 			return nil, nil, fmt.Errorf("take over the journal: %w", err)
 		}
+		q.leading.Store(j)
 		go j.run()
 		return j, state, nil
 	}

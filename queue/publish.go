@@ -85,6 +85,19 @@ func streamWord(subject string) string {
 	return subject
 }
 
+// mine tells whether the message at seq is the one with that nonce: a publish
+// whose answer was lost is refused when it is repeated, because it was stored.
+func (q *Queue) mine(ctx context.Context, s jetstream.Stream, seq uint64, nonce Nonce) (bool, error) {
+	msg, err := s.GetMsg(ctx, seq)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read %s: %w", s.CachedInfo().Config.Name, err)
+	}
+	return len(msg.Data) >= 1+len(nonce) && Nonce(msg.Data[1:1+len(nonce)]) == nonce, nil
+}
+
 // get returns the first message of a stream at or above seq, of that subject
 // (wildcards allowed), or jetstream.ErrMsgNotFound.
 func get(ctx context.Context, s jetstream.Stream, seq uint64, subject string) (*jetstream.RawStreamMsg, error) {

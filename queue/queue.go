@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	neturl "net/url"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -25,6 +27,10 @@ const (
 	subjectParked  = "relay.parked."
 	subjectDead    = "relay.dead."
 	subjectJournal = "relay.journal"
+
+	// subjectFence is in RELAY_PARKED: a relay that takes over writes there, so
+	// that nothing the last one still appends is stored.
+	subjectFence = "relay.parked.fence"
 
 	// subjectWake carries the sequence a door just stored, so that the relay
 	// that dispatches need not poll. It is in no stream.
@@ -111,6 +117,10 @@ type Queue struct {
 	tail      tail // of RELAY_EVENTS
 	lastPark  tail // of RELAY_PARKED
 
+	parking sync.Mutex              // one append to RELAY_PARKED at a time
+	parkEnd uint64                  // the sequence that the next append expects to be the last
+	leading atomic.Pointer[Journal] // nil before Lead
+
 	ctx    context.Context // ends at Close
 	cancel context.CancelFunc
 }
@@ -189,7 +199,7 @@ func (q *Queue) prepare(ctx context.Context) error {
 			MaxBytes:    s.size,
 			Replicas:    q.opt.Replicas,
 			Duplicates:  2 * time.Minute,
-			AllowDirect: true,
+			AllowDirect: q.opt.Replicas == 1, // of several, one that lags would answer
 		})
 		if err != nil {
 			return fmt.Errorf("open stream %s: %w", s.name, err)
@@ -205,6 +215,7 @@ func (q *Queue) prepare(ctx context.Context) error {
 		return fmt.Errorf("look at %s: %w", ParkedStream, err)
 	}
 	q.lastPark.advance(info.State.LastSeq)
+	q.parkEnd = info.State.LastSeq
 	if q.embedded == nil {
 		q.log.Warn("the NATS server must sync every write (sync_interval: always), or a power cut there loses accepted webhooks; this relay cannot see that setting", "url", q.nc.ConnectedUrlRedacted())
 		_, err = q.nc.Subscribe(subjectWake, func(m *nats.Msg) { q.tail.advance(parseSeq(m.Data)) })

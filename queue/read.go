@@ -22,6 +22,7 @@ func (q *Queue) Next(ctx context.Context, after uint64) (Envelope, error) {
 		if err := q.awaitTail(ctx, after); err != nil {
 			return Envelope{}, err
 		}
+		tail := q.tail.load() // before the look: what is stored meanwhile stands above it
 		msg, err := get(ctx, q.events, after+1, subjectEvents)
 		switch {
 		case err == nil:
@@ -31,7 +32,7 @@ func (q *Queue) Next(ctx context.Context, after uint64) (Envelope, error) {
 			return Envelope{}, ctx.Err()
 		case errors.Is(err, jetstream.ErrMsgNotFound) && q.embedded != nil:
 			// Everything up to the tail was purged: nothing to read until it moves.
-			after = max(after, q.tail.load())
+			after = max(after, tail)
 		default:
 			if err := q.pause(ctx, err); err != nil {
 				return Envelope{}, err
@@ -95,11 +96,64 @@ func (q *Queue) Envelope(ctx context.Context, seq uint64) (Envelope, error) {
 // and returns its sequence once it is on disk.
 func (q *Queue) Park(ctx context.Context, lane Lane, batch []Parked) (uint64, error) {
 	nonce := newNonce()
-	seq, err := q.publish(ctx, subjectParked+laneToken(lane), encodeParked(nonce, batch), nonce, nil)
-	if err == nil {
+	return q.append(ctx, subjectParked+laneToken(lane), encodeParked(nonce, batch), nonce)
+}
+
+// append adds one message to RELAY_PARKED, if nobody else has added one.
+func (q *Queue) append(ctx context.Context, subject string, data []byte, nonce Nonce) (uint64, error) {
+	q.parking.Lock()
+	defer q.parking.Unlock()
+	for {
+		seq, err := q.publish(ctx, subject, data, nonce, &q.parkEnd)
+		if errors.Is(err, ErrFenced) {
+			var found bool
+			if found, err = q.mine(ctx, q.parked, q.parkEnd+1, nonce); found {
+				seq = q.parkEnd + 1
+			} else if err == nil {
+				if err = q.stillLeading(ctx); err == nil {
+					continue
+				}
+			}
+		}
+		if err != nil {
+			return 0, err
+		}
+		q.parkEnd = seq
 		q.lastPark.advance(seq)
+		return seq, nil
 	}
-	return seq, err
+}
+
+// stillLeading finds out, after somebody else has written to RELAY_PARKED,
+// whether that was the relay that has taken over, or one that only tried. The
+// end is looked at before the journal is written: who takes over in between is
+// met by the next append.
+func (q *Queue) stillLeading(ctx context.Context) error {
+	info, err := q.parked.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", ParkedStream, err)
+	}
+	if j := q.leading.Load(); j != nil {
+		if err := j.Write(ctx); err != nil {
+			return err
+		}
+	}
+	q.parkEnd = info.State.LastSeq
+	return nil
+}
+
+// fence makes what another relay still appends to RELAY_PARKED fail.
+func (q *Queue) fence(ctx context.Context) error {
+	q.parking.Lock()
+	defer q.parking.Unlock()
+	nonce := newNonce()
+	seq, err := q.publish(ctx, subjectFence, encodeParked(nonce, nil), nonce, nil)
+	if err != nil {
+		return err
+	}
+	q.parkEnd = seq
+	q.lastPark.advance(seq)
+	return q.parked.Purge(ctx, jetstream.WithPurgeSubject(subjectFence))
 }
 
 // LastPark is the sequence of the newest message in RELAY_PARKED that this
@@ -150,6 +204,9 @@ func (q *Queue) ParkedLanes(ctx context.Context) ([]Lane, error) {
 	}
 	var lanes []Lane
 	for subject := range info.State.Subjects {
+		if subject == subjectFence {
+			continue
+		}
 		lane, err := parseLane(strings.TrimPrefix(subject, subjectParked))
 		if err != nil {
 			return nil, fmt.Errorf("look at %s: %w", ParkedStream, err)

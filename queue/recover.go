@@ -140,6 +140,9 @@ func (q *Queue) recoverParked(ctx context.Context, s *State) error {
 		s.lane(name).Last = last
 	}
 	err = walk(ctx, q.parked, subjectParked+">", s.Checkpoint.Parked, func(msg *jetstream.RawStreamMsg) (bool, error) {
+		if msg.Subject == subjectFence {
+			return true, nil
+		}
 		name, err := parseLane(msg.Subject[len(subjectParked):])
 		if err != nil {
 			return false, err

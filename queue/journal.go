@@ -326,10 +326,14 @@ func (q *Queue) Lead(ctx context.Context) (*Journal, *State, error) {
 	}
 }
 
-// standby returns the journal's last sequence once nobody else writes it.
+// standby returns the journal's last sequence once nobody else writes it: at
+// once where nobody else can, or when the writer has ended in good order, else
+// after TakeoverWait without a word from it.
 func (q *Queue) standby(ctx context.Context) (uint64, error) {
+	look := min(q.opt.TakeoverWait/10, heartbeat)
 	var seen uint64
-	for first := true; ; first = false {
+	var since time.Time // when seen was first seen
+	for {
 		info, err := q.journalStream.Info(ctx)
 		if err != nil {
 			return 0, fmt.Errorf("look at %s: %w", JournalStream, err)
@@ -338,19 +342,21 @@ func (q *Queue) standby(ctx context.Context) (uint64, error) {
 		if !q.External() || info.State.Msgs == 0 {
 			return last, nil
 		}
-		released, err := q.released(ctx, last)
-		if err != nil {
-			return 0, err
+		if last != seen {
+			released, err := q.released(ctx, last)
+			if err != nil || released {
+				return last, err
+			}
+			if since.IsZero() {
+				q.log.Info("another relay may be dispatching; standing by", "takeover_after", q.opt.TakeoverWait.String())
+			}
+			seen, since = last, time.Now()
 		}
-		if released || !first && last == seen {
+		if time.Since(since) >= q.opt.TakeoverWait {
 			return last, nil
 		}
-		if first {
-			q.log.Info("another relay may be dispatching; standing by", "takeover_after", q.opt.TakeoverWait.String())
-		}
-		seen = last
 		select {
-		case <-time.After(q.opt.TakeoverWait):
+		case <-time.After(look):
 		case <-ctx.Done():
 			return 0, ctx.Err()
 		case <-q.ctx.Done():

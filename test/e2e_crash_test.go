@@ -159,9 +159,9 @@ func TestKilledAgainAndAgain(t *testing.T) {
 	t.Logf("%d kills, %d posts, %d of them repeats", kills, channels*each, repeats)
 }
 
-// TestKilledTwiceWhileALaneWaits: what was settled two runs ago stays settled,
+// TestKilledWhileALaneWaits: what was settled two runs ago stays settled,
 // also while an older event still waits for its address.
-func TestKilledTwiceWhileALaneWaits(t *testing.T) {
+func TestKilledWhileALaneWaits(t *testing.T) {
 	t.Parallel()
 	mattermost := chatServer(t)
 	mattermost.Set("slow", chat.Hang())
@@ -191,23 +191,19 @@ routes:
 	relay.accept(issueHook, issue("acme/quick", 7, 0))
 	awaitPost(t, mattermost, "quick", "acme/quick#7")
 	relay.terminate()
-	want := []string{"1", "2", "3", "4", "5", "6", "7"}
-	got := perChannel(t, posted(mattermost, "quick"))[""]
-	for i, about := range got {
-		got[i] = strings.TrimPrefix(about, "acme/quick#")
+	var got []string
+	times := map[string]int{}
+	for _, about := range perChannel(t, posted(mattermost, "quick"))[""] {
+		n := strings.TrimPrefix(about, "acme/quick#")
+		got = append(got, n)
+		times[n]++
 	}
-	if diff := cmp.Diff(want, slices.Compact(slices.Clone(got))); diff != "" {
+	if diff := cmp.Diff([]string{"1", "2", "3", "4", "5", "6", "7"}, slices.Compact(slices.Clone(got))); diff != "" {
 		t.Errorf("posts, immediate repeats left out (-want +got):\n%s", diff)
 	}
 	for _, n := range []string{"1", "3", "5", "7"} {
-		if slices.Index(got, n) != len(got)-1-slices.Index(reversed(got), n) {
+		if times[n] != 1 {
 			t.Errorf("%s was posted again after its outcome was on disk: %s", n, got)
 		}
 	}
-}
-
-func reversed(s []string) []string {
-	s = slices.Clone(s)
-	slices.Reverse(s)
-	return s
 }

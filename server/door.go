@@ -189,8 +189,9 @@ func (d *Door) unproved(source *Source, v events.Verdict) error {
 
 var errBusy = &refusal{status: http.StatusServiceUnavailable, text: "too many webhooks at once; resend this one later", result: "busy"}
 
-// read reads the body into memory of its own. The release function gives its
-// share of the budget back.
+// read reads the body into memory of its own. What counts against the budget is
+// what came, not what a large Content-Length announces. The release function
+// gives its share back.
 func (d *Door) read(r *http.Request) (body []byte, release func(), err error) {
 	var held int64
 	release = func() { d.flight.Add(-held) }
@@ -198,27 +199,31 @@ func (d *Door) read(r *http.Request) (body []byte, release func(), err error) {
 		held += n
 		return d.flight.Add(n) <= bodyBudget
 	}
-	if r.ContentLength >= 0 {
-		if !take(r.ContentLength) {
+	if n := r.ContentLength; n >= 0 && n <= chunk {
+		if !take(n) {
 			return nil, release, errBusy
 		}
-		body = make([]byte, r.ContentLength)
+		body = make([]byte, n)
 		if _, err := io.ReadFull(r.Body, body); err != nil {
 			return nil, release, errIncomplete
 		}
 		return body, release, nil
 	}
 	for int64(len(body)) <= d.opt.MaxBody {
-		if !take(chunk) {
-			return nil, release, errBusy
+		if len(body) == cap(body) {
+			more := max(len(body), chunk)
+			if !take(int64(more)) {
+				return nil, release, errBusy
+			}
+			body = append(make([]byte, 0, len(body)+more), body...)
 		}
-		part, err := io.ReadAll(io.LimitReader(r.Body, min(chunk, d.opt.MaxBody+1-int64(len(body)))))
-		body = append(body, part...)
-		if err != nil {
-			return nil, release, errIncomplete
-		}
-		if len(part) == 0 {
+		n, err := r.Body.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		switch {
+		case errors.Is(err, io.EOF) && int64(len(body)) <= d.opt.MaxBody:
 			return body, release, nil
+		case err != nil && !errors.Is(err, io.EOF):
+			return nil, release, errIncomplete
 		}
 	}
 	return nil, release, d.tooLarge()

@@ -78,6 +78,8 @@ func (r *reader) address(v value, what string, destinations []string) (Address, 
 		hint := strings.TrimPrefix(err.Error(), "read address: ")
 		if several(v.text) {
 			hint = "several addresses are a list: [a, b]"
+		} else if _, err := ParseAddress(strings.ReplaceAll(v.text, " ", "")); err == nil && v.text == v.node.Value {
+			hint = fmt.Sprintf("did you mean %q?", strings.ReplaceAll(v.text, " ", ""))
 		}
 		r.errorf(v.node, hint, "%q is no address, in %s", v.shown(), what)
 		return a, false

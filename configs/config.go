@@ -8,13 +8,28 @@ type Config struct {
 	Sources      []Source      // in the file's order
 	Destinations []Destination // in the file's order
 	Defaults     Defaults
-	Routes       []Route
-	Unrouted     Unrouted
+	Usernames    string      // "same": GitLab's usernames are the chat's; else empty
+	Users        []User      // of all files, in their order
+	Ignore       *Conditions // an except for every route; may be nil
+	Bots         Bots
+	Egress       string // EgressPrivate or EgressPublic
 
-	// Files are the paths of all files that were read, secrets included.
+	// Templates are what message templates are read from, later ones winning:
+	// the words "standard" and "classic", and paths of folders, which always
+	// hold a slash. None: the standard set. TemplatesPos are their places.
+	Templates    []string
+	TemplatesPos []Pos
+
+	Routes   []Route // the file's own, then each included file's, as they are asked
+	Unrouted Unrouted
+	Report   *To // where the relay tells its own troubles; may be nil
+	Tests    []Test
+
+	// Files are the paths of everything that was read: secrets, CA files,
+	// included files, and folders of templates too.
 	Files []string
 
-	text *text // of the file, to show lines of it
+	texts []*text // of the file and those that it includes, to show lines of them
 }
 
 // Source returns the source of that name, or nil.
@@ -79,7 +94,11 @@ type Destination struct {
 	Channel      string // default channel; empty: the hook's own
 	Look         Look
 	Confidential Confidential
+	Only         []Conditions  // any of them must match, whatever a route says; none: no gate
+	RateLimit    Rate          // zero: none
 	Concurrency  int           // lanes' deliveries in flight; 1 keeps the order
+	Mentions     string        // MentionsNone, MentionsRoute or MentionsMapped
+	CAFile       string        // path of certificates to trust in place of the system's; may be empty
 	GiveUpAfter  time.Duration // age at which a delivery becomes a dead letter
 }
 
@@ -108,47 +127,26 @@ func (d *Destination) Allows(channel string) bool {
 	return false
 }
 
-// Look is how a message looks. Empty fields yield to the next wider place:
-// route, destination, defaults, built-in.
-type Look struct {
-	Username string
-	Icon     string // ":emoji:" or an http(s) URL
-}
+// What a destination's messages may mention.
+const (
+	MentionsNone   = "none"
+	MentionsRoute  = "route"  // only what a route's mention adds
+	MentionsMapped = "mapped" // also the people that somebody wrote to
+)
+
+// Where the relay may connect to.
+const (
+	EgressPrivate = "private" // loopback and private networks too
+	EgressPublic  = "public"
+)
+
+// UsernamesSame says that GitLab's usernames are the chat's.
+const UsernamesSame = "same"
 
 // Defaults is what destinations take when they say nothing.
 type Defaults struct {
-	Look Look
-}
-
-// Route is one entry of routes:.
-type Route struct {
-	Name   string // as written, or "routes[3]"
-	Pos    Pos
-	When   []Conditions // any of them; none means the standard events
-	Except *Conditions
-	To     []To
-}
-
-// To is an address as a route names it.
-type To struct {
-	Address Address
-	Pos     Pos
-}
-
-// Conditions is one when or except: all keys that are there must match.
-type Conditions struct {
-	Pos      Pos
-	Events   *List
-	Projects *List
-	Branches *List
-	Also     *List // when only
-}
-
-// List is the values of one key, any of which may match.
-type List struct {
-	Key    string
-	Pos    Pos // of the key
-	Values []Pattern
+	Look     Look
+	Mentions string // as of [Destination]; empty when the file does not say
 }
 
 // Unrouted says what happens to the standard events that no route took.

@@ -1,20 +1,15 @@
 package configs
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"regexp"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 )
-
-var destinationKeys = []string{
-	"url", "url_file", "kind", "channel", "username", "icon", "confidential", "concurrency", "give_up_after",
-}
 
 const (
 	defaultGiveUpAfter = 72 * time.Hour
@@ -22,17 +17,21 @@ const (
 	maxUsername        = 64 // characters
 )
 
+var mentionsWords = []string{MentionsNone, MentionsRoute, MentionsMapped}
+
 // defaults reads `defaults`.
 func (r *reader) defaults(top object) Defaults {
 	f, ok := top.fields["defaults"]
 	if !ok {
 		return Defaults{}
 	}
-	o, ok := r.object(f.value, "defaults", "username", "icon")
+	o, ok := r.object(f.value, "defaults", defaultKeys)
 	if !ok {
 		return Defaults{}
 	}
-	return Defaults{Look: r.look(o)}
+	r.nothing(f, "defaults")
+	r.cfg.Usernames = r.word(o, "usernames", "", UsernamesSame)
+	return Defaults{Look: r.look(o), Mentions: r.word(o, "mentions", "", mentionsWords...)}
 }
 
 // destinations reads `destinations`.
@@ -74,15 +73,16 @@ func (r *reader) destinations(top object) []Destination {
 }
 
 func (r *reader) destination(name string, entry field) Destination {
-	d := Destination{Name: name, Pos: r.pos(entry.key), Kind: KindMattermost, Concurrency: 1, GiveUpAfter: defaultGiveUpAfter}
+	d := Destination{Name: name, Pos: r.pos(entry.key), Kind: KindMattermost, Concurrency: 1, GiveUpAfter: defaultGiveUpAfter, Mentions: cmp.Or(r.cfg.Defaults.Mentions, MentionsMapped)}
 	where := fmt.Sprintf("destination %q", harmless(name))
 	if entry.value.Kind == yaml.ScalarNode {
 		if v, ok := r.text1(entry.value, entry.key, where); ok {
 			r.destinationURL(&d, secret{NewSecret(v.text), v}, where)
 		}
+		d.RateLimit = defaultRate(d.Kind)
 		return d
 	}
-	o, ok := r.object(entry.value, where, destinationKeys...)
+	o, ok := r.object(entry.value, where, destinationKeys)
 	if !ok {
 		return d
 	}
@@ -96,7 +96,13 @@ func (r *reader) destination(name string, entry field) Destination {
 		r.noPeople(d, d.Channel, v, where)
 	}
 	d.Look = r.look(o)
+	d.Mentions = r.word(o, "mentions", d.Mentions, mentionsWords...)
 	d.Confidential = r.confidential(o)
+	if f, ok := o.fields["only"]; ok {
+		d.Only = r.when(f, "only of "+where, exceptKeys)
+	}
+	d.RateLimit = r.rate(o, "rate_limit", defaultRate(d.Kind))
+	d.CAFile = r.caFile(o, d)
 	d.Concurrency = r.number(o, "concurrency", 1, maxConcurrency, 1)
 	d.GiveUpAfter = r.duration(o, "give_up_after", defaultGiveUpAfter)
 	return d
@@ -164,34 +170,6 @@ func urlProblem(s string) (host, problem string) {
 		return "", "must not hold a #"
 	}
 	return strings.ToLower(u.Hostname()), ""
-}
-
-var (
-	emojiPattern = regexp.MustCompile(`^:[a-z0-9_+'-]{1,64}:$`)
-	bareEmoji    = regexp.MustCompile(`^[a-z0-9_+'-]{1,64}$`)
-)
-
-func (r *reader) look(o object) Look {
-	var look Look
-	if v, ok := r.scalar(o, "username"); ok {
-		if v.text == "" || utf8.RuneCountInString(v.text) > maxUsername || strings.ContainsFunc(v.text, unicode.IsControl) {
-			r.errorf(v.node, "", "username of %s must be a line of 1 to %d characters", o.where, maxUsername)
-		} else {
-			look.Username = v.text
-		}
-	}
-	if v, ok := r.scalar(o, "icon"); ok {
-		_, problem := urlProblem(v.text)
-		switch {
-		case emojiPattern.MatchString(v.text) || problem == "":
-			look.Icon = v.text
-		case bareEmoji.MatchString(v.text) && v.text == v.node.Value:
-			r.errorf(v.node, fmt.Sprintf("quote it with its colons: icon: \":%s:\"", v.text), "icon of %s takes \":emoji:\" or a URL", o.where)
-		default:
-			r.errorf(v.node, `for example icon: ":fox_face:"`, "icon of %s takes \":emoji:\" or a URL", o.where)
-		}
-	}
-	return look
 }
 
 // confidential reads true, false, or channels.

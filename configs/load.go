@@ -42,6 +42,10 @@ func Load(path string, env Env) (*Config, []Finding) {
 
 // readFile reads a file as far as it may be large, and one byte more.
 func readFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err == nil && !info.IsDir() && !info.Mode().IsRegular() {
+		return nil, errNotRegular
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -53,22 +57,12 @@ func readFile(path string) ([]byte, error) {
 // LoadBytes is [Load] for a text at hand. The name is what findings call the
 // file; relative paths in it start at its folder.
 func LoadBytes(name string, data []byte, env Env) (*Config, []Finding) {
-	cfg := &Config{Unrouted: Unrouted{Mode: UnroutedDrop}, Files: []string{name}}
-	if len(data) > maxFileBytes {
-		return cfg, []Finding{{Pos: Pos{File: name}, Message: "the file is larger than 1 MB", Hint: "is this the right file?"}}
-	}
-	t := newText(name, []byte(strings.TrimPrefix(strings.ToValidUTF8(string(data), "\ufffd"), "\ufeff")))
-	cfg.text = t
-	if f := readable(name, data); f != nil {
-		t.guarded = true
-		t.seal([]Finding{*f})
-		return cfg, []Finding{t.annotate(*f)}
-	}
-	root, found := document(t)
-	r := &reader{text: t, env: env, dir: filepath.Dir(name), found: found}
+	l := &loading{cfg: &Config{Unrouted: Unrouted{Mode: UnroutedDrop}, Egress: EgressPrivate, Files: []string{name}}, env: env}
+	info, _ := os.Stat(name) // not there: then it cannot include itself
+	l.inclusions = []inclusion{{name, info}}
+	r, root := l.open(name, data)
 	if root != nil {
-		t.markSecrets(root)
-		r.file(root, cfg)
+		r.file(root)
 	}
 	if env.value("RELAY_DESTINATION") != "" {
 		r.found = append(r.found, Finding{
@@ -76,34 +70,74 @@ func LoadBytes(name string, data []byte, env Env) (*Config, []Finding) {
 			Hint: "unset it, or move the destination into the file",
 		})
 	}
-	cfg.Files = append(cfg.Files, r.files...)
-	t.seal(r.found)
-	for i, f := range r.found {
-		r.found[i] = t.annotate(f)
-	}
-	SortFindings(r.found)
-	return cfg, slices.Compact(r.found)
+	l.close(r)
+	SortFindings(l.found)
+	return l.cfg, slices.Compact(l.found)
 }
 
-// file reads the whole file.
-func (r *reader) file(root *yaml.Node, cfg *Config) {
-	top, ok := r.object(root, "the file", topKeys...)
+// open starts to read a file. Without a node nothing of it can be read.
+func (l *loading) open(name string, data []byte) (*reader, *yaml.Node) {
+	r := &reader{loading: l, dir: filepath.Dir(name)}
+	if len(data) > maxFileBytes {
+		r.text = newText(name, nil)
+		r.text.guarded = true
+		r.found = []Finding{{Pos: Pos{File: name}, Message: "the file is larger than 1 MB", Hint: "is this the right file?"}}
+		return r, nil
+	}
+	t := newText(name, []byte(strings.TrimPrefix(strings.ToValidUTF8(string(data), "\ufffd"), "\ufeff")))
+	r.text = t
+	l.cfg.texts = append(l.cfg.texts, t)
+	if f := readable(name, data); f != nil {
+		t.guarded = true
+		r.found = []Finding{*f}
+		return r, nil
+	}
+	root, found := document(t)
+	r.found = found
+	if root != nil {
+		t.markSecrets(root)
+	}
+	return r, root
+}
+
+// close takes over what was found in a file.
+func (l *loading) close(r *reader) {
+	r.text.seal(r.found)
+	for _, f := range r.found {
+		l.found = append(l.found, r.text.annotate(f))
+	}
+}
+
+// file reads the whole file, and those that it includes.
+func (r *reader) file(root *yaml.Node) {
+	top, ok := r.object(root, "the file", topKeys)
 	if !ok {
 		return
 	}
+	cfg := r.cfg
 	cfg.Sources = r.sources(top)
 	cfg.Defaults = r.defaults(top)
 	cfg.Destinations = r.destinations(top)
-	cfg.Routes = r.routes(top, cfg.Destinations)
-	cfg.Unrouted = r.unrouted(top, cfg.Destinations)
-	r.noRoutes(top, cfg)
-	r.unused(cfg)
+	r.users(top)
+	if f, ok := top.fields["ignore"]; ok {
+		cfg.Ignore = r.except(f, "ignore")
+	}
+	cfg.Bots = r.bots(top)
+	cfg.Egress = r.word(top, "egress", EgressPrivate, EgressPrivate, EgressPublic)
+	r.templates(top)
+	cfg.Routes = r.routes(top)
+	cfg.Unrouted = r.unrouted(top)
+	cfg.Report = r.reportTo(top)
+	cfg.Tests = r.tests(top)
+	r.include(top)
+	r.noRoutes(top)
+	r.unused()
 }
 
 // noRoutes tells of a file that never posts anything.
-func (r *reader) noRoutes(top object, cfg *Config) {
+func (r *reader) noRoutes(top object) {
 	routes, has := top.fields["routes"]
-	if len(cfg.Routes) > 0 || top.has("unrouted") || top.meant["routes"] || has && routes.value.Kind == yaml.MappingNode {
+	if len(r.cfg.Routes) > 0 || top.has("unrouted") || top.has("include") || top.meant["routes"] || has && isMap(routes.value) {
 		return
 	}
 	at := top.node
@@ -114,11 +148,15 @@ func (r *reader) noRoutes(top object, cfg *Config) {
 }
 
 // unused warns of destinations that nothing names.
-func (r *reader) unused(cfg *Config) {
+func (r *reader) unused() {
+	cfg := r.cfg
 	if r.lostAddress || len(cfg.Routes) == 0 {
 		return
 	}
 	used := map[string]bool{cfg.Unrouted.Address.Destination: true}
+	if cfg.Report != nil {
+		used[cfg.Report.Address.Destination] = true
+	}
 	for _, route := range cfg.Routes {
 		for _, to := range route.To {
 			used[to.Address.Destination] = true
@@ -137,10 +175,12 @@ func (r *reader) unused(cfg *Config) {
 // Locate fills in a finding's source line, for findings about places in the
 // configuration that others make.
 func (c *Config) Locate(f Finding) Finding {
-	if c.text == nil {
-		return f
+	for _, t := range c.texts {
+		if t.name == f.Pos.File {
+			return t.annotate(f)
+		}
 	}
-	return c.text.annotate(f)
+	return f
 }
 
 // FromEnvironment is the configuration of a relay without a file:
@@ -148,7 +188,7 @@ func (c *Config) Locate(f Finding) Finding {
 // the proof of source "gitlab", and one route takes the standard events there.
 func FromEnvironment(env Env) (*Config, []Finding) {
 	pos := Pos{File: "environment"}
-	cfg := &Config{Unrouted: Unrouted{Mode: UnroutedDrop}}
+	cfg := &Config{Unrouted: Unrouted{Mode: UnroutedDrop}, Egress: EgressPrivate}
 	source, found := sourceFromEnvironment(env, pos)
 	cfg.Sources = []Source{source}
 	raw := env.value("RELAY_DESTINATION")
@@ -165,8 +205,8 @@ func FromEnvironment(env Env) (*Config, []Finding) {
 		}}, found...)
 	}
 	cfg.Destinations = []Destination{{
-		Name: "default", Pos: pos, Kind: kindOf(host), URL: NewSecret(raw),
-		Concurrency: 1, GiveUpAfter: defaultGiveUpAfter,
+		Name: "default", Pos: pos, Kind: kindOf(host), URL: NewSecret(raw), RateLimit: defaultRate(kindOf(host)),
+		Concurrency: 1, Mentions: MentionsMapped, GiveUpAfter: defaultGiveUpAfter,
 	}}
 	cfg.Routes = []Route{{Name: "default", Pos: pos, To: []To{{Address: Address{Destination: "default"}, Pos: pos}}}}
 	return cfg, found

@@ -133,7 +133,11 @@ func TestExamples(t *testing.T) {
 		}
 		return "canary", true
 	}
-	for _, file := range []string{"relay.yaml", "examples/minimal.yaml", "examples/slack.yaml"} {
+	files, err := filepath.Glob("examples/*.yaml")
+	if err != nil || len(files) < 7 {
+		t.Fatalf("%d examples, %v", len(files), err)
+	}
+	for _, file := range append(files, "relay.yaml") {
 		cfg, found := Load(file, env)
 		if len(found) > 0 {
 			t.Errorf("%s", printed(t, found))
@@ -147,7 +151,7 @@ func TestExamples(t *testing.T) {
 // compare looks at values, of secrets too.
 var compare = cmp.Options{
 	cmp.Comparer(func(a, b Secret) bool { return a.Reveal() == b.Reveal() }),
-	cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".text" }, cmp.Ignore()),
+	cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".texts" }, cmp.Ignore()),
 	cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".Pos" }, cmp.Ignore()),
 }
 
@@ -161,8 +165,10 @@ func TestLoad(t *testing.T) {
 			Require: "any", Paths: []string{"/hooks/gitlab"},
 		}},
 		Destinations: []Destination{{
-			Name: "mm", Kind: KindMattermost, URL: NewSecret("https://chat.example/hooks/canary"), Concurrency: 1, GiveUpAfter: 72 * time.Hour,
+			Name: "mm", Kind: KindMattermost, URL: NewSecret("https://chat.example/hooks/canary"), Concurrency: 1,
+			Mentions: MentionsMapped, GiveUpAfter: 72 * time.Hour,
 		}},
+		Egress:   EgressPrivate,
 		Routes:   []Route{{Name: "routes[0]", To: []To{{Address: Address{Destination: "mm"}}}}},
 		Unrouted: Unrouted{Mode: UnroutedDrop},
 		Files: []string{
@@ -179,7 +185,7 @@ func TestLoadAllKeys(t *testing.T) {
 	a, b, c := cfg.Destination("a"), cfg.Destination("b"), cfg.Destination("c")
 	want := Destination{
 		Name: "a", Kind: KindMattermost, URL: NewSecret("https://chat.example/hooks/canary"), Channel: "a",
-		Look: Look{Username: "A", Icon: ":a:"}, Confidential: Confidential{All: true}, Concurrency: 64, GiveUpAfter: 90 * time.Minute,
+		Look: Look{Username: "A", Icon: ":a:"}, Confidential: Confidential{All: true}, Concurrency: 64, Mentions: MentionsRoute, GiveUpAfter: 90 * time.Minute,
 	}
 	if diff := cmp.Diff(want, *a, compare); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -187,14 +193,91 @@ func TestLoadAllKeys(t *testing.T) {
 	if b.Kind != KindSlack || c.Kind != KindSlack || !c.Allows("C012345678") || c.Allows("") || b.Allows("") {
 		t.Errorf("b %+v, c %+v", b, c)
 	}
-	r := cfg.Routes[0]
+	if b.Mentions != MentionsNone || b.Look != (Look{Detail: DetailTitle, Layout: LayoutCard}) || len(b.Only) != 1 || len(c.Only) != 2 || c.CAFile != "testdata/good/ca.pem" {
+		t.Errorf("b %+v, c %+v", b, c)
+	}
+	if diff := cmp.Diff([]Rate{{}, {1, time.Second, 5}, {30, time.Minute, 5}}, []Rate{a.RateLimit, b.RateLimit, c.RateLimit}); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(Unrouted{Mode: UnroutedAddress, Address: Address{Destination: "c"}}, cfg.Unrouted, compare); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if cfg.Report.Address.String() != "a#relay" || cfg.Egress != EgressPublic || cfg.Usernames != UsernamesSame || cfg.Defaults.Look.Detail != DetailBrief {
+		t.Errorf("report %+v, egress %s, usernames %s, defaults %+v", cfg.Report, cfg.Egress, cfg.Usernames, cfg.Defaults)
+	}
+	if diff := cmp.Diff([]string{"standard", "testdata/good/secrets", "classic", "testdata/good/secrets"}, cfg.Templates); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	users := []User{
+		{GitLab: "jdoe", Mattermost: "john.doe"},
+		{GitLab: "Asmith", Mattermost: "anna", Slack: "U02ABCDEF", Emails: []string{"anna@acme.example", "a@acme.example"}},
+		{GitLab: "bob", Mattermost: "bobby"},
+	}
+	if diff := cmp.Diff(users, cfg.Users, compare); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	files := []string{
+		"testdata/good/all_keys.yaml", "testdata/good/ca.pem", "testdata/good/secrets", "testdata/good/included/a.yaml",
+		"testdata/good/included/b.yaml", "testdata/good/fenced/team.yaml",
+	}
+	if diff := cmp.Diff(files, cfg.Files); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestLoadRoutes(t *testing.T) {
+	cfg, _ := Load("testdata/good/all_keys.yaml", testEnv)
+	var names []string
+	for _, r := range cfg.Routes {
+		names = append(names, r.Name)
+	}
+	want := []string{"R", "routes[1]", "A", "testdata/good/included/b.yaml routes[0]", "testdata/good/fenced/team.yaml routes[0]"}
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	r, all, fenced := cfg.Routes[0], cfg.Routes[1].When[0], cfg.Routes[4]
 	if p := r.When[0].Projects.Values[0]; p.Pos.String() != "testdata/good/all_keys.yaml:12:37" || p.Text != "acme/**" {
 		t.Errorf("projects %+v", p)
 	}
-	if r.Except.Branches == nil || len(r.When[0].Also.Values) != 4 || r.To[1].Address.String() != "a@alice" {
+	if r.Except.Branches == nil || len(r.When[0].Also.Values) != 4 || r.To[1].Address.String() != "a@alice" || !r.Stop || r.Fence != nil {
 		t.Errorf("route %+v", r)
 	}
-	if diff := cmp.Diff(Unrouted{Mode: UnroutedAddress, Address: Address{Destination: "c"}}, cfg.Unrouted, compare); diff != "" {
+	if r.Look != (Look{Template: "docs_push", Detail: DetailFull, Layout: LayoutAuto}) || len(r.Mention) != 8 || len(r.MentionPos) != 8 {
+		t.Errorf("look %+v, mention %v", r.Look, r.Mention)
+	}
+	if len(all.Labels.Any.Values) != 2 || all.Labels.None.Values[0].Text != "wip" || !all.Bots.Value || all.Draft.Value || !all.Confidential.Value {
+		t.Errorf("conditions %+v", all)
+	}
+	if e := all.If; e.Pos.String() != "testdata/good/all_keys.yaml:31:11" || !e.Plain {
+		t.Errorf("if %+v", e)
+	}
+	if fenced.Fence == nil || len(fenced.Fence.To) != 3 || fenced.Fence.Projects.Values[0].Text != "acme/pay/**" {
+		t.Errorf("fence %+v", fenced.Fence)
+	}
+}
+
+func TestLoadTests(t *testing.T) {
+	cfg, _ := Load("testdata/good/all_keys.yaml", testEnv)
+	to := func(addresses ...string) []To {
+		var out []To
+		for _, s := range addresses {
+			a, err := ParseAddress(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, To{Address: a})
+		}
+		return out
+	}
+	want := []Test{
+		{Name: "quiet", Event: "push", With: map[string]any{
+			"source": "a", "project": "acme/x", "actor": "jdoe", "bot": true, "branch": "x", "target_branch": "main", "labels": []string{"a"},
+			"draft": true, "confidential": false, "environment": "x", "paths": []string{"docs/x.md"},
+		}},
+		{Name: "tests[1]", Event: absolute("testdata/good/payloads/push.json"), With: map[string]any{"labels": []string{}}, To: to("a", "a@alice")},
+		{Name: "testdata/good/included/a.yaml tests[0]", Event: absolute("testdata/good/included/push.json"), To: to("a")},
+	}
+	if diff := cmp.Diff(want, cfg.Tests, compare); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -344,7 +427,7 @@ func FuzzLoad(f *testing.F) {
 		return strings.ReplaceAll(v, "canary", "from-the-environment"), ok
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if bytes.Contains(data, []byte("_file")) || bytes.Contains(data, []byte("from-the-environment")) {
+		if bytes.Contains(data, []byte("_file")) || bytes.Contains(data, []byte("include")) || bytes.Contains(data, []byte("templates")) || bytes.Contains(data, []byte("from-the-environment")) {
 			return // reads what the fuzzer names
 		}
 		cfg, found := LoadBytes("relay.yaml", data, env)

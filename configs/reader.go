@@ -11,11 +11,23 @@ import (
 
 // reader turns nodes into values and gathers what is wrong with them.
 type reader struct {
+	*loading
+
 	text  *text
-	env   Env
 	dir   string // where relative paths start
-	files []string
 	found []Finding
+
+	included bool   // by the file that was named
+	fence    *Fence // what an included file is bound to; may be nil
+}
+
+// loading is what the readers of a file and of those that it includes share.
+type loading struct {
+	cfg   *Config // as far as it is read
+	env   Env
+	found []Finding // of the files that are read to their end
+
+	inclusions []inclusion // the files so far, the one that includes them first
 
 	// lostAddress: an address could not be read, and may have named anything.
 	lostAddress bool
@@ -67,7 +79,7 @@ func (r *reader) report(severity Severity, n *yaml.Node, hint, format string, ar
 }
 
 // object reads a map with these keys. Anything else is told, and left out.
-func (r *reader) object(n *yaml.Node, where string, allowed ...string) (object, bool) {
+func (r *reader) object(n *yaml.Node, where string, allowed keyTable) (object, bool) {
 	o, ok := r.entries(n, where)
 	if !ok {
 		return o, false
@@ -75,14 +87,16 @@ func (r *reader) object(n *yaml.Node, where string, allowed ...string) (object, 
 	order := o.order
 	o.order = nil
 	for _, key := range order {
-		if slices.Contains(allowed, key) {
+		if allowed.has(key) {
 			o.order = append(o.order, key)
 			continue
 		}
-		hint := "the keys here are " + strings.Join(allowed, ", ")
-		if s := suggestKey(key, allowed); s != "" {
+		hint := "the keys here are " + strings.Join(allowed.names(), ", ")
+		if s := sentence(key, allowed); s != "" {
+			hint = s
+		} else if s := suggestKey(key, allowed); s != "" {
 			hint, o.meant[s] = fmt.Sprintf("did you mean %q?", s), true
-		} else if s := elsewhere(key); s != "" {
+		} else if s := elsewhere(key, allowed); s != "" {
 			hint = s
 		}
 		r.errorf(o.fields[key].key, hint, "unknown key %q in %s", harmless(key), where)
@@ -98,7 +112,7 @@ func (r *reader) entries(n *yaml.Node, where string) (object, bool) {
 		return o, false
 	}
 	if n.Kind != yaml.MappingNode {
-		r.errorf(n, "write it as keys and values", "%s must be a map, not %s", where, shape(n))
+		r.errorf(n, "write it as keys and values", "%s must be a map, not %s", where, called(n))
 		return o, false
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -118,8 +132,17 @@ func (r *reader) entries(n *yaml.Node, where string) (object, bool) {
 	return o, true
 }
 
-// shape names what a node is.
-func shape(n *yaml.Node) string {
+// nothing refuses a map without keys, which has no effect.
+func (r *reader) nothing(f field, where string) {
+	if isMap(f.value) && len(f.value.Content) == 0 {
+		r.errorf(f.key, "give it a key, or remove it", "%s is empty", where)
+	}
+}
+
+func isMap(n *yaml.Node) bool { return n.Kind == yaml.MappingNode }
+
+// called names what a node is.
+func called(n *yaml.Node) string {
 	switch {
 	case n.Kind == yaml.MappingNode:
 		return "a map"
@@ -146,7 +169,7 @@ func (r *reader) text1(n, before *yaml.Node, what string) (value, bool) {
 	case n.Tag == refusedTag:
 		return value{}, false
 	case n.Kind != yaml.ScalarNode:
-		r.errorf(n, "", "%s must be a single value, not %s", what, shape(n))
+		r.errorf(n, "", "%s must be a single value, not %s", what, called(n))
 		return value{}, false
 	case n.ShortTag() == "!!null":
 		r.empty(n, before, what)
@@ -213,7 +236,9 @@ func (r *reader) tag(n, before *yaml.Node) {
 		tr.key = before.Value
 	}
 	f := tr.finding(r.text)
-	f.Hint += "; to exclude something, write it in except"
+	if tr.key != "if" {
+		f.Hint += "; to exclude something, write it in except"
+	}
 	r.found = append(r.found, f)
 }
 
@@ -234,7 +259,11 @@ func (r *reader) list(o object, key string) ([]value, bool) {
 		return nil, false
 	}
 	what := fmt.Sprintf("%s of %s", key, o.where)
-	if f.value.Kind != yaml.SequenceNode {
+	switch f.value.Kind {
+	case yaml.MappingNode:
+		r.errorf(f.value, "", "%s must be a value or a list of values, not a map", what)
+		return nil, false
+	case yaml.ScalarNode:
 		v, ok := r.text1(f.value, f.key, what)
 		if !ok {
 			return nil, false

@@ -34,7 +34,10 @@ func (t *text) markSecrets(n *yaml.Node, path ...string) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		inside := append(slices.Clone(path), key.Value)
+		named := len(path) == 1 && value.Kind == yaml.MappingNode && (path[0] == "destinations" || path[0] == "sources")
 		switch {
+		case named, len(path) == 1 && path[0] == "users":
+			t.markSecrets(value, inside...) // its key is a name of the file's own
 		case isSecretKey(key.Value),
 			value.Kind == yaml.ScalarNode && len(path) == 1 && (Suggest(path[0], []string{"destinations", "sources"}) != "" || path[0] == "destinations" || path[0] == "sources"):
 			t.hide(value)

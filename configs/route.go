@@ -2,6 +2,7 @@ package configs
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -9,80 +10,177 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-var (
-	topKeys       = []string{"sources", "defaults", "destinations", "routes", "unrouted"}
-	routeKeys     = []string{"name", "when", "except", "to"}
-	conditionKeys = []string{"events", "projects", "branches"}
-	whenKeys      = []string{"events", "projects", "branches", "also"}
-	alsoWords     = []string{AlsoEditedNotes, AlsoChildPipelines, AlsoSystemNotes, AlsoImmaterialUpdates}
+// Route is one entry of routes:.
+type Route struct {
+	Name    string // as written, or "routes[3]"
+	Pos     Pos
+	When    []Conditions // any of them; none means the standard events
+	Except  *Conditions
+	To      []To
+	Stop    bool     // an event that it takes is not read on in this file; in the main file, nowhere
+	Mention []string // MentionAuthor …, or "@name": a username of the chat
+
+	MentionPos  []Pos // of each
+	Look        Look  // Detail, Layout and Template
+	TemplatePos Pos
+
+	// Fence is what the include says of the file that the route stands in; nil
+	// for no bounds. Its addresses are checked in loading.
+	Fence *Fence
+}
+
+// Words of a route's mention.
+const (
+	MentionAuthor    = "author"
+	MentionActor     = "actor"
+	MentionAssignees = "assignees"
+	MentionReviewers = "reviewers"
+	MentionHere      = "here"
+	MentionChannel   = "channel"
 )
 
-// Words of `also`: what is never posted unless a route says so.
-const (
-	AlsoEditedNotes       = "edited_notes"
-	AlsoChildPipelines    = "child_pipelines"
-	AlsoSystemNotes       = "system_notes"
-	AlsoImmaterialUpdates = "immaterial_updates"
-)
+// To is an address as a route names it.
+type To struct {
+	Address Address
+	Pos     Pos
+}
 
 const maxRouteName = 100 // characters
 
 // routes reads `routes`.
-func (r *reader) routes(top object, destinations []Destination) []Route {
-	f, ok := top.fields["routes"]
+func (r *reader) routes(top object) []Route {
+	var out []Route
+	for i, n := range r.entriesOf(top, "routes", "start each route with a dash: - to: …") {
+		out = append(out, r.route(n, i))
+	}
+	return out
+}
+
+// entriesOf is the entries of a key that takes a list of maps.
+func (r *reader) entriesOf(top object, key, hint string) []*yaml.Node {
+	f, ok := top.fields[key]
 	if !ok {
 		return nil
 	}
 	if f.value.Kind != yaml.SequenceNode {
 		if f.value.ShortTag() != "!!null" {
-			r.errorf(f.value, "start each route with a dash: - to: …", "routes must be a list, not %s", shape(f.value))
+			r.errorf(f.value, hint, "%s must be a list, not %s", key, called(f.value))
 		}
 		return nil
 	}
-	var out []Route
-	for i, n := range f.value.Content {
-		out = append(out, r.route(n, i, destinations))
-	}
-	return out
+	return f.value.Content
 }
 
-func (r *reader) route(n *yaml.Node, index int, destinations []Destination) Route {
-	route := Route{Name: fmt.Sprintf("routes[%d]", index), Pos: r.pos(n)}
-	where := route.Name
+func (r *reader) route(n *yaml.Node, index int) Route {
+	where := fmt.Sprintf("routes[%d]", index)
+	route := Route{Name: r.unnamed(where), Pos: r.pos(n), Fence: r.fence}
 	if name := named(n); name != "" {
 		where = fmt.Sprintf("route %q", harmless(name))
 	}
-	o, ok := r.object(n, where, routeKeys...)
+	o, ok := r.object(n, where, routeKeys)
 	if !ok {
 		r.lostAddress = true
 		return route
 	}
-	if v, ok := r.scalar(o, "name"); ok {
-		if strings.TrimSpace(v.text) == "" || utf8.RuneCountInString(v.text) > maxRouteName || strings.ContainsFunc(v.text, unicode.IsControl) {
-			r.errorf(v.node, "", "the name of a route must be a line of 1 to %d characters", maxRouteName)
-		} else {
-			route.Name = v.text
-		}
+	if name, ok := r.line(o, "name", "route"); ok {
+		route.Name = name
 	}
 	if f, ok := o.fields["when"]; ok {
-		route.When = r.when(f, where)
+		route.When = r.when(f, "when of "+where, whenKeys)
 	}
 	if f, ok := o.fields["except"]; ok {
-		route.Except = r.except(f, where)
+		route.Except = r.except(f, "except of "+where)
 	}
 	if !o.has("to") {
 		r.errorf(n, "add to: with a destination", "%s has no effect: it says not where to", where)
 	}
 	tos, _ := r.list(o, "to")
 	for _, v := range tos {
-		if to, ok := r.to(v, "to of "+where, destinations); ok {
+		if to, ok := r.to(v, "to of "+where); ok {
+			r.within(to, v, where)
 			route.To = append(route.To, to)
 		} else {
 			r.lostAddress = true
 		}
 	}
 	r.lostAddress = r.lostAddress || len(tos) == 0
+	route.Stop = r.truth(o, "stop")
+	r.mention(o, &route)
+	route.Look = r.look(o)
+	if v, ok := r.scalar(o, "template"); ok && r.nameOf("template", v) {
+		route.Look.Template, route.TemplatePos = v.text, r.pos(v.node)
+	}
 	return route
+}
+
+// unnamed is what a route or test is called that has no name.
+func (r *reader) unnamed(place string) string {
+	if r.included {
+		return r.text.name + " " + place
+	}
+	return place
+}
+
+// line reads a name for people.
+func (r *reader) line(o object, key, of string) (string, bool) {
+	v, ok := r.scalar(o, key)
+	if !ok {
+		return "", false
+	}
+	if strings.TrimSpace(v.text) == "" || utf8.RuneCountInString(v.text) > maxRouteName || strings.ContainsFunc(v.text, unicode.IsControl) {
+		r.errorf(v.node, "", "the name of a %s must be a line of 1 to %d characters", of, maxRouteName)
+		return "", false
+	}
+	return v.text, true
+}
+
+var mentionWords = []string{MentionAuthor, MentionActor, MentionAssignees, MentionReviewers, MentionHere, MentionChannel}
+
+// mention reads `mention`.
+func (r *reader) mention(o object, route *Route) {
+	values, _ := r.list(o, "mention")
+	for _, v := range values {
+		if problem, hint := mentionProblem(v.text); problem != "" {
+			if v.text != v.node.Value {
+				hint = ""
+			}
+			r.errorf(v.node, hint, "%q %s, in mention of %s", v.shown(), problem, o.where)
+			continue
+		}
+		if !slices.Contains(route.Mention, v.text) {
+			route.Mention = append(route.Mention, v.text)
+			route.MentionPos = append(route.MentionPos, r.pos(v.node))
+		}
+	}
+}
+
+func mentionProblem(s string) (problem, hint string) {
+	name, person := strings.CutPrefix(s, "@")
+	low := strings.ToLower(name)
+	switch {
+	case slices.Contains(mentionWords, s):
+		return "", ""
+	case low == "all":
+		return "cannot be mentioned", "did you mean channel?"
+	case slices.Contains(mentionWords, low):
+		return "cannot be mentioned", fmt.Sprintf("did you mean %s?", low)
+	case person && (userPattern.MatchString(name) || slackUser.MatchString(name)):
+		return "", ""
+	case person && userPattern.MatchString(low):
+		return "is no username of a chat", fmt.Sprintf("did you mean \"@%s\"?", low)
+	case person:
+		return "is no username of a chat", "lower-case letters, digits, dots, - and _"
+	}
+	hint = "it takes " + strings.Join(mentionWords, ", ") + `, "@name"`
+	switch s := Suggest(low, mentionWords); {
+	case s != "":
+		hint = fmt.Sprintf("did you mean %s?", s)
+	case low == "assignee" || low == "reviewer":
+		hint = fmt.Sprintf("did you mean %ss?", low)
+	case userPattern.MatchString(low):
+		hint = fmt.Sprintf("did you mean \"@%s\"? It takes %s, \"@name\"", low, strings.Join(mentionWords, ", "))
+	}
+	return "is unknown", hint
 }
 
 // named is the name that a route says, before anything of it is read.
@@ -100,125 +198,25 @@ func named(n *yaml.Node) string {
 
 // to reads an address. The destination's own channel named outright is the same
 // address as the destination alone.
-func (r *reader) to(v value, what string, destinations []Destination) (To, bool) {
-	names := make([]string, len(destinations))
-	for i, d := range destinations {
+func (r *reader) to(v value, what string) (To, bool) {
+	names := make([]string, len(r.cfg.Destinations))
+	for i, d := range r.cfg.Destinations {
 		names[i] = d.Name
 	}
 	a, ok := r.address(v, what, names)
 	if !ok {
 		return To{}, false
 	}
-	for _, d := range destinations {
-		if d.Name != a.Destination {
-			continue
-		}
-		r.noPeople(d, a.Channel, v, what)
-		if d.Channel != "" && d.Channel == a.Channel {
-			a.Channel = ""
-		}
+	d := r.cfg.Destination(a.Destination)
+	r.noPeople(*d, a.Channel, v, what)
+	if d.Channel != "" && d.Channel == a.Channel {
+		a.Channel = ""
 	}
 	return To{Address: a, Pos: r.pos(v.node)}, true
 }
 
-func (r *reader) when(f field, where string) []Conditions {
-	where = "when of " + where
-	if f.value.Kind != yaml.SequenceNode {
-		if c, ok := r.conditions(f.value, f.key, where, whenKeys); ok {
-			return []Conditions{c}
-		}
-		return nil
-	}
-	if len(f.value.Content) == 0 {
-		r.errorf(f.key, "give it a condition, or remove it", "%s is empty", where)
-	}
-	var out []Conditions
-	for _, n := range f.value.Content {
-		if c, ok := r.conditions(n, n, where, whenKeys); ok {
-			out = append(out, c)
-		}
-	}
-	return out
-}
-
-func (r *reader) except(f field, where string) *Conditions {
-	where = "except of " + where
-	if f.value.Kind == yaml.SequenceNode {
-		r.errorf(f.key, "write one map: a route does not take what any of its keys matches", "%s cannot be a list", where)
-		return nil
-	}
-	c, ok := r.conditions(f.value, f.key, where, conditionKeys)
-	if !ok {
-		return nil
-	}
-	return &c
-}
-
-func (r *reader) conditions(n, key *yaml.Node, where string, keys []string) (Conditions, bool) {
-	c := Conditions{Pos: r.pos(n)}
-	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" || n.Kind == yaml.MappingNode && len(n.Content) == 0 {
-		r.errorf(key, "give it a condition, or remove it", "%s is empty", where)
-		return c, false
-	}
-	o, ok := r.object(n, where, keys...)
-	if !ok {
-		return c, false
-	}
-	c.Events = r.conditionList(o, "events")
-	c.Projects = r.conditionList(o, "projects")
-	c.Branches = r.conditionList(o, "branches")
-	c.Also = r.conditionList(o, "also")
-	if c.Also != nil {
-		for _, p := range c.Also.Values {
-			r.also(o, p)
-		}
-	}
-	return c, true
-}
-
-func (r *reader) also(o object, p Pattern) {
-	for _, w := range alsoWords {
-		if p.Text == w {
-			return
-		}
-	}
-	hint := "it takes " + strings.Join(alsoWords, ", ")
-	if s := Suggest(p.Text, alsoWords); s != "" {
-		hint = fmt.Sprintf("did you mean %q?", s)
-	}
-	f := Finding{Pos: p.Pos, Message: fmt.Sprintf("unknown word %q in also of %s", harmless(p.Text), o.where), Hint: hint, Width: utf8.RuneCountInString(p.Text)}
-	r.found = append(r.found, f)
-}
-
-func (r *reader) conditionList(o object, key string) *List {
-	f, ok := o.fields[key]
-	if !ok {
-		return nil
-	}
-	list := &List{Key: key, Pos: r.pos(f.key)}
-	list.Values, ok = r.patterns(o, key)
-	if !ok {
-		return nil
-	}
-	return list
-}
-
-// patterns reads a list of patterns, none of them empty.
-func (r *reader) patterns(o object, key string) ([]Pattern, bool) {
-	values, ok := r.list(o, key)
-	var out []Pattern
-	for _, v := range values {
-		if strings.TrimSpace(v.text) == "" {
-			r.errorf(v.node, "give it a value, or remove it", "an entry of %s of %s is empty", key, o.where)
-			continue
-		}
-		out = append(out, Pattern{Text: v.text, Pos: r.pos(v.node)})
-	}
-	return out, ok && len(out) > 0
-}
-
 // unrouted reads `unrouted`.
-func (r *reader) unrouted(top object, destinations []Destination) Unrouted {
+func (r *reader) unrouted(top object) Unrouted {
 	out := Unrouted{Mode: UnroutedDrop}
 	v, ok := r.scalar(top, "unrouted")
 	if !ok {
@@ -229,11 +227,11 @@ func (r *reader) unrouted(top object, destinations []Destination) Unrouted {
 		out.Mode = v.text
 		return out
 	}
-	if s := Suggest(v.text, []string{UnroutedDrop, UnroutedLog}); s != "" && !hasDestination(destinations, v.text) {
+	if s := Suggest(v.text, []string{UnroutedDrop, UnroutedLog}); s != "" && r.cfg.Destination(v.text) == nil {
 		r.errorf(v.node, fmt.Sprintf("did you mean %q? It takes drop, log or an address", s), "unknown word %q in unrouted", v.shown())
 		return out
 	}
-	to, ok := r.to(v, "unrouted", destinations)
+	to, ok := r.to(v, "unrouted")
 	if ok {
 		out.Mode, out.Address = UnroutedAddress, to.Address
 	}
@@ -241,13 +239,18 @@ func (r *reader) unrouted(top object, destinations []Destination) Unrouted {
 	return out
 }
 
-func hasDestination(ds []Destination, name string) bool {
-	for _, d := range ds {
-		if d.Name == name {
-			return true
-		}
+// reportTo reads `report`.
+func (r *reader) reportTo(top object) *To {
+	v, ok := r.scalar(top, "report")
+	if !ok {
+		return nil
 	}
-	return false
+	to, ok := r.to(v, "report")
+	if !ok {
+		r.lostAddress = true
+		return nil
+	}
+	return &to
 }
 
 // Modes of [Unrouted].

@@ -66,18 +66,13 @@ func (r *reader) checked(v value, key string, o object, content string) (secret,
 
 // secretFile reads a file without its line break at the end.
 func (r *reader) secretFile(v value, key string, o object) (string, bool) {
-	path := v.text
-	if path == "" {
+	if v.text == "" {
 		r.errorf(v.node, "", "%s of %s is empty", key, o.where)
 		return "", false
 	}
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(r.dir, path)
-	}
-	content, mode, err := readRegular(path)
-	if !slices.Contains(r.files, path) {
-		r.files = append(r.files, path)
-	}
+	path := r.path(v.text)
+	content, mode, err := readRegular(path, maxSecretBytes)
+	r.read(path)
 	if err != nil {
 		r.errorf(v.node, "", "%s of %s: %s", key, o.where, reason(err))
 		return "", false
@@ -97,11 +92,27 @@ func mounted(path string) bool {
 
 var (
 	errNotRegular = errors.New("is not a regular file")
-	errTooLarge   = errors.New("is larger than 64 KB")
+	errTooLarge   = errors.New("is too large")
 )
 
+// path is where a path of the file leads to: relative ones start at the file's
+// folder.
+func (r *reader) path(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(r.dir, path)
+}
+
+// read notes that a file belongs to the configuration.
+func (r *reader) read(path string) {
+	if !slices.Contains(r.cfg.Files, path) {
+		r.cfg.Files = append(r.cfg.Files, path)
+	}
+}
+
 // readRegular reads a small file, and never waits for a pipe or device.
-func readRegular(path string) (string, fs.FileMode, error) {
+func readRegular(path string, most int64) (string, fs.FileMode, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return "", 0, err
@@ -114,11 +125,11 @@ func readRegular(path string) (string, fs.FileMode, error) {
 		return "", 0, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxSecretBytes+1))
+	data, err := io.ReadAll(io.LimitReader(f, most+1))
 	switch {
 	case err != nil:
 		return "", 0, err
-	case len(data) > maxSecretBytes:
+	case int64(len(data)) > most:
 		return "", 0, errTooLarge
 	}
 	return string(data), info.Mode(), nil

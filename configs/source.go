@@ -11,10 +11,6 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-var sourceKeys = []string{
-	"token", "token_file", "signing_key", "signing_key_file", "basic", "require", "insecure", "path", "projects",
-}
-
 // sources reads `sources`. A file without them has the source "gitlab", whose
 // proof is in the environment.
 func (r *reader) sources(top object) []Source {
@@ -55,7 +51,7 @@ func (r *reader) source(name string, entry field) Source {
 		r.noProof(entry.key, where)
 		return s
 	}
-	o, ok := r.object(entry.value, where, sourceKeys...)
+	o, ok := r.object(entry.value, where, sourceKeys)
 	if !ok {
 		return s
 	}
@@ -108,7 +104,7 @@ func (r *reader) basic(o object) *Basic {
 	if !ok {
 		return nil
 	}
-	b, ok := r.object(f.value, "basic of "+o.where, "username", "password", "password_file")
+	b, ok := r.object(f.value, "basic of "+o.where, basicKeys)
 	if !ok {
 		return nil
 	}

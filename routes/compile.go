@@ -1,18 +1,11 @@
 package routes
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
 	"github.com/gitlab-mattermost/relay/configs"
-)
-
-// Keys of conditions.
-const (
-	keyEvents   = "events"
-	keyProjects = "projects"
-	keyBranches = "branches"
-	keyAlso     = "also"
 )
 
 // unroutedName is the Route of deliveries to the unrouted address.
@@ -22,13 +15,24 @@ const unroutedName = "unrouted"
 // wrong with them beyond their form. The table is fit for use only when no
 // finding is an error.
 func Compile(cfg *configs.Config, v Vocabulary) (*Table, []configs.Finding) {
-	c := &compiler{cfg: cfg, vocabulary: newVocabulary(v), addresses: map[configs.Address]int{}}
-	t := &Table{defaults: cfg.Defaults, sources: map[string][]projectPattern{}, known: map[string]bool{}}
+	c := &compiler{cfg: cfg, vocabulary: newVocabulary(v), addresses: map[configs.Address]int{}, gates: map[string][]conditions{}}
+	t := &Table{
+		defaults: cfg.Defaults, chat: newDirectory(cfg), sources: map[string][]glob{}, known: map[string]bool{},
+		mapped: map[string]string{},
+	}
+	if len(cfg.Files) > 0 {
+		c.file = cfg.Files[0]
+	}
+	c.bots(t)
 	for _, s := range cfg.Sources {
 		t.known[s.Name] = true
 		if len(s.Projects) > 0 {
-			t.sources[s.Name] = c.projects(s.Projects)
+			t.sources[s.Name] = compiled(c, &configs.List{Values: s.Projects}, compileProject)
 		}
+	}
+	c.ignore(t)
+	for i := range cfg.Destinations {
+		c.destination(t, &cfg.Destinations[i])
 	}
 	var checked []checkedRoute
 	for _, r := range cfg.Routes {
@@ -37,12 +41,12 @@ func Compile(cfg *configs.Config, v Vocabulary) (*Table, []configs.Finding) {
 		checked = append(checked, facts)
 	}
 	if cfg.Unrouted.Mode == configs.UnroutedAddress {
-		if target, ok := c.target(cfg.Unrouted.Address, unroutedName); ok {
+		if target, ok := c.target(cfg.Unrouted.Address, configs.Route{Name: unroutedName}); ok {
 			t.unrouted = &target
 		}
 	}
 	t.words = (len(c.addresses) + 63) / 64
-	c.check(checked)
+	c.check(checked, t)
 	for i, f := range c.found {
 		c.found[i] = cfg.Locate(f)
 	}
@@ -54,26 +58,57 @@ type compiler struct {
 	cfg        *configs.Config
 	vocabulary vocabulary
 	addresses  map[configs.Address]int
+	gates      map[string][]conditions // of destinations
+	ignored    *checkedConditions
 	found      []configs.Finding
+	file       string // of the route before, at first the main one
+	group      int
+	fences     map[*configs.Fence]bool // those that were looked at
+}
+
+// bots compiles who counts as a bot. Patterns of actors are told here alone.
+func (c *compiler) bots(t *Table) {
+	t.bots = compiled(c, &configs.List{Values: c.cfg.Bots.Add}, compileActor)
+	t.people = compiled(c, &configs.List{Values: c.cfg.Bots.Remove}, compileActor)
+}
+
+func (c *compiler) ignore(t *Table) {
+	if c.cfg.Ignore == nil {
+		return
+	}
+	keys, written := c.keys(*c.cfg.Ignore)
+	t.ignore = keys
+	c.ignored = &checkedConditions{*c.cfg.Ignore, written}
+}
+
+// destination compiles the gate of a destination.
+func (c *compiler) destination(t *Table, d *configs.Destination) {
+	if d.Mentions == configs.MentionsMapped {
+		t.mapped[d.Name] = d.Kind
+	}
+	for _, w := range d.Only {
+		keys, written := c.keys(w)
+		c.gates[d.Name] = append(c.gates[d.Name], conditions{keys: keys})
+		c.checkKeys(checkedConditions{w, written}, partOnly)
+	}
 }
 
 // route compiles one route, and gives what checks want to know of it.
 func (c *compiler) route(r configs.Route) (route, checkedRoute) {
-	out := route{name: r.Name, pos: r.Pos}
-	facts := checkedRoute{Route: r}
+	if r.Pos.File != c.file {
+		c.file = r.Pos.File
+		c.group++
+	}
+	out := route{name: r.Name, pos: r.Pos, group: c.group, stop: r.Stop, mention: r.Mention}
+	facts := checkedRoute{Route: r, group: c.group}
 	when := r.When
 	if len(when) == 0 {
 		when = []configs.Conditions{{Pos: r.Pos}}
 	}
 	for _, w := range when {
-		keys, patterns := c.keys(w)
-		if w.Events == nil {
-			standard := eventPattern{text: setStandard, set: setStandard}
-			keys = slices.Insert(keys, 0, eventsKey([]string{setStandard}, []eventPattern{standard}))
-			patterns = []writtenEvent{{eventPattern: standard}}
-		}
-		out.when = append(out.when, append(keys, alsoKey(w.Also)))
-		facts.when = append(facts.when, checkedConditions{w, patterns})
+		compiled, written := c.when(w, r.Fence)
+		out.when = append(out.when, compiled)
+		facts.when = append(facts.when, checkedConditions{w, written})
 	}
 	if r.Except != nil {
 		keys, patterns := c.keys(*r.Except)
@@ -81,15 +116,50 @@ func (c *compiler) route(r configs.Route) (route, checkedRoute) {
 		facts.except = &checkedConditions{*r.Except, patterns}
 	}
 	for _, to := range r.To {
-		if target, ok := c.target(to.Address, r.Name); ok {
+		if target, ok := c.target(to.Address, r); ok {
 			out.targets = append(out.targets, target)
 		}
 	}
 	return out, facts
 }
 
+// when compiles one entry of when, with what holds for each of them.
+func (c *compiler) when(w configs.Conditions, fence *configs.Fence) (conditions, []writtenEvent) {
+	keys, patterns := c.keys(w)
+	if w.Events == nil {
+		standard := eventPattern{text: setStandard, set: setStandard}
+		keys = slices.Insert(keys, 0, eventsKey([]string{setStandard}, []eventPattern{standard}))
+		patterns = []writtenEvent{{eventPattern: standard}}
+	}
+	if k, ok := c.fenceKey(fence); ok {
+		keys = slices.Insert(keys, 1, k)
+	}
+	out := conditions{keys: append(keys, alsoKey(w.Also)), bots: w.Bots != nil && w.Bots.Value}
+	if ignore := c.cfg.Ignore; ignore != nil {
+		out.actors = outright(w.Actors, ignore.Actors, compileActor)
+		out.projects = outright(w.Projects, ignore.Projects, compileProject)
+	}
+	return out, patterns
+}
+
+// outright are the patterns of a list that name one thing, or that ignore has
+// in the same words.
+func outright(l, ignore *configs.List, compile func(string) (glob, *problem)) []glob {
+	if l == nil {
+		return nil
+	}
+	var out []glob
+	for _, v := range l.Values {
+		p, wrong := compile(v.Text)
+		if wrong == nil && (p.exact || slices.Contains(texts(ignore), v.Text)) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
 // target makes the delivery to an address beforehand.
-func (c *compiler) target(a configs.Address, routeName string) (target, bool) {
+func (c *compiler) target(a configs.Address, r configs.Route) (target, bool) {
 	d := c.cfg.Destination(a.Destination)
 	if d == nil {
 		return target{}, false // which loading the file has told
@@ -100,161 +170,33 @@ func (c *compiler) target(a configs.Address, routeName string) (target, bool) {
 		c.addresses[a] = id
 	}
 	return target{
-		address: id, confidential: d.Allows(a.Channel),
-		delivery: Delivery{Address: a, Route: routeName, Look: look(d, c.cfg.Defaults)},
+		address: id, kind: d.Kind, confidential: d.Allows(a.Channel), only: c.gates[d.Name], mentions: d.Mentions != configs.MentionsNone,
+		delivery: Delivery{Address: a, Route: r.Name, Look: look(r.Look, d.Look, c.cfg.Defaults.Look)},
 	}, true
 }
 
-// look is a destination's own over that of defaults.
-func look(d *configs.Destination, defaults configs.Defaults) configs.Look {
-	out := d.Look
-	if out.Username == "" {
-		out.Username = defaults.Look.Username
+// details are the words of detail, the shortest first.
+var details = []string{configs.DetailTitle, configs.DetailBrief, configs.DetailFull}
+
+// look is a route's own over its destination's over that of defaults. Nothing
+// is more detailed than the destination says.
+func look(route, destination, defaults configs.Look) configs.Look {
+	out := configs.Look{
+		Username: cmp.Or(route.Username, destination.Username, defaults.Username),
+		Icon:     cmp.Or(route.Icon, destination.Icon, defaults.Icon),
+		Detail:   cmp.Or(route.Detail, destination.Detail, defaults.Detail),
+		Layout:   cmp.Or(route.Layout, destination.Layout, defaults.Layout),
+		Template: route.Template,
 	}
-	if out.Icon == "" {
-		out.Icon = defaults.Look.Icon
+	if most := slices.Index(details, destination.Detail); most >= 0 && slices.Index(details, out.Detail) > most {
+		out.Detail = destination.Detail
 	}
 	return out
 }
 
 // Look is how a message to a destination looks when no route says otherwise.
-func (t *Table) Look(d *configs.Destination) configs.Look { return look(d, t.defaults) }
-
-// keys compiles conditions, the cheapest key first. `also` is not among them.
-func (c *compiler) keys(w configs.Conditions) ([]key, []writtenEvent) {
-	var keys []key
-	var written []writtenEvent
-	if w.Events != nil {
-		var patterns []eventPattern
-		for _, v := range w.Events.Values {
-			p, wrong := c.vocabulary.compile(v.Text)
-			if c.told(v, wrong) {
-				patterns = append(patterns, p)
-				written = append(written, writtenEvent{p, v})
-			}
-		}
-		keys = append(keys, eventsKey(texts(w.Events), patterns))
-	}
-	if w.Projects != nil {
-		keys = append(keys, projectsKey(texts(w.Projects), c.projects(w.Projects.Values)))
-	}
-	if w.Branches != nil {
-		var patterns []branchPattern
-		for _, v := range w.Branches.Values {
-			p, wrong := compileBranch(v.Text)
-			if c.told(v, wrong) {
-				patterns = append(patterns, p)
-			}
-		}
-		keys = append(keys, branchesKey(texts(w.Branches), patterns))
-	}
-	return keys, written
-}
-
-// told reports a problem and tells whether the pattern is usable.
-func (c *compiler) told(v configs.Pattern, wrong *problem) bool {
-	if wrong == nil {
-		return true
-	}
-	c.found = append(c.found, wrong.at(v))
-	return wrong.severity == configs.Warning
-}
-
-func (c *compiler) projects(values []configs.Pattern) []projectPattern {
-	var out []projectPattern
-	for _, v := range values {
-		p, wrong := compileProject(v.Text)
-		p.written = v.Text
-		if c.told(v, wrong) {
-			out = append(out, p)
-		}
-	}
-	return out
-}
-
-func texts(l *configs.List) []string {
-	out := make([]string, len(l.Values))
-	for i, v := range l.Values {
-		out[i] = v.Text
-	}
-	return out
-}
-
-func eventsKey(want []string, patterns []eventPattern) key {
-	standard := slices.ContainsFunc(patterns, func(p eventPattern) bool { return p.set == setStandard })
-	return key{
-		name: keyEvents, want: want,
-		match: func(s *subject) bool {
-			for i := range patterns {
-				if patterns[i].matches(s) {
-					return true
-				}
-			}
-			return false
-		},
-		got: func(s *subject) []string { return []string{s.event.Name()} },
-		note: func(s *subject) string {
-			if standard && s.standard != "" && inStandard(s.event.Kind, s.event.Action) {
-				return s.standard
-			}
-			return ""
-		},
-	}
-}
-
-func projectsKey(want []string, patterns []projectPattern) key {
-	return key{
-		name: keyProjects, want: want,
-		match: func(s *subject) bool {
-			if s.project == "" {
-				return false
-			}
-			for i := range patterns {
-				if patterns[i].matches(s.project) {
-					return true
-				}
-			}
-			return false
-		},
-		got: func(s *subject) []string { return some(s.path()) },
-	}
-}
-
-func branchesKey(want []string, patterns []branchPattern) key {
-	return key{
-		name: keyBranches, want: want,
-		match: func(s *subject) bool {
-			for i := range patterns {
-				if patterns[i].matches(s) {
-					return true
-				}
-			}
-			return false
-		},
-		got: func(s *subject) []string { return some(s.branch()) },
-	}
-}
-
-// alsoKey stands in every when: what needs a word of also is not posted
-// without it.
-func alsoKey(l *configs.List) key {
-	var want []string
-	if l != nil {
-		want = texts(l)
-	}
-	return key{
-		name: keyAlso, want: want,
-		match: func(s *subject) bool { return s.gate == "" || slices.Contains(want, s.gate) },
-		got:   func(s *subject) []string { return some(s.gate) },
-	}
-}
-
-// some is a list of one value, or none.
-func some(value string) []string {
-	if value == "" {
-		return nil
-	}
-	return []string{value}
+func (t *Table) Look(d *configs.Destination) configs.Look {
+	return look(configs.Look{}, d.Look, t.defaults.Look)
 }
 
 // writtenEvent is an event pattern with its place in the file.
@@ -272,6 +214,7 @@ type checkedConditions struct {
 // checkedRoute is a route as the file writes it, with the same.
 type checkedRoute struct {
 	configs.Route
+	group  int
 	when   []checkedConditions
 	except *checkedConditions
 }

@@ -109,7 +109,7 @@ func (v vocabulary) compile(text string) (eventPattern, *problem) {
 		p.set = text
 		return p, nil
 	}
-	re, wrong := expression(text, "")
+	re, wrong := expressionPattern(text, "")
 	if wrong != nil {
 		return p, wrong
 	}
@@ -218,7 +218,8 @@ func inClassic(kind, action string) bool {
 
 // notStandard tells why an event is not in the standard set, which is what a
 // person would tell the team; empty when it is.
-func notStandard(e *events.Event) string {
+func notStandard(s *subject) string {
+	e := s.event
 	if !inStandard(e.Kind, e.Action) {
 		return "not in the set"
 	}
@@ -239,7 +240,7 @@ func notStandard(e *events.Event) string {
 			return "not on the default branch"
 		}
 	case events.Note:
-		if e.Actor.Bot {
+		if s.bot {
 			return "by a bot"
 		}
 	case events.Deployment:

@@ -7,11 +7,16 @@ type Delivery struct {
 	Address configs.Address
 	Route   string // name of the first route that took the event
 	Look    configs.Look
+
+	// Mention is whom the routes mention, as the chat writes it ("@anna",
+	// "@here", "<@U02ABCDEF>", "<!here>"), each once; nil for nobody.
+	Mention []string
 }
 
 // Reasons why a delivery is withheld.
 const (
-	ReasonConfidential = "confidential"
+	ReasonConfidential = "confidential" // the channel may not get confidential events
+	ReasonOnly         = "only"         // the destination does not take such events
 )
 
 // Withheld is a delivery that a gate held back.

@@ -10,75 +10,59 @@ import (
 func (t *Table) nearest(s *subject) (name, because string) {
 	var best miss
 	for i := range t.routes {
-		if m := t.routes[i].miss(s); best.key == nil || m.key != nil && m.score < best.score {
+		if m := t.miss(&t.routes[i], s); best.key == nil || m.key != nil && m.score < best.score {
 			best, name = m, t.routes[i].name
 		}
 	}
 	if best.key == nil {
 		return "", ""
 	}
-	return name, best.text(s)
+	return name, best.key.text(s, best.part)
 }
 
 // miss is how far a route was from matching: the number of keys that kept it,
 // the kind of event counting twice, and the first of them.
 type miss struct {
-	score  int
-	key    *key
-	except bool
+	score int
+	key   *key
+	part  string
 }
 
-func (r *route) miss(s *subject) miss {
+func (m *miss) add(k *key, part string) {
+	m.score++
+	if k.name == keyEvents && part == partWhen {
+		m.score++
+	}
+	if m.key == nil {
+		m.key, m.part = k, part
+	}
+}
+
+func (t *Table) miss(r *route, s *subject) miss {
 	var best miss
-	for _, c := range r.when {
+	for i := range r.when {
+		c := &r.when[i]
 		var m miss
-		for i := range c {
-			if c[i].match(s) {
-				continue
-			}
-			m.score++
-			if c[i].name == keyEvents {
-				m.score++
-			}
-			if m.key == nil {
-				m.key = &c[i]
+		for j := range c.keys {
+			if !c.keys[j].match(s) {
+				m.add(&c.keys[j], partWhen)
 			}
 		}
-		if m.key == nil {
-			best = m
-			break
+		for j, left := 0, s.ignored&^t.named(c, s); left != 0; j, left = j+1, left>>1 {
+			if left&1 != 0 {
+				m.add(&t.ignore[j], partIgnore)
+			}
 		}
-		if best.key == nil || m.score < best.score {
+		if i == 0 || m.score < best.score {
 			best = m
 		}
 	}
 	for i := range r.except {
 		if r.except[i].match(s) {
-			best.score++
-			if best.key == nil {
-				best.key, best.except = &r.except[i], true
-			}
+			best.add(&r.except[i], partExcept)
 		}
 	}
 	return best
-}
-
-// text is a miss as `branches: want main, got develop`.
-func (m miss) text(s *subject) string {
-	got := strings.Join(m.key.got(s), ", ")
-	if got == "" {
-		got = "none"
-	}
-	if m.key.note != nil && m.key.note(s) != "" {
-		got += ", " + m.key.note(s)
-	}
-	switch {
-	case m.except:
-		return fmt.Sprintf("except %s: has %s, got %s", m.key.name, strings.Join(m.key.want, " or "), got)
-	case m.key.name == keyAlso:
-		return fmt.Sprintf("also: got %s, which the route does not name", got)
-	}
-	return fmt.Sprintf("%s: want %s, got %s", m.key.name, strings.Join(m.key.want, " or "), got)
 }
 
 func (t *Table) foreignBecause(s *subject) string {

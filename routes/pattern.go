@@ -26,9 +26,9 @@ func (p *problem) at(pattern configs.Pattern) configs.Finding {
 	}
 }
 
-// expression compiles `/re/`: RE2, unanchored. It is nil without a problem for
+// expressionPattern compiles `/re/`: RE2, unanchored. It is nil without a problem for
 // what is no such pattern.
-func expression(text, flags string) (*regexp.Regexp, *problem) {
+func expressionPattern(text, flags string) (*regexp.Regexp, *problem) {
 	if !strings.HasPrefix(text, "/") {
 		return nil, nil
 	}
@@ -46,35 +46,76 @@ func expression(text, flags string) (*regexp.Regexp, *problem) {
 	return re, nil
 }
 
-// projectPattern is a doublestar glob or regular expression over project
-// paths, without case. `acme/**` also matches `acme`.
-type projectPattern struct {
+// glob is a doublestar glob or regular expression over projects, actors, paths
+// or environments. `acme/**` also matches `acme`.
+type glob struct {
 	written string
-	text    string // in lower case
+	text    string // as it is compared: of projects and actors in lower case
 	prefix  string // of "prefix/**"; the commonest patterns need no glob
 	exact   bool
 	re      *regexp.Regexp
 }
 
-func compileProject(text string) (projectPattern, *problem) {
-	re, wrong := expression(text, "(?i)")
-	if re != nil || wrong != nil {
-		return projectPattern{re: re}, wrong
+const magic = `*?[]{}\`
+
+// compileGlob compiles a pattern; without case the texts that it is asked about
+// must be in lower case.
+func compileGlob(text string, withoutCase bool) (glob, *problem) {
+	flags := ""
+	p := glob{written: text, text: text}
+	if withoutCase {
+		flags, p.text = "(?i)", strings.ToLower(text)
 	}
-	p := projectPattern{text: strings.ToLower(text)}
+	re, wrong := expressionPattern(text, flags)
+	if re != nil || wrong != nil {
+		p.re = re
+		return p, wrong
+	}
 	prefix, tree := strings.CutSuffix(p.text, "/**")
-	const magic = `*?[]{}\!`
 	switch {
-	case strings.Contains(text, "://"):
-		return p, &problem{message: "projects takes the paths of projects, not their URLs", hint: "write group/project"}
-	case strings.HasSuffix(text, "/"):
-		return p, &problem{message: fmt.Sprintf("%q ends with a slash, which no project's path does", text), hint: fmt.Sprintf("did you mean %q?", text+"**")}
 	case !doublestar.ValidatePattern(p.text):
 		return p, &problem{message: fmt.Sprintf("%q is no glob", text), hint: `a bracket or brace is open; \ before it makes it plain`}
 	case !strings.ContainsAny(p.text, magic):
 		p.exact = true
 	case tree && !strings.ContainsAny(prefix, magic):
 		p.prefix = prefix
+	}
+	return p, nil
+}
+
+func (p *glob) matches(text string) bool {
+	switch {
+	case p.re != nil:
+		return p.re.MatchString(text)
+	case p.exact:
+		return text == p.text
+	case p.prefix != "":
+		return strings.HasPrefix(text, p.prefix) && (len(text) == len(p.prefix) || text[len(p.prefix)] == '/')
+	}
+	return doublestar.MatchUnvalidated(p.text, text)
+}
+
+func anyMatches(patterns []glob, text string) bool {
+	for i := range patterns {
+		if patterns[i].matches(text) {
+			return true
+		}
+	}
+	return false
+}
+
+func compileProject(text string) (glob, *problem) {
+	p, wrong := compileGlob(text, true)
+	if p.re != nil || wrong != nil && strings.HasPrefix(text, "/") {
+		return p, wrong
+	}
+	switch {
+	case strings.Contains(text, "://"):
+		return p, &problem{message: "projects takes the paths of projects, not their URLs", hint: "write group/project"}
+	case strings.HasSuffix(text, "/"):
+		return p, &problem{message: fmt.Sprintf("%q ends with a slash, which no project's path does", text), hint: fmt.Sprintf("did you mean %q?", text+"**")}
+	case wrong != nil:
+		return p, wrong
 	}
 	if !strings.Contains(text, "/") && text != "**" && !strings.ContainsAny(text, "{}") {
 		better := text + "/**"
@@ -89,17 +130,66 @@ func compileProject(text string) (projectPattern, *problem) {
 	return p, nil
 }
 
-// matches takes a path in lower case.
-func (p *projectPattern) matches(path string) bool {
-	switch {
-	case p.re != nil:
-		return p.re.MatchString(path)
-	case p.exact:
-		return path == p.text
-	case p.prefix != "":
-		return strings.HasPrefix(path, p.prefix) && (len(path) == len(p.prefix) || path[len(p.prefix)] == '/')
+func compileActor(text string) (glob, *problem) {
+	if name, ok := strings.CutPrefix(text, "@"); ok {
+		return glob{}, &problem{message: fmt.Sprintf("%q is no username", text), hint: fmt.Sprintf("did you mean %q?", name)}
 	}
-	return doublestar.MatchUnvalidated(p.text, path)
+	if strings.ContainsAny(text, "@ ") && !strings.HasPrefix(text, "/") {
+		return glob{}, &problem{message: fmt.Sprintf("%q is no username", text), hint: "it is the name in the address of the person's page in GitLab"}
+	}
+	return compileGlob(text, true)
+}
+
+func compilePath(text string) (glob, *problem) {
+	better := strings.TrimPrefix(text, "./")
+	if strings.HasSuffix(better, "/") && !strings.HasPrefix(better, "/") {
+		better += "**"
+	}
+	if better != text {
+		return glob{}, &problem{message: fmt.Sprintf("%q matches no file: paths start at the project's top and end in a name", text), hint: fmt.Sprintf("did you mean %q?", better)}
+	}
+	return compileGlob(text, false)
+}
+
+func compileEnvironment(text string) (glob, *problem) { return compileGlob(text, false) }
+
+// labelPattern is a label as it is, or a regular expression.
+type labelPattern struct {
+	text string
+	re   *regexp.Regexp
+}
+
+func compileLabel(text string) (labelPattern, *problem) {
+	re, wrong := expressionPattern(text, "")
+	if re != nil || wrong != nil {
+		return labelPattern{re: re}, wrong
+	}
+	if strings.Contains(text, "*") {
+		quoted := "^" + strings.ReplaceAll(regexp.QuoteMeta(text), `\*`, ".*") + "$"
+		return labelPattern{}, &problem{
+			message: fmt.Sprintf("%q has a *, and labels takes whole labels", text),
+			hint:    fmt.Sprintf("did you mean /%s/?", strings.TrimSuffix(quoted, ".*$")),
+		}
+	}
+	return labelPattern{text: text}, nil
+}
+
+func (p *labelPattern) matches(label string) bool {
+	if p.re != nil {
+		return p.re.MatchString(label)
+	}
+	return p.text == label
+}
+
+func anyLabel(patterns []labelPattern, labels []string) bool {
+	for _, l := range labels {
+		for i := range patterns {
+			if patterns[i].matches(l) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // branchPattern is GitLab's wildcard, where * crosses slashes and nothing else
@@ -116,8 +206,19 @@ const (
 	wordProtected = "$protected"
 )
 
-func compileBranch(text string) (branchPattern, *problem) {
-	re, wrong := expression(text, "")
+func compileBranch(text string) (branchPattern, *problem) { return compileRef(text, keyBranches) }
+
+// compileTarget compiles a pattern of target_branches: GitLab does not tell
+// whether those are protected.
+func compileTarget(text string) (branchPattern, *problem) {
+	if text == wordProtected {
+		return branchPattern{}, &problem{message: "$protected never matches in target_branches: GitLab tells it of pushes alone", hint: "name the branches, or write $default"}
+	}
+	return compileRef(text, keyTargetBranches)
+}
+
+func compileRef(text, key string) (branchPattern, *problem) {
+	re, wrong := expressionPattern(text, "")
 	switch {
 	case re != nil || wrong != nil:
 		return branchPattern{re: re}, wrong
@@ -128,23 +229,23 @@ func compileBranch(text string) (branchPattern, *problem) {
 		if s := configs.Suggest(text, []string{wordDefault, wordProtected}); s != "" {
 			hint = fmt.Sprintf("did you mean %q?", s)
 		}
-		return branchPattern{}, &problem{message: fmt.Sprintf("unknown word %q in branches", text), hint: hint}
+		return branchPattern{}, &problem{message: fmt.Sprintf("unknown word %q in %s", text, key), hint: hint}
 	case strings.HasPrefix(text, "refs/"):
 		short := strings.TrimPrefix(strings.TrimPrefix(text, "refs/heads/"), "refs/")
-		return branchPattern{}, &problem{message: fmt.Sprintf("%q is a full ref, and branches takes names", text), hint: fmt.Sprintf("did you mean %q?", short)}
+		return branchPattern{}, &problem{message: fmt.Sprintf("%q is a full ref, and %s takes names", text, key), hint: fmt.Sprintf("did you mean %q?", short)}
 	}
 	return branchPattern{text: text}, nil
 }
 
-func (p *branchPattern) matches(s *subject) bool {
-	branch := s.branch()
+// matches is asked about a branch of the subject's: its own or the target.
+func (p *branchPattern) matches(s *subject, branch string) bool {
 	switch {
 	case branch == "":
 		return false
 	case p.re != nil:
 		return p.re.MatchString(branch)
 	case p.word == wordDefault:
-		return s.event.OnDefaultBranch()
+		return branch == s.event.Project.DefaultBranch
 	case p.word == wordProtected:
 		return s.event.Push != nil && s.event.Push.Protected
 	}

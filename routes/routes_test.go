@@ -20,7 +20,7 @@ var listed = Vocabulary{Kinds: events.Kinds(), Actions: events.Actions}
 
 // env has a token for the source that a file without sources gets.
 func env(name string) (string, bool) {
-	v, ok := map[string]string{"RELAY_TOKEN": "canary", "MM_URL": "https://chat.example/hooks/canary"}[name]
+	v, ok := map[string]string{"RELAY_TOKEN": "canary", "MM_URL": "https://chat.example/hooks/canary", "SLACK_URL": "https://hooks.slack.com/services/canary"}[name]
 	return v, ok
 }
 
@@ -78,6 +78,24 @@ func named(kind, action string) *events.Event {
 		Kind: kind, Action: action, Material: true,
 		Project: events.Project{Path: "Acme/Backend/API", DefaultBranch: "main"},
 	}
+}
+
+func labelled(labels ...string) *events.Event {
+	return change(named(events.Issue, "open"), func(e *events.Event) { e.Labels = labels })
+}
+
+func by(username string, bot bool) *events.Event {
+	return change(push("x"), func(e *events.Event) { e.Actor = events.User{Username: username, Bot: bot} })
+}
+
+func changing(files ...string) *events.Event {
+	return change(push("x"), func(e *events.Event) {
+		e.Push.Commits, e.Push.Total = []events.Commit{{Added: files[:1], Modified: files[1:]}}, 1
+	})
+}
+
+func inEnvironment(name string) *events.Event {
+	return change(named(events.Deployment, "failed"), func(e *events.Event) { e.Deployment = &events.DeploymentPart{Environment: name} })
 }
 
 // TestConditions asks one route with each condition.
@@ -192,6 +210,61 @@ func TestConditions(t *testing.T) {
 		{"branch on a tag", `when: {events: pipeline.failed, branches: "*"}`, change(pipeline("failed", "v1"), func(e *events.Event) { e.Tag = "v1" }), false},
 		{"branch of what has none", `when: {events: all, branches: "*"}`, named("issue", "open"), false},
 
+		{"source", `when: {events: push, sources: gitlab}`, change(push("x"), func(e *events.Event) { e.Source = "gitlab" }), true},
+		{"source of a sample", `when: {events: push, sources: gitlab}`, push("x"), false},
+		{"visibility", `when: {events: push, visibility: [internal, public]}`, change(push("x"), func(e *events.Event) { e.Project.Visibility = "public" }), true},
+		{"visibility unknown", `when: {events: push, visibility: [private, internal, public]}`, push("x"), false},
+		{"target branch", `when: {events: merge_request, target_branches: main}`, mergeRequest("open"), true},
+		{"target branch default", `when: {events: merge_request, target_branches: $default}`, mergeRequest("open"), true},
+		{"target branch star", `when: {events: merge_request, target_branches: release/*}`, mergeRequest("open"), false},
+		{"target branch of a push", `when: {events: all, target_branches: "*"}`, push("main"), false},
+
+		{"label", `when: {events: issue, labels: bug}`, labelled("bug", "P1"), true},
+		{"labels are any", `when: {events: issue, labels: [x, P1]}`, labelled("bug", "P1"), true},
+		{"label with case", `when: {events: issue, labels: Bug}`, labelled("bug"), false},
+		{"label expression", `when: {events: issue, labels: /^team::/}`, labelled("team::core"), true},
+		{"labels any and none", `when: {events: issue, labels: {any: [bug], none: [wip, x]}}`, labelled("bug"), true},
+		{"labels any but one", `when: {events: issue, labels: {any: [bug], none: [wip, x]}}`, labelled("bug", "wip"), false},
+		{"labels none", `when: {events: issue, labels: {none: wip}}`, labelled("bug"), true},
+		{"labels none without labels", `when: {events: push, labels: {none: wip}}`, push("main"), true},
+		{"labels any without labels", `when: {events: all, labels: [a]}`, push("main"), false},
+		{"except labels", `when: {events: issue}, except: {labels: wip}`, labelled("wip"), false},
+		{"except labels none", `when: {events: issue}, except: {labels: {none: bug}}`, labelled("x"), false},
+
+		{"actor", `when: {events: push, actors: jdoe}`, by("JDoe", false), true},
+		{"actor glob", `when: {events: push, actors: "*-bot"}`, by("deploy-bot", true), true},
+		{"actor expression", `when: {events: push, actors: /DOE$/}`, by("jdoe", false), true},
+		{"actor unknown", `when: {events: push, actors: "*"}`, push("x"), false},
+		{"bot", `when: {events: push, bots: true}`, by("deploy-bot", true), true},
+		{"no bot", `when: {events: push, bots: false}`, by("deploy-bot", true), false},
+		{"person", `when: {events: push, bots: false}`, by("jdoe", false), true},
+		{"nobody is no bot and no person", `when: {events: push, bots: false}`, push("x"), false},
+		{"except bots", `when: {events: push}, except: {bots: true}`, push("x"), true},
+
+		{"path", `when: {events: push, paths: docs/**}`, changing("docs/a/b.md"), true},
+		{"path of a removed file", `when: {events: push, paths: "**/*.md"}`, change(push("x"), func(e *events.Event) { e.Push.Commits = []events.Commit{{}, {Removed: []string{"README.md"}}} }), true},
+		{"path with case", `when: {events: push, paths: Docs/**}`, changing("docs/a"), false},
+		{"path star in one segment", `when: {events: push, paths: docs/*}`, changing("docs/a/b.md"), false},
+		{"path of a push without commits", `when: {events: push, paths: "**"}`, push("x"), false},
+		{"except a path", `when: {events: push}, except: {paths: docs/**}`, changing("docs/a", "src/b"), false},
+
+		{"environment", `when: {events: deployment, environments: production}`, inEnvironment("production"), true},
+		{"environment with case", `when: {events: deployment, environments: Production}`, inEnvironment("production"), false},
+		{"environment glob", `when: {events: deployment, environments: review/**}`, inEnvironment("review/a/b"), true},
+		{"environment of a job", `when: {events: job.failed, environments: staging}`, change(named("job", "failed"), func(e *events.Event) { e.Job = &events.JobPart{Environment: "staging"} }), true},
+		{"environment of a job without", `when: {events: job.failed, environments: "*"}`, change(named("job", "failed"), func(e *events.Event) { e.Job = &events.JobPart{} }), false},
+
+		{"draft", `when: {events: merge_request, draft: true}`, change(mergeRequest("open"), func(e *events.Event) { e.Draft = true }), true},
+		{"no draft", `when: {events: merge_request, draft: false}`, mergeRequest("open"), true},
+		{"draft of what is no merge request", `when: {events: all, draft: false}`, push("x"), false},
+		{"draft of a pipeline's merge request", `when: {events: all, draft: false}`, change(pipeline("failed", "x"), func(e *events.Event) { e.MergeRequest = &events.MergeRequestPart{} }), false},
+		{"confidential", `when: {events: issue, confidential: true}`, change(named("issue", "open"), func(e *events.Event) { e.Confidential = true }), true},
+		{"not confidential", `when: {events: push, confidential: false}`, push("x"), true},
+
+		{"if", `when: {events: push, if: "branch == 'main'"}`, push("main"), true},
+		{"if not", `when: {events: push, if: "branch == 'main'"}`, push("x"), false},
+		{"except if", `when: {events: push}, except: {if: "branch == 'main' && push.total == 0"}`, push("main"), false},
+
 		{"all keys", `when: {events: push, projects: acme/**, branches: main}`, push("main"), true},
 		{"one key not", `when: {events: push, projects: acme/**, branches: main}`, push("x"), false},
 		{"entries", `when: [{events: push, branches: x}, {events: push, branches: y}]`, push("y"), true},
@@ -232,9 +305,9 @@ routes:
 `,
 			named("issue", "open"),
 			Decision{Deliveries: []Delivery{
-				{configs.Address{Destination: "mm"}, "A", configs.Look{Username: "GitLab", Icon: ":fox_face:"}},
-				{configs.Address{Destination: "ops"}, "A", configs.Look{Username: "CI", Icon: ":fox_face:"}},
-				{configs.Address{Destination: "mm", Channel: "other"}, "B", configs.Look{Username: "GitLab", Icon: ":fox_face:"}},
+				{Address: configs.Address{Destination: "mm"}, Route: "A", Look: configs.Look{Username: "GitLab", Icon: ":fox_face:"}},
+				{Address: configs.Address{Destination: "ops"}, Route: "A", Look: configs.Look{Username: "CI", Icon: ":fox_face:"}},
+				{Address: configs.Address{Destination: "mm", Channel: "other"}, Route: "B", Look: configs.Look{Username: "GitLab", Icon: ":fox_face:"}},
 			}},
 		},
 		{
@@ -314,6 +387,152 @@ routes:
 			Decision{Nearest: "A", Because: "branches: want main, got none"},
 		},
 		{
+			"stop",
+			"\nroutes: [{name: A, to: mm, stop: true}, {name: B, to: ops}]\n",
+			named("issue", "open"),
+			Decision{Deliveries: []Delivery{{Address: configs.Address{Destination: "mm"}, Route: "A"}}},
+		},
+		{
+			"stop of a route that does not take it",
+			"\nroutes: [{name: A, when: {events: push}, to: mm, stop: true}, {name: B, to: open}]\n",
+			named("issue", "open"),
+			Decision{Deliveries: []Delivery{{Address: configs.Address{Destination: "open"}, Route: "B"}}},
+		},
+		{
+			"stop of a route that was withheld",
+			"\nroutes: [{name: A, to: mm, stop: true}, {name: B, to: open}]\nunrouted: open\n",
+			confidential,
+			Decision{Withheld: []Withheld{{configs.Address{Destination: "mm"}, "A", ReasonConfidential}}},
+		},
+		{
+			"ignore",
+			"\nignore: {projects: acme/**}\nroutes: [{name: A, to: mm}]\nunrouted: open\n",
+			named("issue", "open"),
+			Decision{Nearest: "A", Because: "ignore projects: has acme/**, got Acme/Backend/API"},
+		},
+		{
+			"ignore yields to who names the project",
+			"\nignore: {projects: acme/**}\nroutes: [{name: A, when: {projects: [x/**, acme/backend/api]}, to: mm}]\n",
+			named("issue", "open"),
+			Decision{Deliveries: []Delivery{{Address: configs.Address{Destination: "mm"}, Route: "A"}}},
+		},
+		{
+			"ignore yields to its own words",
+			"\nignore: {projects: acme/**}\nroutes: [{name: A, when: {projects: acme/**}, to: mm}]\n",
+			named("issue", "open"),
+			Decision{Deliveries: []Delivery{{Address: configs.Address{Destination: "mm"}, Route: "A"}}},
+		},
+		{
+			"ignore yields to no wider pattern",
+			"\nignore: {projects: acme/**}\nroutes: [{name: A, when: {projects: \"**\"}, to: mm}]\n",
+			named("issue", "open"),
+			Decision{Nearest: "A", Because: "ignore projects: has acme/**, got Acme/Backend/API"},
+		},
+		{
+			"ignore yields for the bot and not for the project",
+			"\nignore: {bots: true, projects: acme/**}\nroutes: [{name: A, when: {actors: deploy-bot}, to: mm}]\n",
+			change(named("issue", "open"), func(e *events.Event) { e.Actor = events.User{Username: "deploy-bot", Bot: true} }),
+			Decision{Nearest: "A", Because: "ignore projects: has acme/**, got Acme/Backend/API"},
+		},
+		{
+			"ignore yields to the bot in the entry that matches",
+			"\nignore: {bots: true}\nroutes: [{name: A, when: [{actors: deploy-bot, events: push}, {actors: \"*\"}], to: mm}, {name: B, when: {actors: deploy-bot}, to: open}]\n",
+			change(named("issue", "open"), func(e *events.Event) { e.Actor = events.User{Username: "deploy-bot", Bot: true} }),
+			Decision{Deliveries: []Delivery{{Address: configs.Address{Destination: "open"}, Route: "B"}}},
+		},
+		{
+			"ignore with several keys leaves out what any matches",
+			"\nignore: {actors: x, labels: bot}\nroutes: [{name: A, to: mm}]\n",
+			labelled("bot"),
+			Decision{Nearest: "A", Because: "ignore labels: has bot, got bot"},
+		},
+		{
+			"bots of the file",
+			"\nbots: {add: [jenkins-*], remove: gitlab-duo}\nroutes: [{name: A, when: {bots: true}, to: mm}, {name: B, when: {bots: false}, to: open}]\n",
+			change(named("issue", "open"), func(e *events.Event) { e.Actor = events.User{Username: "Jenkins-CI"} }),
+			Decision{Deliveries: []Delivery{{Address: configs.Address{Destination: "mm"}, Route: "A"}}},
+		},
+		{
+			"no bot by the file",
+			"\nbots: {add: [gitlab-*], remove: gitlab-duo}\nroutes: [{name: A, when: {bots: true}, to: mm}, {name: B, when: {bots: false}, to: open}]\n",
+			change(named("issue", "open"), func(e *events.Event) { e.Actor = events.User{Username: "gitlab-duo", Bot: true} }),
+			Decision{Deliveries: []Delivery{{Address: configs.Address{Destination: "open"}, Route: "B"}}},
+		},
+		{
+			"only",
+			"  gate: {kind: log, confidential: true, only: [{visibility: public}, {projects: acme/oss/**, bots: false}]}\nroutes: [{name: A, to: [gate, gate#x, mm]}]\n",
+			change(named("issue", "open"), func(e *events.Event) { e.Project.Visibility = "private" }),
+			Decision{
+				Deliveries: []Delivery{{Address: configs.Address{Destination: "mm"}, Route: "A"}},
+				Withheld: []Withheld{
+					{configs.Address{Destination: "gate"}, "A", ReasonOnly},
+					{configs.Address{Destination: "gate", Channel: "x"}, "A", ReasonOnly},
+				},
+			},
+		},
+		{
+			"only opens",
+			"  gate: {kind: log, only: [{visibility: public}, {projects: acme/backend/*}]}\nroutes: [{name: A, to: gate}]\n",
+			named("issue", "open"),
+			Decision{Deliveries: []Delivery{{Address: configs.Address{Destination: "gate"}, Route: "A"}}},
+		},
+		{
+			"only of the unrouted address",
+			"  gate: {kind: log, only: {visibility: public}}\nroutes: [{name: A, when: {events: push}, to: mm}]\nunrouted: gate\n",
+			named("issue", "open"),
+			Decision{
+				Withheld: []Withheld{{configs.Address{Destination: "gate"}, "unrouted", ReasonOnly}},
+				Nearest:  "A", Because: "events: want push, got issue.open",
+			},
+		},
+		{
+			"looks",
+			`
+  full: {kind: log, detail: full, layout: card}
+  brief: {kind: log, detail: brief}
+  plain: {kind: log}
+defaults: {detail: title, layout: plain}
+routes:
+  - {name: A, to: [full, brief, plain]}
+  - {name: B, to: [full#b, brief#b, plain#b], detail: full, layout: auto, template: t}
+  - {name: C, to: [brief#c], detail: title}
+`,
+			named("issue", "open"),
+			Decision{Deliveries: []Delivery{
+				{Address: configs.Address{Destination: "full"}, Route: "A", Look: configs.Look{Detail: "full", Layout: "card"}},
+				{Address: configs.Address{Destination: "brief"}, Route: "A", Look: configs.Look{Detail: "brief", Layout: "plain"}},
+				{Address: configs.Address{Destination: "plain"}, Route: "A", Look: configs.Look{Detail: "title", Layout: "plain"}},
+				{Address: configs.Address{Destination: "full", Channel: "b"}, Route: "B", Look: configs.Look{Detail: "full", Layout: "auto", Template: "t"}},
+				{Address: configs.Address{Destination: "brief", Channel: "b"}, Route: "B", Look: configs.Look{Detail: "brief", Layout: "auto", Template: "t"}},
+				{Address: configs.Address{Destination: "plain", Channel: "b"}, Route: "B", Look: configs.Look{Detail: "full", Layout: "auto", Template: "t"}},
+				{Address: configs.Address{Destination: "brief", Channel: "c"}, Route: "C", Look: configs.Look{Detail: "title", Layout: "plain"}},
+			}},
+		},
+		{
+			"nearest by if",
+			"\nroutes: [{name: A, when: {events: push, if: \"push.total > 3 && branch != 'x'\"}, to: mm}]\n",
+			push("main"),
+			Decision{Nearest: "A", Because: "if: want push.total > 3 && branch != 'x', got push.total = 0, branch = main"},
+		},
+		{
+			"nearest by if without the part",
+			"\nroutes: [{name: A, when: {events: all, if: pipeline.duration > 3}, to: mm}]\n",
+			push("main"),
+			Decision{Nearest: "A", Because: "if: want pipeline.duration > 3, got none, no pipeline"},
+		},
+		{
+			"nearest by paths",
+			"\nroutes: [{name: A, when: {events: push, paths: docs/**}, to: mm}]\n",
+			change(changing("a", "b"), func(e *events.Event) { e.Push.Total = 57 }),
+			Decision{Nearest: "A", Because: "paths: want docs/**, got a, b, GitLab lists at most the newest 20 commits: 1 of 57 are looked at"},
+		},
+		{
+			"nearest by labels of a pipeline",
+			"\nroutes: [{name: A, when: {events: all, labels: {any: [a], none: [b]}}, to: mm}]\n",
+			named("pipeline", "failed"),
+			Decision{Nearest: "A", Because: "labels: want a or none of b, got none, GitLab sends no labels with a pipeline"},
+		},
+		{
 			"foreign",
 			"\nsources: {team: {token: canary, projects: [other/**, more/*]}}\nroutes: [{name: A, to: mm}]\nunrouted: open\n",
 			change(named("issue", "open"), func(e *events.Event) { e.Source = "team" }),
@@ -356,11 +575,9 @@ func TestBad(t *testing.T) {
 	}
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
-			data, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			cfg, found := configs.LoadBytes(filepath.Base(file), data, env)
+			t.Chdir("testdata/bad")
+			name := filepath.Base(file)
+			cfg, found := configs.Load(name, env)
 			if configs.HasErrors(found) {
 				t.Fatal(text(t, found))
 			}
@@ -368,7 +585,7 @@ func TestBad(t *testing.T) {
 			if len(found) == 0 {
 				t.Error("nothing found")
 			}
-			got, golden := text(t, found), strings.TrimSuffix(file, ".yaml")+".txt"
+			got, golden := text(t, found), strings.TrimSuffix(name, ".yaml")+".txt"
 			if *update {
 				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
@@ -398,25 +615,74 @@ func TestManyAddresses(t *testing.T) {
 	}
 }
 
-// TestExamples compiles what is shipped, without a finding.
-func TestExamples(t *testing.T) {
-	set := func(name string) (string, bool) {
-		switch {
-		case strings.HasSuffix(name, "_URL"):
-			return "https://chat.example/hooks/" + name, true
-		case strings.HasSuffix(name, "SIGNING_KEY"):
-			return "whsec_Y2FuYXJ5", true
-		}
-		return "canary", name != "RELAY_DESTINATION"
+// exampleEnv has every variable of the files that are shipped.
+func exampleEnv(name string) (string, bool) {
+	switch {
+	case name == "RELAY_DESTINATION" || name == "GITLAB_BOT_NAME":
+		return "", false
+	case strings.HasPrefix(name, "SLACK"):
+		return "https://hooks.slack.com/services/T0/B0/" + name, true
+	case strings.HasSuffix(name, "_URL"):
+		return "https://chat.example/hooks/" + name, true
+	case strings.HasSuffix(name, "SIGNING_KEY"):
+		return "whsec_Y2FuYXJ5", true
 	}
-	for _, file := range []string{"relay.yaml", "examples/minimal.yaml", "examples/slack.yaml"} {
-		cfg, found := configs.Load(filepath.Join("..", "configs", file), set)
-		table, more := Compile(cfg, listed)
-		if found = append(found, more...); len(found) > 0 {
-			t.Errorf("%s", text(t, found))
+	return "canary", true
+}
+
+// sample loads what a test of a file calls its event.
+func sample(name string) (*events.Event, error) {
+	s, ok := events.SampleNamed(name)
+	if !ok {
+		return nil, fmt.Errorf("there is no sample %s", name)
+	}
+	return events.Decode(events.Input{Header: s.Header, Body: s.Body}), nil
+}
+
+// TestExamples compiles what is shipped, without a finding, and runs its tests.
+func TestExamples(t *testing.T) {
+	files, err := filepath.Glob("../configs/examples/*.yaml")
+	if err != nil || len(files) < 7 {
+		t.Fatalf("%d examples, %v", len(files), err)
+	}
+	for _, file := range append(files, "../configs/relay.yaml") {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			cfg, found := configs.Load(file, exampleEnv)
+			table, more := Compile(cfg, listed)
+			if found = append(found, more...); len(found) > 0 {
+				t.Fatalf("%s", text(t, found))
+			}
+			results := RunTests(cfg, table, sample)
+			if len(results) == 0 {
+				t.Error("no tests")
+			}
+			for _, r := range results {
+				if r.Err != nil || !r.Pass {
+					t.Errorf("%s: %s: want %v, got %v, %v", r.Pos, r.Name, r.Want, r.Got, r.Err)
+				}
+			}
+		})
+	}
+}
+
+// TestSchema keeps the schema that is shipped: that of package configs, with
+// the events of package events.
+func TestSchema(t *testing.T) {
+	got, err := configs.Schema(events.Names())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const golden = "../configs/relay.schema.json"
+	if *update {
+		if err := os.WriteFile(golden, got, 0o644); err != nil {
+			t.Fatal(err)
 		}
-		if d := table.Match(named(events.Release, "create")); file != "relay.yaml" && len(d.Deliveries) != 1 {
-			t.Errorf("%s: %+v", file, d)
-		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

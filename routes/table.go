@@ -1,8 +1,6 @@
 package routes
 
 import (
-	"strings"
-
 	"github.com/gitlab-mattermost/relay/configs"
 	"github.com/gitlab-mattermost/relay/events"
 )
@@ -18,89 +16,43 @@ type Vocabulary struct {
 // concurrent use.
 type Table struct {
 	routes   []route
-	sources  map[string][]projectPattern // of sources that may not speak for everything
-	known    map[string]bool             // all sources
-	words    int                         // of 64 addresses each
+	ignore   []key             // an except of every route; at most 32
+	sources  map[string][]glob // of sources that may not speak for everything
+	known    map[string]bool   // all sources
+	words    int               // of 64 addresses each
 	unrouted *target
 	defaults configs.Defaults
+	people   []glob // who is no bot, whatever the built-in list says
+	bots     []glob // who is one
+	chat     directory
+	mapped   map[string]string // kind of the destinations that map @user in texts
 }
 
 // route is one entry of routes:, ready to be asked.
 type route struct {
 	name    string
 	pos     configs.Pos
+	group   int          // 0 for the main file, then one for each included file
 	when    []conditions // at least one
 	except  []key
 	targets []target
-}
-
-// conditions are keys that all must match.
-type conditions []key
-
-// key is one condition on an event.
-type key struct {
-	name  string
-	want  []string
-	match func(*subject) bool
-	got   func(*subject) []string // for people; never asked on the live path unless nothing matched
-	note  func(*subject) string   // why a name that fits is not enough; may be nil
+	stop    bool
+	mention []string
 }
 
 // target is where a route delivers, with the delivery made beforehand.
 type target struct {
 	address      int // the same for the same address
+	kind         string
 	confidential bool
+	only         []conditions // any of them; none: no gate
+	mentions     bool
 	delivery     Delivery
-}
-
-// subject is an event with what several routes ask of it.
-type subject struct {
-	event    *events.Event
-	project  string // path in lower case; the group's for group-level events
-	standard string // why it is not in the standard set
-	gate     string // word of `also` that it needs, or empty
-}
-
-func newSubject(e *events.Event) *subject {
-	s := &subject{event: e, standard: notStandard(e), gate: gate(e)}
-	s.project = strings.ToLower(s.path())
-	return s
-}
-
-// path is the project's or group's path as GitLab writes it.
-func (s *subject) path() string {
-	if s.event.Project.Path != "" {
-		return s.event.Project.Path
-	}
-	return s.event.Project.Group
-}
-
-// branch is the event's branch; nothing on tags.
-func (s *subject) branch() string {
-	if s.event.Tag != "" {
-		return ""
-	}
-	return s.event.Branch
-}
-
-// gate is the word of `also` without which an event is never posted.
-func gate(e *events.Event) string {
-	switch {
-	case e.Kind == events.Note && e.Note != nil && e.Note.System:
-		return configs.AlsoSystemNotes
-	case e.Kind == events.Note && e.Note != nil && e.Note.Edited:
-		return configs.AlsoEditedNotes
-	case e.Kind == events.Pipeline && e.Pipeline != nil && e.Pipeline.Child():
-		return configs.AlsoChildPipelines
-	case e.Action == "update" && !e.Material:
-		return configs.AlsoImmaterialUpdates
-	}
-	return ""
 }
 
 // Match says where an event goes.
 func (t *Table) Match(e *events.Event) Decision {
-	return t.decide(newSubject(e), nil)
+	return t.decide(t.subject(e), nil)
 }
 
 // decide is the one way to a decision. With an explanation it asks every route
@@ -109,89 +61,161 @@ func (t *Table) decide(s *subject, x *Explanation) Decision {
 	d := Decision{Foreign: t.foreign(s)}
 	if d.Foreign {
 		d.Because = t.foreignBecause(s)
+		if x == nil {
+			return d
+		}
 	}
 	var few [4]uint64
 	seen := few[:]
 	if t.words > len(few) {
 		seen = make([]uint64, t.words)
 	}
-	taken := false
+	taken, stopped := false, -1
 	for i := range t.routes {
-		if d.Foreign && x == nil {
-			break
-		}
 		r := &t.routes[i]
-		if !r.takes(s, x.route(r)) || d.Foreign {
+		read := stopped != 0 && stopped != r.group
+		if !read && x == nil {
+			continue
+		}
+		if !t.takes(r, s, x.route(r, read)) || !read || d.Foreign {
 			continue
 		}
 		taken = true
 		for j := range r.targets {
-			d.add(&r.targets[j], s.event.Confidential, seen)
+			t.add(&d, &r.targets[j], r, s, seen)
+		}
+		if r.stop {
+			stopped = r.group
 		}
 	}
 	if taken || d.Foreign {
 		return d
 	}
 	d.Nearest, d.Because = t.nearest(s)
-	if t.unrouted != nil && s.standard == "" && s.gate == "" {
-		d.add(t.unrouted, s.event.Confidential, seen)
+	if t.unrouted != nil && s.standard == "" && s.gate == "" && s.ignored == 0 {
+		t.add(&d, t.unrouted, nil, s, seen)
 	}
 	return d
 }
 
-// add delivers to an address that has not had the event yet, unless the gate
-// is closed.
-func (d *Decision) add(t *target, confidential bool, seen []uint64) {
-	word, bit := t.address/64, uint64(1)<<(t.address%64)
-	if seen[word]&bit != 0 {
-		return
-	}
+// add delivers to an address that has not had the event yet, unless a gate is
+// closed, and unites who is mentioned there.
+func (t *Table) add(d *Decision, to *target, r *route, s *subject, seen []uint64) {
+	word, bit := to.address/64, uint64(1)<<(to.address%64)
+	again := seen[word]&bit != 0
 	seen[word] |= bit
-	if confidential && !t.confidential {
-		d.Withheld = append(d.Withheld, Withheld{Address: t.delivery.Address, Route: t.delivery.Route, Reason: ReasonConfidential})
+	switch {
+	case again:
+	case s.event.Confidential && !to.confidential:
+		d.Withheld = append(d.Withheld, Withheld{Address: to.delivery.Address, Route: to.delivery.Route, Reason: ReasonConfidential})
+	case !opens(to.only, s):
+		d.Withheld = append(d.Withheld, Withheld{Address: to.delivery.Address, Route: to.delivery.Route, Reason: ReasonOnly})
+	default:
+		d.Deliveries = append(d.Deliveries, to.delivery)
+	}
+	if r == nil || len(r.mention) == 0 || !to.mentions {
 		return
 	}
-	d.Deliveries = append(d.Deliveries, t.delivery)
+	for i := range d.Deliveries {
+		if to.delivery.Address == d.Deliveries[i].Address {
+			d.Deliveries[i].Mention = t.mention(d.Deliveries[i].Mention, r.mention, to.kind, s)
+		}
+	}
 }
 
-// takes tells whether any entry of when matches and no key of except does.
-func (r *route) takes(s *subject, x *RouteExplanation) bool {
-	matched := false
-	for i, c := range r.when {
-		if c.all(s, x, i) {
+// opens tells whether any conditions of a gate match; none are no gate.
+func opens(only []conditions, s *subject) bool {
+	for i := range only {
+		if only[i].match(s) {
+			return true
+		}
+	}
+	return len(only) == 0
+}
+
+func (c *conditions) match(s *subject) bool {
+	for i := range c.keys {
+		if !c.keys[i].match(s) {
+			return false
+		}
+	}
+	return true
+}
+
+// takes tells whether any entry of when matches that ignore does not take the
+// event from, and no key of except does.
+func (t *Table) takes(r *route, s *subject, x *RouteExplanation) bool {
+	matched, yields := false, uint32(0)
+	for i := range r.when {
+		c := &r.when[i]
+		if !c.all(s, x, i) {
+			continue
+		}
+		named := t.named(c, s)
+		if s.ignored&^named == 0 {
 			matched = true
-			if x == nil {
-				break
-			}
+		}
+		if yields == 0 || s.ignored&^named == 0 {
+			yields = named
+		}
+		if matched && x == nil {
+			break
 		}
 	}
 	if matched || x != nil {
 		for i := range r.except {
 			k := &r.except[i]
 			ok := k.match(s)
-			x.key(partExcept, 0, k, s, ok)
+			x.key(partExcept, 0, k, s, ok, "")
 			if ok {
 				matched = false
 			}
 		}
 	}
+	if x != nil {
+		t.explainIgnore(s, x, yields)
+	}
 	x.matched(matched)
 	return matched
 }
 
-func (c conditions) all(s *subject, x *RouteExplanation, index int) bool {
+func (c *conditions) all(s *subject, x *RouteExplanation, index int) bool {
+	if x == nil {
+		return c.match(s)
+	}
 	matched := true
-	for i := range c {
-		ok := c[i].match(s)
-		x.key(partWhen, index, &c[i], s, ok)
-		if !ok {
-			matched = false
-			if x == nil {
-				break
+	for i := range c.keys {
+		ok := c.keys[i].match(s)
+		x.key(partWhen, index, &c.keys[i], s, ok, "")
+		matched = matched && ok
+	}
+	return matched
+}
+
+// named are the keys of ignore that match and yield to these conditions, since
+// they name the very bot or project.
+func (t *Table) named(c *conditions, s *subject) uint32 {
+	if s.ignored == 0 {
+		return 0
+	}
+	var out uint32
+	for i := range t.ignore {
+		switch t.ignore[i].name {
+		case keyActors:
+			if anyMatches(c.actors, s.actor) {
+				out |= 1 << i
+			}
+		case keyBots:
+			if c.bots || anyMatches(c.actors, s.actor) {
+				out |= 1 << i
+			}
+		case keyProjects:
+			if anyMatches(c.projects, s.project) {
+				out |= 1 << i
 			}
 		}
 	}
-	return matched
+	return out & s.ignored
 }
 
 // foreign tells whether the source may not speak for the event's project. Once
@@ -203,10 +227,5 @@ func (t *Table) foreign(s *subject) bool {
 	if !limited {
 		return source != "" && len(t.sources) > 0 && !t.known[source]
 	}
-	for i := range patterns {
-		if s.project != "" && patterns[i].matches(s.project) {
-			return false
-		}
-	}
-	return true
+	return s.project == "" || !anyMatches(patterns, s.project)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"os"
 
@@ -28,7 +29,7 @@ func (a *app) check() *cobra.Command {
 			return a.runCheck([]string{path}, out.word)
 		},
 	}
-	out = addOutput(cmd)
+	out = addChoice(cmd, "output", "o", "how to print the result; gitlab is a Code Quality report", "text", "text", "json", "gitlab")
 	return cmd
 }
 
@@ -54,10 +55,7 @@ func (a *app) runCheck(paths []string, out string) error {
 	code := exitOK
 	list := []checkedFinding{}
 	for _, path := range paths {
-		_, findings, err := compile(a.read(path))
-		if err != nil {
-			return err
-		}
+		_, findings := compile(a.read(path))
 		switch {
 		case path != "" && !readable(path):
 			code = exitUsage
@@ -71,15 +69,57 @@ func (a *app) runCheck(paths []string, out string) error {
 			}
 		}
 	}
-	if out == "json" {
-		if err := a.printJSON(list); err != nil {
-			return err
-		}
+	var err error
+	switch out {
+	case "json":
+		err = a.printJSON(list)
+	case "gitlab":
+		err = a.printJSON(codeQuality(list))
+	}
+	if err != nil {
+		return err
 	}
 	if code != exitOK {
 		return &exitError{code: code}
 	}
 	return nil
+}
+
+// qualityIssue is one finding of a Code Quality report, which GitLab shows in
+// the merge request that brings it (docs.gitlab.com/ci/testing/code_quality).
+type qualityIssue struct {
+	Description string `json:"description"`
+	CheckName   string `json:"check_name"`
+	Fingerprint string `json:"fingerprint"`
+	Severity    string `json:"severity"`
+	Location    struct {
+		Path  string `json:"path"`
+		Lines struct {
+			Begin int `json:"begin"`
+		} `json:"lines"`
+	} `json:"location"`
+}
+
+// codeQuality makes the report. A fingerprint holds for as long as the sentence
+// and the file are the same, wherever in it the line moves.
+func codeQuality(findings []checkedFinding) []qualityIssue {
+	issues := []qualityIssue{}
+	seen := map[string]int{}
+	for _, f := range findings {
+		i := qualityIssue{Description: f.Message, CheckName: "relay-check", Severity: "minor"}
+		if f.Severity == configs.Error.String() {
+			i.Severity = "major"
+		}
+		if f.Hint != "" {
+			i.Description += " (" + f.Hint + ")"
+		}
+		what := f.File + "\x00" + f.Message
+		i.Fingerprint = fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "%s\x00%d", what, seen[what])))
+		seen[what]++
+		i.Location.Path, i.Location.Lines.Begin = f.File, max(f.Line, 1)
+		issues = append(issues, i)
+	}
+	return issues
 }
 
 // printChecked prints the findings of one file, and the sum of them.

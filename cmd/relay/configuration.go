@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -71,10 +72,7 @@ func (a *app) load(cmd *cobra.Command) (*configuration, []configs.Finding, error
 
 // compiled finishes a configuration, or prints its errors.
 func (a *app) compiled(cfg *configs.Config, findings []configs.Finding) (*configuration, []configs.Finding, error) {
-	c, findings, err := compile(cfg, findings)
-	if err != nil {
-		return nil, nil, err
-	}
+	c, findings := compile(cfg, findings)
 	a.secrets.add(c.secrets()...)
 	if n := errorsIn(findings); n > 0 {
 		_ = printFindings(a.stderr, findings)
@@ -85,20 +83,17 @@ func (a *app) compiled(cfg *configs.Config, findings []configs.Finding) (*config
 
 // compile compiles what was loaded, as far as its errors allow, and returns all
 // findings in order.
-func compile(cfg *configs.Config, findings []configs.Finding) (*configuration, []configs.Finding, error) {
-	set, err := formatters.New()
-	if err != nil {
-		return nil, nil, fmt.Errorf("compile the built-in templates: %w", err)
-	}
+func compile(cfg *configs.Config, findings []configs.Finding) (*configuration, []configs.Finding) {
+	set, found := formatters.Compile(cfg)
 	table, more := routes.Compile(cfg, vocabulary())
-	for _, f := range more {
+	for _, f := range slices.Concat(found, more, missingTemplates(cfg, set)) {
 		findings = append(findings, cfg.Locate(f))
 	}
 	if !configs.HasErrors(findings) {
 		findings = append(findings, unproved(cfg)...)
 	}
 	configs.SortFindings(findings)
-	return &configuration{cfg, table, set}, findings, nil
+	return &configuration{cfg, table, set}, findings
 }
 
 // unproved tells of sources whose proof cannot be made of what the file says.
@@ -110,6 +105,23 @@ func unproved(cfg *configs.Config) []configs.Finding {
 				Pos: s.Pos, Width: len(s.Name), Message: err.Error(), Hint: "copy it from GitLab once more",
 			}))
 		}
+	}
+	return findings
+}
+
+// missingTemplates finds the routes whose template is not there.
+func missingTemplates(cfg *configs.Config, set *formatters.Set) []configs.Finding {
+	var findings []configs.Finding
+	for _, r := range cfg.Routes {
+		name := r.Look.Template
+		if name == "" || set.Has(name) {
+			continue
+		}
+		hint := "relay templates list shows those there are; a directory in templates: adds more"
+		if near := configs.Suggest(name, set.Names()); near != "" {
+			hint = fmt.Sprintf("did you mean %q?", near)
+		}
+		findings = append(findings, configs.Finding{Pos: r.TemplatePos, Message: fmt.Sprintf("there is no template %q", name), Hint: hint})
 	}
 	return findings
 }

@@ -14,12 +14,14 @@ import (
 	"github.com/gitlab-mattermost/relay/configs"
 	"github.com/gitlab-mattermost/relay/events"
 	"github.com/gitlab-mattermost/relay/queue"
+	"github.com/gitlab-mattermost/relay/routes"
 )
 
 // eventFlags choose the event that explain, preview and send work on.
 type eventFlags struct {
 	source string
 	header string
+	with   []string // key=value
 }
 
 const eventHelp = `EVENT is a built-in sample (their names stand below), a file that holds a
@@ -28,6 +30,7 @@ payload as GitLab sent it, or - for standard input.`
 func (f *eventFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.source, "source", "", "`name` of the source that the event comes from; without it the first one")
 	cmd.Flags().StringVar(&f.header, "header", "", "`value` of X-Gitlab-Event that a payload file came with, such as \"System Hook\"")
+	cmd.Flags().StringArrayVar(&f.with, "with", nil, "`key=value` that the payload is changed to say; again for more. Keys: "+strings.Join(routes.WithKeys(), " "))
 	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
@@ -167,5 +170,25 @@ func (c *configuration) decode(f eventFlags, s events.Sample) (*events.Event, er
 		}
 		return nil, usage(didYouMean(source, "source", names), "there is no source %q", source)
 	}
-	return events.Decode(events.Input{Source: source, Header: s.Header, Body: s.Body}), nil
+	return f.changed(events.Decode(events.Input{Source: source, Header: s.Header, Body: s.Body}))
+}
+
+// changed is the event as --with asks for it.
+func (f *eventFlags) changed(e *events.Event) (*events.Event, error) {
+	if len(f.with) == 0 {
+		return e, nil
+	}
+	with := map[string]any{}
+	for _, w := range f.with {
+		key, value, ok := strings.Cut(w, "=")
+		if !ok {
+			return nil, usage("for example --with branch=main --with labels=bug,P1", "--with %q has no =", w)
+		}
+		with[strings.TrimSpace(key)] = value
+	}
+	e, err := routes.Change(e, with)
+	if err != nil {
+		return nil, usage("the keys are "+strings.Join(routes.WithKeys(), " "), "--with: %s", err)
+	}
+	return e, nil
 }

@@ -83,12 +83,10 @@ func (r *reloader) reload(why string) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c, findings, err := r.load()
-	r.last, r.problems = time.Now(), findings
-	if c != nil {
-		r.files = c.Files
-	}
-	if err == nil && configs.HasErrors(findings) {
+	c, findings := r.load()
+	r.last, r.problems, r.files = time.Now(), findings, c.Files
+	var err error
+	if configs.HasErrors(findings) {
 		err = findingsError(findings)
 	}
 	if err == nil {

@@ -29,10 +29,7 @@ func environment(variables map[string]string) configs.Env {
 // loadText compiles a relay.yaml that must have no errors.
 func loadText(t *testing.T, text string, variables map[string]string) (*configuration, []configs.Finding) {
 	t.Helper()
-	c, findings, err := compile(configs.LoadBytes("relay.yaml", []byte(text), environment(variables)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	c, findings := compile(configs.LoadBytes("relay.yaml", []byte(text), environment(variables)))
 	for _, f := range findings {
 		if f.Severity == configs.Error {
 			t.Fatalf("the file has an error:\n%s", f.Text())
@@ -147,6 +144,8 @@ func flagValue(f *pflag.Flag) string {
 		return "3MiB"
 	case "string":
 		return "something"
+	case "stringArray":
+		return "branch=main"
 	}
 	if c, ok := f.Value.(*choice); ok {
 		return c.words[len(c.words)-1]
@@ -187,15 +186,22 @@ func flagString(f *pflag.Flag, value string) string {
 		d, _ := time.ParseDuration(value)
 		return d.String()
 	}
+	if f.Value.Type() == "stringArray" {
+		return "[" + value + "]"
+	}
 	return value
 }
 
 func TestAFlagWinsOverItsVariable(t *testing.T) {
 	forEachFlag(t, func(t *testing.T, a *app, cmd *cobra.Command, f *pflag.Flag) {
-		before := f.Value.String()
-		if err := cmd.Flags().Set(f.Name, before); err != nil && before != "" {
+		given := f.Value.String()
+		if f.Value.Type() == "stringArray" {
+			given = "labels=bug"
+		}
+		if err := cmd.Flags().Set(f.Name, given); err != nil && given != "" {
 			t.Fatal(err)
 		}
+		before := f.Value.String()
 		a.env = environment(map[string]string{flagVariable(f.Name): flagValue(f)})
 		if err := a.fromEnvironment(cmd.Flags()); err != nil {
 			t.Fatal(err)
@@ -213,7 +219,7 @@ func TestWrongVariables(t *testing.T) {
 		name := flagVariable(f.Name)
 		a.env = environment(map[string]string{name: "no such thing"})
 		err := a.fromEnvironment(cmd.Flags())
-		if f.Value.Type() == "string" {
+		if f.Value.Type() == "string" || f.Value.Type() == "stringArray" {
 			if err != nil {
 				t.Errorf("%v", err)
 			}

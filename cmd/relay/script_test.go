@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"flag"
+	"io"
+	"net/http"
 	"os"
 	"regexp"
 	"strconv"
@@ -31,6 +33,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"await": await,
 			"chat":  ofChat,
+			"fetch": fetch,
 		},
 	})
 }
@@ -112,4 +115,22 @@ func ofChat(ts *testscript.TestScript, neg bool, args []string) {
 	default:
 		ts.Fatalf("chat: there is no %q", args[0])
 	}
+}
+
+// fetch asks for a page and prints what it says, whatever the status:
+//
+//	fetch GET|POST URL
+func fetch(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: fetch METHOD URL")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, args[0], args[1], nil)
+	ts.Check(err)
+	res, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	defer res.Body.Close()
+	_, err = io.Copy(ts.Stdout(), res.Body)
+	ts.Check(err)
 }

@@ -50,6 +50,11 @@ func (a *app) send() *cobra.Command {
 				if err != nil {
 					return err
 				}
+				event, err := f.changed(events.Decode(events.Input{Header: sample.Header, Body: sample.Body}))
+				if err != nil {
+					return err
+				}
+				sample.Body = event.Payload
 				return a.sendVia(ctx, sample, via, tokenFile)
 			}
 			c, _, err := a.load(cmd)

@@ -62,7 +62,7 @@ func (a *app) serve() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			load := func() (*configuration, []configs.Finding, error) { return compile(a.read(path)) }
+			load := func() (*configuration, []configs.Finding) { return compile(a.read(path)) }
 			c, warnings, err := a.compiled(a.read(path))
 			if err != nil {
 				return err
@@ -100,7 +100,7 @@ type relay struct {
 }
 
 // loader reads the configuration anew.
-type loader func() (*configuration, []configs.Finding, error)
+type loader func() (*configuration, []configs.Finding)
 
 // runServe runs a relay until ctx ends. When it listens, started is called, or
 // without one, what to paste into GitLab is printed.

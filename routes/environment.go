@@ -1,0 +1,428 @@
+package routes
+
+import (
+	"reflect"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gitlab-mattermost/relay/events"
+)
+
+// environment is what an `if` sees: the event's fields by their names in snake
+// case. Parts that the event lacks are nil. The types are for the checker, which
+// finds fields by their tags; they have no methods, which `if` could call.
+type environment struct {
+	Event        string       `expr:"event"`
+	Kind         string       `expr:"kind"`
+	Action       string       `expr:"action"`
+	Source       string       `expr:"source"`
+	Project      projectVars  `expr:"project"`
+	Actor        userVars     `expr:"actor"`
+	Title        string       `expr:"title"`
+	URL          string       `expr:"url"`
+	Ref          string       `expr:"ref"`
+	Branch       string       `expr:"branch"`
+	TargetBranch string       `expr:"target_branch"`
+	Tag          string       `expr:"tag"`
+	Labels       []string     `expr:"labels"`
+	Confidential bool         `expr:"confidential"`
+	Draft        bool         `expr:"draft"`
+	Material     bool         `expr:"material"`
+	Changes      []changeVars `expr:"changes"`
+
+	Push          *pushVars          `expr:"push"`
+	MergeRequest  *mergeRequestVars  `expr:"merge_request"`
+	Issue         *issueVars         `expr:"issue"`
+	Note          *noteVars          `expr:"note"`
+	Pipeline      *pipelineVars      `expr:"pipeline"`
+	Job           *jobVars           `expr:"job"`
+	Deployment    *deploymentVars    `expr:"deployment"`
+	Release       *releaseVars       `expr:"release"`
+	WikiPage      *wikiPageVars      `expr:"wiki_page"`
+	Milestone     *milestoneVars     `expr:"milestone"`
+	Emoji         *emojiVars         `expr:"emoji"`
+	Member        *memberVars        `expr:"member"`
+	Token         *tokenVars         `expr:"token"`
+	Vulnerability *vulnerabilityVars `expr:"vulnerability"`
+	Commit        *commitVars        `expr:"commit"`
+}
+
+var typeOfEnvironment = reflect.TypeFor[environment]()
+
+type projectVars struct {
+	ID            int    `expr:"id"`
+	Name          string `expr:"name"`
+	Path          string `expr:"path"`
+	URL           string `expr:"url"`
+	DefaultBranch string `expr:"default_branch"`
+	Visibility    string `expr:"visibility"`
+	Group         string `expr:"group"`
+}
+
+type userVars struct {
+	ID       int    `expr:"id"`
+	Name     string `expr:"name"`
+	Username string `expr:"username"`
+	Bot      bool   `expr:"bot"`
+}
+
+type changeVars struct {
+	Field   string   `expr:"field"`
+	From    string   `expr:"from"`
+	To      string   `expr:"to"`
+	Added   []string `expr:"added"`
+	Removed []string `expr:"removed"`
+}
+
+type commitVars struct {
+	SHA         string `expr:"sha"`
+	Title       string `expr:"title"`
+	Message     string `expr:"message"`
+	AuthorName  string `expr:"author_name"`
+	AuthorEmail string `expr:"author_email"`
+}
+
+type pushVars struct {
+	Before     string       `expr:"before"`
+	After      string       `expr:"after"`
+	Total      int          `expr:"total"`
+	Created    bool         `expr:"created"`
+	Deleted    bool         `expr:"deleted"`
+	Forced     bool         `expr:"forced"`
+	Protected  bool         `expr:"protected"`
+	TagMessage string       `expr:"tag_message"`
+	MergedRef  string       `expr:"merged_ref"`
+	Commits    []commitVars `expr:"commits"`
+	Paths      []string     `expr:"paths"`
+}
+
+type mergeRequestVars struct {
+	IID          int        `expr:"iid"`
+	Title        string     `expr:"title"`
+	State        string     `expr:"state"`
+	SourceBranch string     `expr:"source_branch"`
+	TargetBranch string     `expr:"target_branch"`
+	SourcePath   string     `expr:"source_path"`
+	Description  string     `expr:"description"`
+	Draft        bool       `expr:"draft"`
+	Assignees    []userVars `expr:"assignees"`
+	Reviewers    []userVars `expr:"reviewers"`
+	Labels       []string   `expr:"labels"`
+	Milestone    string     `expr:"milestone"`
+	MergeStatus  string     `expr:"merge_status"`
+	System       bool       `expr:"system"`
+}
+
+type issueVars struct {
+	IID         int        `expr:"iid"`
+	Type        string     `expr:"type"`
+	Title       string     `expr:"title"`
+	State       string     `expr:"state"`
+	Description string     `expr:"description"`
+	Assignees   []userVars `expr:"assignees"`
+	Labels      []string   `expr:"labels"`
+	Milestone   string     `expr:"milestone"`
+	DueDate     string     `expr:"due_date"`
+	Severity    string     `expr:"severity"`
+}
+
+type noteVars struct {
+	On          string `expr:"on"`
+	OnType      string `expr:"on_type"`
+	OnTitle     string `expr:"on_title"`
+	OnReference string `expr:"on_reference"`
+	Body        string `expr:"body"`
+	Edited      bool   `expr:"edited"`
+	Internal    bool   `expr:"internal"`
+	System      bool   `expr:"system"`
+	File        string `expr:"file"`
+	Line        int    `expr:"line"`
+}
+
+type pipelineVars struct {
+	ID             int       `expr:"id"`
+	IID            int       `expr:"iid"`
+	Name           string    `expr:"name"`
+	Status         string    `expr:"status"`
+	DetailedStatus string    `expr:"detailed_status"`
+	Source         string    `expr:"source"`
+	SHA            string    `expr:"sha"`
+	Duration       float64   `expr:"duration"`        // seconds
+	QueuedDuration float64   `expr:"queued_duration"` // seconds
+	Stages         []string  `expr:"stages"`
+	Jobs           []jobVars `expr:"jobs"`
+	Child          bool      `expr:"child"`
+	ParentProject  string    `expr:"parent_project"`
+	CouldNotStart  bool      `expr:"could_not_start"`
+}
+
+type jobVars struct {
+	ID            int     `expr:"id"`
+	Name          string  `expr:"name"`
+	Stage         string  `expr:"stage"`
+	Status        string  `expr:"status"`
+	FailureReason string  `expr:"failure_reason"`
+	AllowFailure  bool    `expr:"allow_failure"`
+	Retried       bool    `expr:"retried"`
+	Manual        bool    `expr:"manual"`
+	Duration      float64 `expr:"duration"` // seconds
+	PipelineID    int     `expr:"pipeline_id"`
+	PipelineName  string  `expr:"pipeline_name"`
+	Environment   string  `expr:"environment"`
+	Runner        string  `expr:"runner"`
+}
+
+type deploymentVars struct {
+	ID          int    `expr:"id"`
+	Status      string `expr:"status"`
+	Environment string `expr:"environment"`
+	Tier        string `expr:"tier"`
+	SHA         string `expr:"sha"`
+	Approver    string `expr:"approver"`
+	Comment     string `expr:"comment"`
+}
+
+type releaseVars struct {
+	Name        string `expr:"name"`
+	Tag         string `expr:"tag"`
+	Description string `expr:"description"`
+	Assets      int    `expr:"assets"`
+}
+
+type wikiPageVars struct {
+	Title   string `expr:"title"`
+	Slug    string `expr:"slug"`
+	Message string `expr:"message"`
+}
+
+type milestoneVars struct {
+	IID     int    `expr:"iid"`
+	Title   string `expr:"title"`
+	State   string `expr:"state"`
+	DueDate string `expr:"due_date"`
+}
+
+type emojiVars struct {
+	Name        string `expr:"name"`
+	OnType      string `expr:"on_type"`
+	OnReference string `expr:"on_reference"`
+}
+
+type memberVars struct {
+	Access    string `expr:"access"`
+	ExpiresOn string `expr:"expires_on"`
+}
+
+type tokenVars struct {
+	Name      string `expr:"name"`
+	ExpiresOn string `expr:"expires_on"`
+}
+
+type vulnerabilityVars struct {
+	State      string `expr:"state"`
+	Severity   string `expr:"severity"`
+	Identifier string `expr:"identifier"`
+	Package    string `expr:"package"`
+	File       string `expr:"file"`
+	Report     string `expr:"report"`
+}
+
+// maxVariable is how much of a text an `if` looks at, in bytes: its time is
+// bounded, whatever the event holds.
+const maxVariable = 16 << 10
+
+// cut is the beginning of a text that an `if` looks at.
+func cut(s string) string {
+	if len(s) <= maxVariable {
+		return s
+	}
+	i := maxVariable
+	for i > 0 && !utf8.RuneStart(s[i]) {
+		i--
+	}
+	return s[:i]
+}
+
+func cutAll(list []string) []string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = cut(s)
+	}
+	return out
+}
+
+// mapped is a list with each element made another.
+func mapped[A, B any](list []A, f func(*A) B) []B {
+	out := make([]B, len(list))
+	for i := range list {
+		out[i] = f(&list[i])
+	}
+	return out
+}
+
+// part makes the variables of a part that the event may lack.
+func part[A, B any](p *A, f func(*A) B) *B {
+	if p == nil {
+		return nil
+	}
+	b := f(p)
+	return &b
+}
+
+func newEnvironment(s *subject) *environment {
+	e := s.event
+	env := &environment{
+		Event: e.Name(), Kind: e.Kind, Action: e.Action, Source: e.Source,
+		Project: projectVars{
+			ID: int(e.Project.ID), Name: cut(e.Project.Name), Path: cut(e.Project.Path), URL: cut(e.Project.URL),
+			DefaultBranch: cut(e.Project.DefaultBranch), Visibility: e.Project.Visibility, Group: cut(e.Project.Group),
+		},
+		Actor: user(&e.Actor), Title: cut(e.Title), URL: cut(e.URL), Ref: cut(e.Ref), Branch: cut(s.branch()),
+		TargetBranch: cut(e.TargetBranch), Tag: cut(e.Tag), Labels: cutAll(e.Labels),
+		Confidential: e.Confidential, Draft: e.Draft, Material: e.Material,
+		Changes: mapped(e.Changes, func(c *events.Change) changeVars {
+			return changeVars{cut(c.Field), cut(c.From), cut(c.To), cutAll(c.Added), cutAll(c.Removed)}
+		}),
+	}
+	env.Actor.Bot = s.bot
+	env.code(s)
+	env.planning(e)
+	env.ci(e)
+	env.Emoji = part(e.Emoji, func(p *events.EmojiPart) emojiVars {
+		return emojiVars{cut(p.Name), cut(p.OnType), cut(p.OnReference)}
+	})
+	env.Member = part(e.Member, func(p *events.MemberPart) memberVars { return memberVars{cut(p.Access), cut(p.ExpiresOn)} })
+	env.Token = part(e.Token, func(p *events.TokenPart) tokenVars { return tokenVars{cut(p.Name), cut(p.ExpiresOn)} })
+	env.Vulnerability = part(e.Vulnerability, func(p *events.VulnerabilityPart) vulnerabilityVars {
+		return vulnerabilityVars{cut(p.State), cut(p.Severity), cut(p.Identifier), cut(p.Package), cut(p.File), cut(p.Report)}
+	})
+	return env
+}
+
+// code fills in the parts about commits.
+func (env *environment) code(s *subject) {
+	e := s.event
+	env.Commit = part(e.Commit, commit)
+	env.Push = part(e.Push, func(p *events.PushPart) pushVars {
+		return pushVars{
+			Before: cut(p.Before), After: cut(p.After), Total: p.Total, Created: p.Created, Deleted: p.Deleted, Forced: p.Forced,
+			Protected: p.Protected, TagMessage: cut(p.TagMessage), MergedRef: cut(p.MergedRef),
+			Commits: mapped(p.Commits, commit), Paths: cutAll(s.files()),
+		}
+	})
+	env.MergeRequest = part(e.MergeRequest, func(p *events.MergeRequestPart) mergeRequestVars {
+		return mergeRequestVars{
+			IID: int(p.IID), Title: cut(p.Title), State: cut(p.State), SourceBranch: cut(p.SourceBranch), TargetBranch: cut(p.TargetBranch),
+			SourcePath: cut(p.SourcePath), Description: cut(p.Description), Draft: p.Draft,
+			Assignees: mapped(p.Assignees, user), Reviewers: mapped(p.Reviewers, user), Labels: cutAll(p.Labels),
+			Milestone: cut(p.Milestone), MergeStatus: cut(p.MergeStatus), System: p.System,
+		}
+	})
+	env.Release = part(e.Release, func(p *events.ReleasePart) releaseVars {
+		return releaseVars{cut(p.Name), cut(p.Tag), cut(p.Description), p.Assets}
+	})
+}
+
+// planning fills in the parts about what people write.
+func (env *environment) planning(e *events.Event) {
+	env.Issue = part(e.Issue, func(p *events.IssuePart) issueVars {
+		return issueVars{
+			IID: int(p.IID), Type: cut(p.Type), Title: cut(p.Title), State: cut(p.State), Description: cut(p.Description),
+			Assignees: mapped(p.Assignees, user), Labels: cutAll(p.Labels), Milestone: cut(p.Milestone),
+			DueDate: cut(p.DueDate), Severity: cut(p.Severity),
+		}
+	})
+	env.Note = part(e.Note, func(p *events.NotePart) noteVars {
+		return noteVars{
+			On: p.On, OnType: cut(p.OnType), OnTitle: cut(p.OnTitle), OnReference: cut(p.OnReference), Body: cut(p.Body),
+			Edited: p.Edited, Internal: p.Internal, System: p.System, File: cut(p.File), Line: p.Line,
+		}
+	})
+	env.WikiPage = part(e.WikiPage, func(p *events.WikiPagePart) wikiPageVars {
+		return wikiPageVars{cut(p.Title), cut(p.Slug), cut(p.Message)}
+	})
+	env.Milestone = part(e.Milestone, func(p *events.MilestonePart) milestoneVars {
+		return milestoneVars{int(p.IID), cut(p.Title), cut(p.State), cut(p.DueDate)}
+	})
+}
+
+// ci fills in the parts about pipelines and what they do.
+func (env *environment) ci(e *events.Event) {
+	env.Pipeline = part(e.Pipeline, func(p *events.PipelinePart) pipelineVars {
+		return pipelineVars{
+			ID: int(p.ID), IID: int(p.IID), Name: cut(p.Name), Status: cut(p.Status), DetailedStatus: cut(p.DetailedStatus), Source: cut(p.Source),
+			SHA: cut(p.SHA), Duration: p.Duration.Seconds(), QueuedDuration: p.QueuedDuration.Seconds(), Stages: cutAll(p.Stages),
+			Jobs: mapped(p.Jobs, job), Child: p.Child(), ParentProject: cut(p.ParentProject), CouldNotStart: p.CouldNotStart(),
+		}
+	})
+	env.Job = part(e.Job, job)
+	env.Deployment = part(e.Deployment, func(p *events.DeploymentPart) deploymentVars {
+		return deploymentVars{int(p.ID), cut(p.Status), cut(p.Environment), cut(p.Tier), cut(p.SHA), cut(p.Approver), cut(p.Comment)}
+	})
+}
+
+func user(u *events.User) userVars {
+	return userVars{int(u.ID), cut(u.Name), cut(u.Username), u.Bot}
+}
+
+func commit(c *events.Commit) commitVars {
+	return commitVars{cut(c.SHA), cut(c.Title), cut(c.Message), cut(c.AuthorName), cut(c.AuthorEmail)}
+}
+
+func job(j *events.JobPart) jobVars {
+	return jobVars{
+		ID: int(j.ID), Name: cut(j.Name), Stage: cut(j.Stage), Status: cut(j.Status), FailureReason: cut(j.FailureReason),
+		AllowFailure: j.AllowFailure, Retried: j.Retried, Manual: j.Manual, Duration: j.Duration.Seconds(),
+		PipelineID: int(j.PipelineID), PipelineName: cut(j.PipelineName), Environment: cut(j.Environment), Runner: cut(j.Runner),
+	}
+}
+
+// fieldNames are the names that `if` knows the fields of a struct by.
+func fieldNames(t reflect.Type) []string {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
+	names := make([]string, t.NumField())
+	for i := range names {
+		names[i] = t.Field(i).Tag.Get("expr")
+	}
+	return names
+}
+
+// lookup is the value of a path such as "pipeline.duration"; not ok when a part
+// of it is missing.
+func (env *environment) lookup(path string) (any, bool) {
+	v := reflect.ValueOf(env)
+	for name := range strings.SplitSeq(path, ".") {
+		for v.Kind() == reflect.Pointer {
+			if v.IsNil() {
+				return nil, false
+			}
+			v = v.Elem()
+		}
+		i := fieldIndex(v.Type(), name)
+		if i < 0 {
+			return nil, false
+		}
+		v = v.Field(i)
+	}
+	if v.Kind() == reflect.Pointer && v.IsNil() {
+		return nil, false
+	}
+	return v.Interface(), true
+}
+
+func fieldIndex(t reflect.Type, name string) int {
+	if t.Kind() != reflect.Struct {
+		return -1
+	}
+	for i := range t.NumField() {
+		if t.Field(i).Tag.Get("expr") == name {
+			return i
+		}
+	}
+	return -1
+}

@@ -8,9 +8,7 @@ import (
 // readProject reads the project, or group, that the event belongs to.
 func (d *decoder) readProject() {
 	p := &d.event.Project
-	if v := d.get("project"); !d.isNull(v) {
-		*p = d.project(v)
-	}
+	*p = d.early.project
 	if p.ID == 0 {
 		p.ID = d.integer(d.get("project_id"))
 	}
@@ -163,11 +161,7 @@ func (d *decoder) completeProject() {
 }
 
 // readActor reads who did it: the user object.
-func (d *decoder) readActor() {
-	if v := d.get("user"); d.isObject(v) {
-		d.event.Actor = d.user("user", v)
-	}
-}
+func (d *decoder) readActor() { d.event.Actor = d.early.user }
 
 // readFlatActor reads who did it where the payload has no user object: pushes
 // and old events, whose keys begin with user_.
@@ -177,7 +171,7 @@ func (d *decoder) readFlatActor() {
 	u.Name = d.str(d.get("user_name"))
 	u.Username = d.str(d.get("user_username"))
 	u.Email = address(d.str(d.get("user_email")))
-	u.Bot = isBot(u.Username)
+	u.Bot = d.bots.Has(u.Username)
 }
 
 func (d *decoder) user(name string, v value) User {
@@ -195,7 +189,7 @@ func (d *decoder) user(name string, v value) User {
 		}
 	})
 	u.Name = or(u.Name, u.Username)
-	u.Bot = isBot(u.Username)
+	u.Bot = d.bots.Has(u.Username)
 	return u
 }
 
@@ -224,11 +218,12 @@ func (d *decoder) people(v value) []User {
 func (d *decoder) labels(v value) []string {
 	var room [8]string
 	titles := room[:0]
-	d.list(v, maxStrings, func(v value) {
+	d.list(v, maxStrings-d.strings, func(v value) {
 		if title := d.label(v); title != "" {
 			titles = append(titles, title)
 		}
 	})
+	d.strings += len(titles)
 	return append([]string(nil), titles...)
 }
 
@@ -250,21 +245,19 @@ func (d *decoder) label(v value) (title string) {
 func (d *decoder) texts(v value) []string {
 	var room [8]string
 	texts := room[:0]
-	d.list(v, maxStrings, func(v value) { texts = append(texts, d.str(v)) })
+	d.list(v, maxStrings-d.strings, func(v value) { texts = append(texts, d.str(v)) })
+	d.strings += len(texts)
 	return append([]string(nil), texts...)
 }
 
-// commit reads a commit of any event: Commit#hook_attrs, or the pipeline that
-// job events call so, whose id is a number and whose commit is sha.
+// commit reads a commit, as GitLab's Commit#hook_attrs writes it.
 func (d *decoder) commit(name string, v value) Commit {
 	var c Commit
-	var title, sha string
+	var title string
 	d.each(name, v, func(key string, v value) {
 		switch key {
 		case "id":
 			c.SHA = d.str(v)
-		case "sha":
-			sha = d.str(v)
 		case "message":
 			c.Message = d.str(v)
 		case "title":
@@ -276,10 +269,6 @@ func (d *decoder) commit(name string, v value) Commit {
 		case "author":
 			author := d.user("author", v)
 			c.AuthorName, c.AuthorEmail = author.Name, author.Email
-		case "author_name":
-			c.AuthorName = d.str(v)
-		case "author_email":
-			c.AuthorEmail = address(d.str(v))
 		case "added":
 			c.Added = d.texts(v)
 		case "modified":
@@ -288,15 +277,12 @@ func (d *decoder) commit(name string, v value) Commit {
 			c.Removed = d.texts(v)
 		}
 	})
-	if sha != "" {
-		c.SHA = sha
-	}
 	c.Title = or(firstLine(c.Message), title)
 	return c
 }
 
-// headCommit is the commit of a pipeline or job, of which at least the sha is
-// known; nil if not even that.
+// headCommit is the commit object v, of which at least the sha is known; nil if
+// not even that.
 func (d *decoder) headCommit(v value, sha string) *Commit {
 	var c Commit
 	if d.isObject(v) {

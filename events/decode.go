@@ -13,6 +13,7 @@ type Input struct {
 	Source string // name of the source that sent it
 	Header string // X-Gitlab-Event
 	Body   []byte // the payload; the event keeps it, so do not write to it
+	Bots   *Bots  // who counts as a bot beside the built-in rules; may be nil
 }
 
 // Decode reads a webhook. It never fails: what it cannot read is left zero and
@@ -33,7 +34,7 @@ func Decode(in Input) *Event {
 		Material: true,
 		Payload:  in.Body,
 	}
-	d := decoder{event: event, reader: reader{json: share(in.Body)}}
+	d := decoder{event: event, bots: in.Bots, reader: reader{json: share(in.Body)}}
 	if !utf8.ValidString(d.json) {
 		d.json = strings.ToValidUTF8(d.json, "\uFFFD")
 		d.warnAt("", "", "not valid UTF-8")
@@ -60,11 +61,14 @@ func share(body []byte) string { return unsafe.String(unsafe.SliceData(body), le
 type decoder struct {
 	reader
 	event  *Event
+	bots   *Bots
 	fields []field // of the payload itself
+	early  early
 	header meaning
 	word   string // object_kind or event_name
 
 	in, key string // what is being read, for warnings
+	strings int    // how many were read in lists
 
 	confidential bool // something says so
 	public       bool // something says it is not
@@ -88,7 +92,33 @@ func (d *decoder) readFields() {
 			return
 		}
 		d.fields = append(d.fields, field{key, v})
+		d.readEarly(key, v)
 	})
+}
+
+// early is what is read where it stands, because most payloads have it or it is
+// most of a payload: so it need not be skipped first and read later.
+type early struct {
+	project Project
+	user    User
+	commits []Commit
+	jobs    []JobPart
+}
+
+func (d *decoder) readEarly(key string, v value) {
+	switch key {
+	case "project":
+		d.early.project = d.project(v)
+	case "user":
+		d.early.user = User{}
+		if d.isObject(v) {
+			d.early.user = d.user(key, v)
+		}
+	case "commits":
+		d.early.commits = d.commits(v)
+	case "builds":
+		d.early.jobs = d.jobs(v)
+	}
 }
 
 // get is a field of the payload, which warnings about it will name; null if

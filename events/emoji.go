@@ -23,9 +23,13 @@ func (d *decoder) readEmoji() {
 // readAwarded reads the object that was reacted to, or that the note is on.
 func (d *decoder) readAwarded(part *EmojiPart) {
 	e := d.event
+	issueKey := "issue"
+	if d.isObject(d.get("work_item")) {
+		issueKey = "work_item"
+	}
 	switch {
-	case d.isObject(d.get("issue")):
-		issue, _ := d.issue("issue", d.get("issue"))
+	case d.isObject(d.get(issueKey)):
+		issue, _ := d.issue(issueKey, d.get(issueKey))
 		d.useIssue(issue)
 		d.doubt()
 		e.Title, part.OnReference = issue.Title, reference("#", issue.IID)

@@ -31,12 +31,23 @@ func (d *decoder) readGeneric() {
 		d.readVulnerability()
 	case AccessToken, DeployToken:
 		d.readToken()
-	case Member:
+	case Member, Subgroup, ProjectKind, System:
+		d.readNamed()
 		d.readMember()
-		d.readNamed()
-	case Subgroup, ProjectKind, System:
-		d.readNamed()
 	}
+	if e.endsObject() {
+		e.Time = time.Time{}
+	}
+}
+
+// endsObject tells whether the event is the end of something: GitLab then sends
+// when that was made and last changed, not when it ended.
+func (e *Event) endsObject() bool {
+	if e.Kind == System {
+		return strings.HasSuffix(e.Action, "_destroy") || strings.Contains(e.Action, "_remove_from_") ||
+			strings.Contains(e.Action, "_revoked_") || e.Action == "user_failed_login"
+	}
+	return slices.Contains([]string{"delete", "destroy", "remove", "revoke", "access_request_denied"}, e.Action)
 }
 
 // classify gives the event its kind and, where the word tells it, its action.
@@ -53,7 +64,7 @@ func (d *decoder) classify() {
 		e.Kind, e.Action = Subgroup, safeWord(strings.TrimPrefix(word, "subgroup_"))
 	case under == ProjectKind && strings.HasPrefix(word, "project_"):
 		e.Kind, e.Action = ProjectKind, safeWord(strings.TrimPrefix(word, "project_"))
-	case under == System, under == "" && slices.Contains(systemEvents, word):
+	case under == System, slices.Contains(systemEvents, word):
 		e.Kind, e.Action = System, safeWord(word)
 	default:
 		e.Kind, e.Action = Other, safeWord(word)
@@ -160,11 +171,15 @@ func (d *decoder) readToken() {
 	e.Token = p
 }
 
-// readMember reads what a member event has beside the person and the group.
+// readMember reads what a member event, by whatever hook, has beside the person
+// and the group or project.
 func (d *decoder) readMember() {
-	d.event.Member = &MemberPart{
-		Access:    d.str(d.get("group_access")),
+	p := MemberPart{
+		Access:    or(d.str(d.get("group_access")), d.str(d.get("access_level"))),
 		ExpiresOn: d.date(d.get("expires_at")),
+	}
+	if d.event.Kind == Member || p.Access != "" {
+		d.event.Member = &p
 	}
 }
 
@@ -189,10 +204,11 @@ func (d *decoder) readNamed() {
 		d.readFlatActor()
 	}
 	e.Actor.Username = or(e.Actor.Username, d.str(d.get("username")))
+	e.Actor.Email = or(e.Actor.Email, address(d.str(d.get("email"))))
 	if strings.HasPrefix(e.Action, "user_") {
 		e.Actor.Name = or(e.Actor.Name, e.Title)
 	}
-	e.Actor.Bot = isBot(e.Actor.Username)
+	e.Actor.Bot = d.bots.Has(e.Actor.Username)
 	if e.Kind == ProjectKind || strings.HasPrefix(e.Action, "project_") {
 		p.Name = or(p.Name, e.Title)
 	}

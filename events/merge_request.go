@@ -37,8 +37,10 @@ func (d *decoder) readMergeRequest() {
 	}
 	d.useMergeRequest(mr)
 	e.Title, e.URL = mr.Title, mr.URL
-	e.Time = first(more.updated, more.created)
 	e.Action = safeWord(more.action)
+	if !strings.Contains(e.Action, "approv") { // an approval need not have changed the request
+		e.Time = first(more.updated, more.created)
+	}
 	if e.Action == "update" {
 		draft := d.readChanges()
 		e.Material = len(e.Changes) > 0 || mr.OldRev != ""
@@ -66,7 +68,8 @@ func (d *decoder) useMergeRequest(mr *MergeRequestPart) {
 func (d *decoder) mergeRequest(name string, v value) (*MergeRequestPart, attributes) {
 	mr := &MergeRequestPart{}
 	var more attributes
-	var detailedStatus, draft bool
+	var detailedStatus, draft, deleted bool
+	var sourceID, targetID int64
 	d.each(name, v, func(key string, v value) {
 		switch key {
 		case "iid":
@@ -81,6 +84,10 @@ func (d *decoder) mergeRequest(name string, v value) (*MergeRequestPart, attribu
 			mr.SourceBranch = d.str(v)
 		case "target_branch":
 			mr.TargetBranch = d.str(v)
+		case "source_project_id":
+			sourceID = d.integer(v)
+		case "target_project_id":
+			targetID = d.integer(v)
 		case "description":
 			mr.Description = d.str(v)
 		case "draft":
@@ -103,7 +110,7 @@ func (d *decoder) mergeRequest(name string, v value) (*MergeRequestPart, attribu
 				mr.LastCommit = &c
 			}
 		case "source":
-			if !d.isNull(v) {
+			if deleted = d.isNull(v); !deleted {
 				mr.SourcePath = d.project(v).Path
 			}
 		case "target":
@@ -130,6 +137,7 @@ func (d *decoder) mergeRequest(name string, v value) (*MergeRequestPart, attribu
 			more.updated = d.time(v)
 		}
 	})
+	mr.Fork = deleted || sourceID != 0 && targetID != 0 && sourceID != targetID
 	return mr, more
 }
 

@@ -1,10 +1,6 @@
 package events
 
-import (
-	"encoding/binary"
-	"errors"
-	"math/bits"
-)
+import "errors"
 
 // Errors of [CheckObject], short enough for the page on which GitLab shows a
 // webhook's answer.
@@ -24,16 +20,17 @@ const maxDepth = 1000
 // body can make it use more than a fixed amount of memory. As encoding/json
 // does, it lets invalid UTF-8 in strings pass.
 func CheckObject(body []byte) error {
-	i := skipSpace(body, 0)
-	if i == len(body) || body[i] != '{' {
+	b := share(body)
+	i := skipSpace(b, 0)
+	if i == len(b) || b[i] != '{' {
 		return ErrNotObject
 	}
 	var c checker
-	i, err := c.value(body, i)
+	i, err := c.value(b, i)
 	if err != nil {
 		return err
 	}
-	if skipSpace(body, i) != len(body) {
+	if skipSpace(b, i) != len(b) {
 		return ErrNotJSON
 	}
 	return nil
@@ -68,7 +65,7 @@ func (c *checker) inObject() bool {
 // value reads the object that starts at i, whatever is nested in it, and
 // returns the index after it. Each round of the loop reads one value: a scalar
 // whole, of a container its opening; then closes all that ends there.
-func (c *checker) value(b []byte, i int) (int, error) {
+func (c *checker) value(b string, i int) (int, error) {
 	for {
 		var opened bool
 		var err error
@@ -89,7 +86,7 @@ func (c *checker) value(b []byte, i int) (int, error) {
 
 // open reads a scalar or an empty container whole (opened is false), or the
 // start of a container up to its first value (opened is true).
-func (c *checker) open(b []byte, i int) (next int, opened bool, err error) {
+func (c *checker) open(b string, i int) (next int, opened bool, err error) {
 	if i == len(b) {
 		return 0, false, ErrNotJSON
 	}
@@ -129,7 +126,7 @@ func (c *checker) open(b []byte, i int) (next int, opened bool, err error) {
 
 // close reads what follows a value: any closing brackets, then a comma up to
 // the next value, unless the outermost object ended.
-func (c *checker) close(b []byte, i int) (int, error) {
+func (c *checker) close(b string, i int) (int, error) {
 	for c.depth > 0 {
 		i = skipSpace(b, i)
 		if i == len(b) {
@@ -154,7 +151,7 @@ func (c *checker) close(b []byte, i int) (int, error) {
 	return i, nil
 }
 
-func skipSpace(b []byte, i int) int {
+func skipSpace(b string, i int) int {
 	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\t' || b[i] == '\r') {
 		i++
 	}
@@ -162,7 +159,7 @@ func skipSpace(b []byte, i int) int {
 }
 
 // skipKey reads a key, its colon and the space around it; -1 if there is none.
-func skipKey(b []byte, i int) int {
+func skipKey(b string, i int) int {
 	if i == len(b) || b[i] != '"' {
 		return -1
 	}
@@ -177,7 +174,7 @@ func skipKey(b []byte, i int) int {
 }
 
 // skipScalar reads a string, number or literal; -1 if there is none.
-func skipScalar(b []byte, i int) int {
+func skipScalar(b string, i int) int {
 	switch b[i] {
 	case '"':
 		return skipString(b, i)
@@ -191,14 +188,14 @@ func skipScalar(b []byte, i int) int {
 	return skipNumber(b, i)
 }
 
-func skipLiteral(b []byte, i int, word string) int {
-	if len(b)-i < len(word) || string(b[i:i+len(word)]) != word {
+func skipLiteral(b string, i int, word string) int {
+	if len(b)-i < len(word) || b[i:i+len(word)] != word {
 		return -1
 	}
 	return i + len(word)
 }
 
-func skipString(b []byte, i int) int {
+func skipString(b string, i int) int {
 	for i++; i < len(b); i++ {
 		if i = nextSpecial(b, i); i == len(b) {
 			break
@@ -217,28 +214,8 @@ func skipString(b []byte, i int) int {
 	return -1
 }
 
-// nextSpecial is the first place from i of a byte that does not stand for itself
-// in a string: a quote, a backslash or a control character. It looks at eight
-// bytes at a time: in a word, subtracting 1 from each byte sets the high bit of
-// those that were 0, which the bytes looked for are made by the exclusive or.
-func nextSpecial(b []byte, i int) int {
-	const ones, highs = 0x0101010101010101, 0x8080808080808080
-	for ; i+8 <= len(b); i += 8 {
-		word := binary.LittleEndian.Uint64(b[i:])
-		quote, slash := word^(ones*'"'), word^(ones*'\\')
-		found := ((quote-ones)&^quote | (slash-ones)&^slash | (word-ones*0x20)&^word) & highs
-		if found != 0 {
-			return i + bits.TrailingZeros64(found)/8
-		}
-	}
-	for i < len(b) && b[i] >= 0x20 && b[i] != '"' && b[i] != '\\' {
-		i++
-	}
-	return i
-}
-
 // skipEscape returns the index of the last byte of the escape at i.
-func skipEscape(b []byte, i int) int {
+func skipEscape(b string, i int) int {
 	if i+1 >= len(b) {
 		return -1
 	}
@@ -249,17 +226,15 @@ func skipEscape(b []byte, i int) int {
 		if i+5 >= len(b) {
 			return -1
 		}
-		for _, c := range b[i+2 : i+6] {
-			if !isHex(c) {
-				return -1
-			}
+		if !isHex(b[i+2]) || !isHex(b[i+3]) || !isHex(b[i+4]) || !isHex(b[i+5]) {
+			return -1
 		}
 		return i + 5
 	}
 	return -1
 }
 
-func skipNumber(b []byte, i int) int {
+func skipNumber(b string, i int) int {
 	if i < len(b) && b[i] == '-' {
 		i++
 	}
@@ -286,7 +261,7 @@ func skipNumber(b []byte, i int) int {
 	return i
 }
 
-func skipDigits(b []byte, i int) int {
+func skipDigits(b string, i int) int {
 	for i < len(b) && isDigit(b[i]) {
 		i++
 	}

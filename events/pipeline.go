@@ -21,10 +21,16 @@ func (d *decoder) readPipeline() {
 	d.useRef(ref.name, ref.tag)
 	e.Title = or(p.Name, reference("#", p.ID))
 	e.URL = or(ref.url, e.Project.PipelineURL(p.ID))
-	e.Time = statusTime(p.Status, ref.created, time.Time{}, ref.finished)
+	e.Time = ref.cameTo(p.Status)
 	e.Commit = d.headCommit(d.get("commit"), p.SHA)
 	d.readSourcePipeline(d.get("source_pipeline"))
-	p.Jobs = d.pipelineJobs(d.get("builds"))
+	p.Jobs = d.early.jobs
+	for i := range p.Jobs {
+		job := &p.Jobs[i]
+		job.PipelineID, job.PipelineName = p.ID, p.Name
+		job.URL = e.Project.JobURL(job.ID)
+	}
+	markRetried(p.Jobs)
 }
 
 // ran is what a pipeline ran for and when.
@@ -32,6 +38,18 @@ type ran struct {
 	name, url         string
 	tag               bool
 	created, finished time.Time
+}
+
+// cameTo is when a pipeline came to its status; zero if GitLab does not tell: one
+// that runs again still has its old finished_at.
+func (r ran) cameTo(status string) time.Time {
+	switch status {
+	case "created":
+		return r.created
+	case "success", "failed", "canceled", "skipped":
+		return r.finished
+	}
+	return time.Time{}
 }
 
 // pipeline reads a pipeline's attributes; never nil. GitLab's webhooks do not
@@ -119,19 +137,15 @@ func (d *decoder) readSourcePipeline(v value) {
 	p.ParentURL = parent.PipelineURL(p.ParentID)
 }
 
-func (d *decoder) pipelineJobs(v value) []JobPart {
-	p := d.event.Pipeline
+// jobs reads the list of jobs of a pipeline.
+func (d *decoder) jobs(v value) []JobPart {
 	var jobs []JobPart
 	d.list(v, maxObjects, func(v value) {
 		if jobs == nil {
 			jobs = make([]JobPart, 0, 8)
 		}
-		job := d.pipelineJob(v)
-		job.PipelineID, job.PipelineName = p.ID, p.Name
-		job.URL = d.event.Project.JobURL(job.ID)
-		jobs = append(jobs, job)
+		jobs = append(jobs, d.pipelineJob(v))
 	})
-	markRetried(jobs)
 	return jobs
 }
 
@@ -226,46 +240,66 @@ func (d *decoder) readJob() {
 	e.Action = safeWord(job.Status)
 	d.useRef(d.str(d.get("ref")), d.boolean(d.get("tag")))
 	e.Title, e.URL = job.Name, job.URL
-	e.Time = statusTime(job.Status, d.jobTime("created"), d.jobTime("started"), d.jobTime("finished"))
-	e.Commit = d.headCommit(d.get("commit"), d.str(d.get("sha")))
-	d.readJobPipeline(d.get("commit"))
+	e.Time = d.jobTime(job.Status)
+	d.readJobCommit(d.get("commit"), d.str(d.get("sha")))
 }
 
-// statusTime is when a pipeline or job came to its status, for those that GitLab
-// tells the time of. A pipeline that runs again still has its old finished_at.
-func statusTime(status string, created, started, finished time.Time) time.Time {
-	switch status {
-	case "created":
-		return created
-	case "running":
-		return started
-	case "success", "failed", "canceled", "skipped":
-		return finished
+// finishedKeys are the keys of the time at which a job ended.
+var finishedKeys = [2]string{"build_finished_at", "build_finished_at_iso"}
+
+// jobTimes are the keys of the time at which a job came to its status, for the
+// statuses that GitLab tells the time of; GitLab 18 repeats it in a more usual
+// form.
+var jobTimes = map[string][2]string{
+	"created":  {"build_created_at", "build_created_at_iso"},
+	"running":  {"build_started_at", "build_started_at_iso"},
+	"success":  finishedKeys,
+	"failed":   finishedKeys,
+	"canceled": finishedKeys,
+	"skipped":  finishedKeys,
+}
+
+// jobTime is when a job came to its status; zero if GitLab does not tell.
+func (d *decoder) jobTime(status string) time.Time {
+	keys, ok := jobTimes[status]
+	if !ok {
+		return time.Time{}
 	}
-	return time.Time{}
-}
-
-// jobTime is when a job was created, started or finished; GitLab 18 repeats the
-// times in a more usual form.
-func (d *decoder) jobTime(what string) time.Time {
-	key := "build_" + what + "_at"
-	if t := d.time(d.get(key)); !t.IsZero() {
+	if t := d.time(d.get(keys[0])); !t.IsZero() {
 		return t
 	}
-	return d.time(d.get(key + "_iso"))
+	return d.time(d.get(keys[1]))
 }
 
-func (d *decoder) readJobPipeline(v value) {
-	if !d.isObject(v) {
+// readJobCommit reads a job's commit object: the pipeline, with some of its
+// commit.
+func (d *decoder) readJobCommit(v value, sha string) {
+	e, job := d.event, d.event.Job
+	c := Commit{SHA: sha}
+	if d.isObject(v) {
+		d.each("commit", v, func(key string, v value) {
+			switch key {
+			case "id":
+				if job.PipelineID == 0 {
+					job.PipelineID = d.integer(v)
+				}
+			case "name":
+				job.PipelineName = d.str(v)
+			case "sha":
+				c.SHA = or(sha, d.str(v))
+			case "message":
+				c.Message = d.str(v)
+			case "author_name":
+				c.AuthorName = d.str(v)
+			case "author_email":
+				c.AuthorEmail = address(d.str(v))
+			}
+		})
+	}
+	if c.SHA == "" {
 		return
 	}
-	job := d.event.Job
-	d.each("commit", v, func(key string, v value) {
-		switch {
-		case key == "id" && job.PipelineID == 0:
-			job.PipelineID = d.integer(v)
-		case key == "name":
-			job.PipelineName = d.str(v)
-		}
-	})
+	c.Title = firstLine(c.Message)
+	c.URL = e.Project.CommitURL(c.SHA)
+	e.Commit = &c
 }

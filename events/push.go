@@ -15,13 +15,17 @@ func (d *decoder) readPush() {
 		d.readActor()
 	}
 	p := &PushPart{
-		Before:     d.str(d.get("before")),
-		After:      d.str(d.get("after")),
-		Protected:  d.boolean(d.get("ref_protected")),
-		TagMessage: d.str(d.get("message")),
-		Commits:    d.pushedCommits(d.get("commits")),
+		Before:    d.str(d.get("before")),
+		After:     d.str(d.get("after")),
+		Protected: d.boolean(d.get("ref_protected")),
+		Commits:   d.early.commits,
 	}
 	e.Push = p
+	for i := range p.Commits {
+		if c := &p.Commits[i]; c.URL == "" {
+			c.URL = e.Project.CommitURL(c.SHA)
+		}
+	}
 	d.readRef(d.str(d.get("ref")))
 
 	total := d.get("total_commits_count")
@@ -32,6 +36,9 @@ func (d *decoder) readPush() {
 		p.CompareURL = e.Project.CompareURL(p.Before, p.After)
 	}
 	p.Forced = moved && e.Kind == Push && p.Total == 0 && d.isNumber(total) && d.header.kind != System
+	if e.Kind == TagPush { // Test on an empty repository sends one with a push
+		p.TagMessage = d.str(d.get("message"))
+	}
 	switch {
 	case p.Deleted:
 		e.Action = "delete"
@@ -62,17 +69,14 @@ func (d *decoder) readRef(ref string) {
 	}
 }
 
-func (d *decoder) pushedCommits(v value) []Commit {
+// commits reads the list of commits of a push.
+func (d *decoder) commits(v value) []Commit {
 	var commits []Commit
 	d.list(v, maxObjects, func(v value) {
 		if commits == nil {
 			commits = make([]Commit, 0, 4)
 		}
-		c := d.commit("commits", v)
-		if c.URL == "" && c.SHA != "" {
-			c.URL = d.event.Project.CommitURL(c.SHA)
-		}
-		commits = append(commits, c)
+		commits = append(commits, d.commit("commits", v))
 	})
 	return commits
 }

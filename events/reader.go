@@ -1,18 +1,13 @@
 package events
 
-import (
-	"strconv"
-	"strings"
-
-	"github.com/tidwall/gjson"
-)
+import "strconv"
 
 // Limits that no payload of GitLab's reaches, so that no payload can make its
 // event much larger than itself.
 const (
 	maxFields   = 512    // keys of the payload itself
 	maxObjects  = 5_000  // objects in one list: commits, jobs, people
-	maxStrings  = 50_000 // strings in one list: paths, labels
+	maxStrings  = 50_000 // strings in all lists together: paths, labels
 	maxWarnings = 20
 )
 
@@ -67,16 +62,21 @@ func (r *reader) after(v value) int {
 
 // text is the string v, without quotes and escapes.
 func (r *reader) text(v value) string {
-	end, escaped := r.stringEnd(v.place())
+	text, end := r.stringAt(v.place())
 	r.read(v, end)
-	return r.unquote(v.place(), end, escaped)
+	return text
 }
 
-func (r *reader) unquote(start, end int, escaped bool) string {
+// stringAt is the string that starts at i, without quotes and escapes, and the
+// place after it.
+func (r *reader) stringAt(i int) (text string, end int) {
+	quote, escaped := r.closingQuote(i)
+	end = min(quote+1, len(r.json))
+	text = r.json[i+1 : quote]
 	if escaped {
-		return gjson.Parse(r.json[start:end]).Str
+		text = unescape(text)
 	}
-	return strings.TrimSuffix(r.json[start+1:end], `"`)
+	return text, end
 }
 
 // raw is v as it is written.
@@ -86,46 +86,60 @@ func (r *reader) raw(v value) string {
 	return r.json[v.place():end]
 }
 
-// stringEnd is the place after the closing quote of the string that starts at
+// closingQuote is the place of the closing quote of the string that starts at
 // i; the end of the payload if there is none.
-func (r *reader) stringEnd(i int) (end int, escaped bool) {
+func (r *reader) closingQuote(i int) (quote int, escaped bool) {
 	json := r.json
-	for i++; i < len(json); i++ {
-		switch json[i] {
-		case '"':
-			return i + 1, escaped
-		case '\\':
-			escaped = true
-			i++
+	for i = nextQuote(json, i+1); i < len(json); i = nextQuote(json, i+2) {
+		if json[i] == '"' {
+			return i, escaped
 		}
+		escaped = true
 	}
 	return len(json), escaped
 }
 
 // skip is the place after the value that starts at i.
 func (r *reader) skip(i int) int {
+	if i >= len(r.json) {
+		return i
+	}
+	switch r.json[i] {
+	case '"':
+		quote, _ := r.closingQuote(i)
+		return min(quote+1, len(r.json))
+	case '{', '[':
+		return r.skipContainer(i)
+	case '}', ']', ',', ':', ' ', '\n', '\t', '\r':
+		return i + 1
+	}
+	return r.wordEnd(i)
+}
+
+// skipContainer is the place after the object or array that starts at i: after
+// as many closing brackets as there are opening ones.
+func (r *reader) skipContainer(i int) int {
+	json := r.json
 	depth := 0
-	for i < len(r.json) {
-		switch r.json[i] {
+	for i < len(json) {
+		switch json[i] {
 		case '"':
-			i, _ = r.stringEnd(i)
+			i, _ = r.closingQuote(i)
+			i++
 		case '{', '[':
 			depth++
 			i++
-			continue
 		case '}', ']':
-			depth--
 			i++
-		case ',', ':', ' ', '\n', '\t', '\r':
-			i++
+			if depth--; depth == 0 {
+				return i
+			}
 		default:
-			i = r.wordEnd(i)
+			i++
 		}
-		if depth <= 0 {
-			return i
-		}
+		i = nextMark(json, i)
 	}
-	return i
+	return len(json)
 }
 
 // wordEnd is the place after the number or literal that starts at i; after i at
@@ -142,16 +156,14 @@ func (r *reader) wordEnd(i int) int {
 
 // space is the first place from i that is no space, comma or colon.
 func (r *reader) space(i int) int {
-	for i < len(r.json) {
-		switch r.json[i] {
-		case ' ', '\n', '\t', '\r', ',', ':':
-			i++
-		default:
-			return i
-		}
+	for i < len(r.json) && between[r.json[i]] {
+		i++
 	}
 	return i
 }
+
+// between are the bytes that stand between values.
+var between = [256]bool{' ': true, '\n': true, '\t': true, '\r': true, ',': true, ':': true}
 
 // each calls read with every key of the object v, which name names in
 // warnings. What is neither an object nor null is a warning.
@@ -166,8 +178,7 @@ func (d *decoder) each(name string, v value, read func(key string, v value)) {
 	d.in = name
 	i := d.space(v.place() + 1)
 	for i < len(d.json) && d.json[i] == '"' {
-		end, escaped := d.stringEnd(i)
-		key := d.unquote(i, end, escaped)
+		key, end := d.stringAt(i)
 		i = d.space(end)
 		if i == len(d.json) {
 			break
@@ -192,7 +203,7 @@ func (d *decoder) list(v value, limit int, read func(v value)) {
 	i := d.space(v.place() + 1)
 	for n := 0; i < len(d.json) && d.json[i] != ']'; n++ {
 		if n == limit {
-			d.warn("list cut at " + strconv.Itoa(limit))
+			d.warn("list cut at " + strconv.Itoa(n))
 			return
 		}
 		item := at(i)

@@ -22,9 +22,8 @@ func (d *decoder) readRelease() {
 	e.Release = p
 	e.Title, e.URL = or(p.Name, p.Tag), p.URL
 	e.Tag, e.Ref = p.Tag, p.Tag
-	e.Time = first(d.time(d.get("released_at")), e.Time)
-	if e.Action != "create" {
-		e.Time = first(d.time(d.get("updated_at")), e.Time)
+	if e.Action != "create" { // created_at and released_at may be long ago
+		e.Time = d.time(d.get("updated_at"))
 	}
 	e.Commit = d.headCommit(d.get("commit"), "")
 }

@@ -13,13 +13,13 @@ import (
 //
 // Spaces within are of no account: GitLab's documentation has "T21: 00:25".
 func parseTime(s string) (time.Time, bool) {
-	p := timeParser{rest: strings.TrimSpace(s), ok: true}
+	p := timeParser{text: strings.TrimSpace(s), ok: true}
 	year := p.digits(4, 0, 9999)
 	p.skip('-')
 	month := p.digits(2, 1, 12)
 	p.skip('-')
 	day := p.digits(2, 1, 31)
-	if p.ok && p.rest == "" {
+	if p.ok && p.ended() {
 		return p.date(year, month, day, 0, 0, 0, 0, 0)
 	}
 	if !p.take(' ') && !p.take('T') && !p.take('t') {
@@ -40,38 +40,48 @@ func parseTime(s string) (time.Time, bool) {
 
 // timeParser reads a date from its start. Once ok is false it stays false.
 type timeParser struct {
-	rest string
+	text string
+	at   int // how much of it was read
 	ok   bool
+}
+
+func (p *timeParser) ended() bool { return p.at == len(p.text) }
+
+// spaces takes what spaces there are.
+func (p *timeParser) spaces() {
+	for p.at < len(p.text) && p.text[p.at] == ' ' {
+		p.at++
+	}
 }
 
 func (p *timeParser) take(c byte) bool {
 	if c != ' ' {
-		p.rest = strings.TrimLeft(p.rest, " ")
+		p.spaces()
 	}
-	if p.rest == "" || p.rest[0] != c {
+	if p.ended() || p.text[p.at] != c {
 		return false
 	}
-	p.rest = p.rest[1:]
+	p.at++
 	return true
 }
 
 func (p *timeParser) skip(c byte) { p.ok = p.take(c) && p.ok }
 
 func (p *timeParser) digits(n, low, high int) int {
-	p.rest = strings.TrimLeft(p.rest, " ")
-	if len(p.rest) < n {
+	p.spaces()
+	if len(p.text)-p.at < n {
 		p.ok = false
 		return 0
 	}
 	value := 0
-	for i := range n {
-		if !isDigit(p.rest[i]) {
+	for _, c := range []byte(p.text[p.at : p.at+n]) {
+		if !isDigit(c) {
 			p.ok = false
 			return 0
 		}
-		value = value*10 + int(p.rest[i]-'0')
+		value = value*10 + int(c-'0')
 	}
-	p.rest = p.rest[n:]
+	p.at += n
 	p.ok = p.ok && low <= value && value <= high
 	return value
 }
@@ -79,10 +89,9 @@ func (p *timeParser) digits(n, low, high int) int {
 // fraction reads the digits after the point, to nanoseconds.
 func (p *timeParser) fraction() int {
 	value, unit := 0, int(time.Second)
-	for p.rest != "" && isDigit(p.rest[0]) {
+	for ; !p.ended() && isDigit(p.text[p.at]); p.at++ {
 		unit /= 10
-		value += int(p.rest[0]-'0') * unit
-		p.rest = p.rest[1:]
+		value += int(p.text[p.at]-'0') * unit
 	}
 	return value
 }
@@ -97,19 +106,23 @@ func (p *timeParser) zone() int {
 	case p.take('-'):
 		sign = -1
 	default:
-		p.rest = strings.TrimPrefix(strings.TrimLeft(p.rest, " "), "UTC")
+		p.spaces()
+		if strings.HasPrefix(p.text[p.at:], "UTC") {
+			p.at += len("UTC")
+		}
 		return 0
 	}
 	hours := p.digits(2, 0, 23)
 	minutes := 0
-	if p.take(':') || p.rest != "" {
+	if p.take(':') || !p.ended() {
 		minutes = p.digits(2, 0, 59)
 	}
 	return sign * (hours*3600 + minutes*60)
 }
 
 func (p *timeParser) date(year, month, day, hour, minute, second, nanosecond, offset int) (time.Time, bool) {
-	if !p.ok || strings.TrimSpace(p.rest) != "" {
+	p.spaces()
+	if !p.ok || !p.ended() {
 		return time.Time{}, false
 	}
 	t := time.Date(year, time.Month(month), day, hour, minute, second, nanosecond, time.UTC)

@@ -39,7 +39,7 @@ type hookBody struct {
 
 type attachment struct {
 	Fallback string `json:"fallback"`
-	Color    string `json:"color"`
+	Color    string `json:"color,omitempty"`
 	Text     string `json:"text"`
 }
 
@@ -134,7 +134,11 @@ func plainText(markdown string) string {
 func fallback(body string) string {
 	var l line
 	for s := range strings.SplitSeq(body, "\n") {
-		l.list("", Markdown(plainText(s)))
+		s = plainText(s)
+		if rest, ok := strings.CutSuffix(s, "… read on"); ok {
+			s = strings.TrimSuffix(rest, " ") + "…" // no link, nothing to read on
+		}
+		l.list("", Markdown(s))
 	}
 	return cutEnd(l.String(), maxFallback)
 }

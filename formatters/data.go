@@ -1,8 +1,10 @@
 package formatters
 
 import (
+	"cmp"
 	"time"
 
+	"github.com/gitlab-mattermost/relay/configs"
 	"github.com/gitlab-mattermost/relay/events"
 )
 
@@ -10,48 +12,51 @@ import (
 // came from GitLab, and [URL] for every address. The names are those of
 // [events.Event]. Parts that the event does not have are nil.
 type Data struct {
-	// Pieces of the sentence, ready to print.
 	Who    Markdown // the actor's name, or Someone
 	Object Markdown // what it was done to: reference and title, bold, linked
 	Where  Markdown // the project or group, linked
 	In     Markdown // " in " and where; nothing for the whole instance
 
-	Kind   Text
-	Action Text
-	Source Text
+	Kind   Text // "push", "merge_request", …
+	Action Text // "open", "failed", …; empty where the kind has none
+	Source Text // the source in relay.yaml that sent it
 
-	Project Project
-	Actor   User
+	Project Project // where it belongs
+	Actor   User    // who did it
 
-	Title Text
-	URL   URL
+	Title Text // of the object
+	URL   URL  // of the object
 
-	Ref          Text
-	Branch       Text
-	TargetBranch Text
-	Tag          Text
+	Ref          Text // full ref of a push ("refs/heads/main"), short elsewhere
+	Branch       Text // a push's branch, a merge request's source, a pipeline's or job's ref; empty on tags
+	TargetBranch Text // of a merge request and of what belongs to one
+	Tag          Text // the tag of a tag push, or of a pipeline or job on a tag
 
-	Labels       []Text
-	Confidential bool
-	Draft        bool
-	Material     bool
+	Labels       []Text // of the merge request or issue, also for comments on it
+	Confidential bool   // a confidential issue, a comment on one, an internal note, a vulnerability
+	Draft        bool   // a draft merge request
+	Material     bool   // an update that changes something a person would tell
 
-	Time    time.Time
+	Time    time.Time // when it happened
 	Now     time.Time // when the message is written; zero where that must not show
-	Changes []Change
+	Changes []Change  // what an update changed
+	Detail  string    // "full", "brief" or "title", as relay.yaml wants the message
 
-	Push         *Push
-	MergeRequest *MergeRequest
-	Issue        *Issue
-	Note         *Note
-	Pipeline     *Pipeline
-	Job          *Job
-	Deployment   *Deployment
-	Release      *Release
-	WikiPage     *WikiPage
-	Milestone    *Milestone
-	Emoji        *Emoji
-	Commit       *Commit
+	Push          *Push          // of push and tag_push
+	MergeRequest  *MergeRequest  // of merge_request, and of comments on one
+	Issue         *Issue         // of issue, and of comments on one
+	Note          *Note          // of note
+	Pipeline      *Pipeline      // of pipeline
+	Job           *Job           // of job
+	Deployment    *Deployment    // of deployment
+	Release       *Release       // of release
+	WikiPage      *WikiPage      // of wiki_page
+	Milestone     *Milestone     // of milestone
+	Emoji         *Emoji         // of emoji
+	Member        *Member        // of member
+	Token         *Token         // of access_token and deploy_token
+	Vulnerability *Vulnerability // of vulnerability
+	Commit        *Commit        // head commit of a push, pipeline, job or deployment; what a comment is on
 
 	event   *events.Event
 	payload map[string]any // decoded at the first use
@@ -61,15 +66,15 @@ type Data struct {
 type Project struct {
 	ID            int64
 	Name          Text
-	Path          Text
+	Path          Text // with namespace: "acme/backend/api"
 	URL           URL
 	DefaultBranch Text
-	Visibility    Text
-	Group         Text
+	Visibility    Text // "private", "internal", "public"
+	Group         Text // full path of the group of a group-level event
 	GroupURL      URL
 }
 
-// User is a GitLab user.
+// User is a GitLab user; printed, the name.
 type User struct {
 	ID       int64
 	Name     Text
@@ -78,7 +83,7 @@ type User struct {
 	Bot      bool
 }
 
-// String is the user's name; the user name when there is none.
+// String is the name; the user name when there is none.
 func (u User) String() string {
 	if u.Name != "" {
 		return u.Name.String()
@@ -88,10 +93,10 @@ func (u User) String() string {
 
 // Change is one thing that an update changed.
 type Change struct {
-	Field   Text
-	From    Text
-	To      Text
-	Added   []Text
+	Field   Text   // "labels", "target_branch", "reviewers", …
+	From    Text   // previous value, for single values
+	To      Text   // current value, for single values
+	Added   []Text // for lists: labels, people
 	Removed []Text
 }
 
@@ -116,9 +121,10 @@ func newData(r Request) *Data {
 		Time:         e.Time,
 		Now:          r.Now,
 		Changes:      newChanges(e.Changes),
+		Detail:       cmp.Or(r.Look.Detail, configs.DetailFull),
 		event:        e,
 	}
-	d.addParts(e)
+	d.addParts(e, &setting{at: &e.Project, audience: newAudience(r)})
 	d.Who, d.Object, d.Where = who(d), object(d), where(d)
 	if d.Where != "" {
 		d.In = " in " + d.Where
@@ -126,22 +132,36 @@ func newData(r Request) *Data {
 	return d
 }
 
-func (d *Data) addParts(e *events.Event) {
-	at := &e.Project
+// setting is what the texts of one event have in common.
+type setting struct {
+	at       *events.Project // what their relative links are relative to
+	audience *audience       // whom they may mention
+}
+
+// document returns nil for a text without anything to see.
+func (s *setting) document(raw string) *Document {
+	d := document(raw, s.at)
+	if d != nil {
+		d.audience = s.audience
+	}
+	return d
+}
+
+func (d *Data) addParts(e *events.Event, s *setting) {
 	if e.Push != nil {
-		d.Push = newPush(e)
+		d.Push = newPush(e, s)
 	}
 	if e.MergeRequest != nil {
-		d.MergeRequest = newMergeRequest(e.MergeRequest, at)
+		d.MergeRequest = newMergeRequest(e.MergeRequest, s)
 	}
 	if e.Issue != nil {
-		d.Issue = newIssue(e.Issue, at)
+		d.Issue = newIssue(e.Issue, s)
 	}
 	if e.Note != nil {
-		d.Note = newNote(e.Note, at)
+		d.Note = newNote(e.Note, s)
 	}
 	if e.Pipeline != nil {
-		d.Pipeline = newPipeline(e.Pipeline, at)
+		d.Pipeline = newPipeline(e.Pipeline, s)
 	}
 	if e.Job != nil {
 		j := newJob(e.Job)
@@ -151,22 +171,39 @@ func (d *Data) addParts(e *events.Event) {
 		d.Deployment = newDeployment(e.Deployment)
 	}
 	if e.Release != nil {
-		d.Release = newRelease(e.Release, at)
+		d.Release = newRelease(e.Release, s)
 	}
 	if e.WikiPage != nil {
-		d.WikiPage = newWikiPage(e.WikiPage, at)
+		d.WikiPage = newWikiPage(e.WikiPage, s)
 	}
+	if e.Commit != nil {
+		c := newCommit(e.Commit, s)
+		d.Commit = &c
+	}
+	d.addSmallParts(e)
+}
+
+// addSmallParts adds those without any text to quote.
+func (d *Data) addSmallParts(e *events.Event) {
 	if e.Milestone != nil {
 		d.Milestone = newMilestone(e.Milestone)
 	}
 	if e.Emoji != nil {
 		d.Emoji = &Emoji{Name: Text(e.Emoji.Name), OnType: Text(e.Emoji.OnType), OnReference: Text(e.Emoji.OnReference)}
 	}
-	if e.Commit != nil {
-		c := newCommit(e.Commit, at)
-		d.Commit = &c
+	if e.Member != nil {
+		d.Member = &Member{Access: Text(e.Member.Access), ExpiresOn: Text(e.Member.ExpiresOn)}
+	}
+	if e.Token != nil {
+		d.Token = &Token{Name: Text(e.Token.Name), ExpiresOn: Text(e.Token.ExpiresOn)}
+	}
+	if e.Vulnerability != nil {
+		d.Vulnerability = newVulnerability(e.Vulnerability)
 	}
 }
+
+// String is the event's name, so that {{.}} shows nothing that was not meant.
+func (d *Data) String() string { return d.Name().String() }
 
 // Name is the event's full name: the kind, or kind.action.
 func (d *Data) Name() Text { return Text(d.event.Name()) }

@@ -6,7 +6,8 @@
 // a headline, and may define a body and a color; headline.merge is a headline
 // for that action only. Templates write Mattermost Markdown; what Slack takes is
 // made of it. The functions they may call stand in funcs.go, the fields in
-// [Data].
+// [Data]. Directories replace files of the built-in sets and add templates that
+// routes name; see [Compile].
 //
 // It does not decide who gets a message and does not send it.
 package formatters

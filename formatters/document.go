@@ -11,8 +11,9 @@ import (
 // description, a comment, release notes. It is shown by quote or prose; printed
 // alone it is one line of text.
 type Document struct {
-	raw string
-	at  *events.Project // what its relative links are relative to
+	raw      string
+	at       *events.Project // what its links and references are relative to
+	audience *audience       // whom it may mention; nil: nobody
 }
 
 // document returns nil for a text without anything to see.
@@ -133,10 +134,29 @@ func (d *Document) Plain(n int) Text {
 	return Text(s)
 }
 
-// plainLine tells whether a line means the same with and without Markdown.
+// plainLine tells whether a line means the same with and without Markdown, but
+// for references.
 func plainLine(s string) bool {
-	return !strings.ContainsAny(s, "\\`*_[]<>&#~|!$\t") && !awkwardStart(s) &&
+	return !strings.ContainsAny(s, "\\`*_[]<>&~|$\t") && !awkwardStart(s) &&
 		!strings.Contains(s, "://") && !strings.Contains(s, "www.") && !strings.Contains(s, "  ")
+}
+
+// line writes a plain line of the document as Markdown, with the references and
+// mentions in it.
+func (d *Document) line(s string) string {
+	if _, ok := nextReference(s, 0, d.at); !ok {
+		return Text(s).String()
+	}
+	w := writer{at: d.at, audience: d.audience, limit: extent{lines: 1}}
+	w.room = 2 * len(s) // a mention may be longer
+	if rightToLeft(s) {
+		w.buf = append(w.buf, isolate...)
+	}
+	w.prose(s)
+	if rightToLeft(s) {
+		w.buf = append(w.buf, isolateEnd...)
+	}
+	return string(w.buf)
 }
 
 // absolute makes a link of GitLab's Markdown one that works elsewhere, or

@@ -81,8 +81,13 @@ func checkQuote(t *testing.T, source, out string, limit extent) {
 	if extra := look(message).beyond(seen{}, true, false); len(extra) > 0 {
 		t.Errorf("%q: %v\n%s", source, extra, message)
 	}
-	if _, faults := lookSlack(mrkdwn(message)); len(faults) > 0 {
-		t.Errorf("%q for Slack: %v\n%s\n%s", source, faults, message, mrkdwn(message))
+	slack := mrkdwn(message)
+	if faults := lookSlack(slack).faults; len(faults) > 0 {
+		t.Errorf("%q for Slack: %v\n%s\n%s", source, faults, message, slack)
+	}
+	page := Post{Markdown: message}.HTML()
+	if faults := lookHTML(page); len(faults) > 0 {
+		t.Errorf("%q as HTML: %v\n%s\n%s", source, faults, message, page)
 	}
 	lines := 0
 	for l := range strings.Lines(out) {
@@ -111,7 +116,8 @@ func TestInSentence(t *testing.T) {
 		{"use `x`", ""},
 		{"two\nlines", ""},
 		{"@ada have a look", "@ada have a look"},
-		{"see #7", ""},
+		{"see #7!", "see #7!"},
+		{"#7", ""},
 		{"- a point", ""},
 		{strings.Repeat("x", 81), ""},
 		{strings.Repeat("é", 80), Text(strings.Repeat("é", 80))},

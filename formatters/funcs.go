@@ -3,7 +3,6 @@ package formatters
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"text/template"
@@ -22,20 +21,22 @@ var functions = template.FuncMap{
 	"changes":    changes,    // {{changes .}}: what an update changed, if several things; one line
 	"onlyChange": onlyChange, // {{onlyChange .}}: what it changed, if one thing: "added label P1"
 	"workItem":   workItem,   // {{workItem .}}: "issue", "confidential task"
+	"profile":    profile,    // {{profile .}}: the actor's user name, linked to the profile
+	"target":     target,     // {{target .Note}}: what a comment is on: "an issue", "a merge request"
 	"byOther":    byOther,    // {{byOther .Commit .Actor}}: the commit's author, if that is another person
 	"expires":    expires,    // {{expires . $date}}: "expires in 7 days (29 Nov)"
 	"get":        get,        // {{get . "object_attributes.id"}}: of the payload; empty if it is not there
 
 	// Markup.
-	"link":       link,       // {{link .Title .URL}}
-	"bold":       bold,       // {{bold .Title .URL}}: at most 120 characters, bold, linked
-	"code":       code,       // {{code .Push.After}}: at most 300 characters
-	"branch":     branch,     // {{branch .Branch}}: as code, cut in the middle at 48
-	"quote":      quote,      // {{quote 6 500 .Note.Body .URL}}: at most 6 lines or 500 characters
-	"prose":      prose,      // {{prose .Issue.Description .URL}}: the first prose only
-	"inSentence": inSentence, // {{inSentence .Note.Body}}: a comment of one short, plain line; else nothing
-	"raw":        raw,        // {{raw .Title}}: as it came, markup, mentions and all
-	"emoji":      emoji,      // {{emoji "thumbsup"}}
+	"link":       link,   // {{link .Title .URL}}: the text alone if there is no address
+	"bold":       bold,   // {{bold .Title .URL}}: at most 120 characters, bold, linked
+	"code":       code,   // {{code .Push.After}}: at most 300 characters
+	"branch":     branch, // {{branch .Branch}}: as code, cut in the middle at 48
+	"quote":      quote,  // {{quote 6 500 .Note.Body .URL}}: at most 6 lines or 500 characters
+	"prose":      prose,  // {{prose .Issue.Description .URL}}: the first prose only
+	"inSentence": aside,  // {{inSentence .Note.Body}}: a comment of one short, plain line; else nothing
+	"raw":        raw,    // {{raw .Title}}: as it came, markup, mentions and all
+	"emoji":      emoji,  // {{emoji "thumbsup"}}: 👍, or :name:
 
 	// Words; what is cut counts as it came, and is escaped after.
 	"cut":    cut,        // {{cut 120 .Title}}: at the end
@@ -49,19 +50,19 @@ var functions = template.FuncMap{
 	"suffix": suffix,     // {{suffix .URL "/failures"}}: an address with something behind it
 
 	// Lists.
-	"join":   join,   // {{join ", " .Labels}}
+	"join":   join,   // {{join ", " .Labels}}: those that are not empty
 	"people": people, // {{people .MergeRequest.Reviewers}}: three, "and 2 others"
 	"labels": labels, // {{labels .Labels}}: five, "+3"
-	"list":   list,   // {{list 1 2 3}}
-	"dict":   dict,   // {{dict "name" .Title "n" 3}}
+	"list":   list,   // {{list 1 2 3}}: for join and range
+	"dict":   dict,   // {{dict "name" .Title "n" 3}}: several things for one {{template}}
 
 	// Numbers and times.
-	"plural":   plural,   // {{plural 2 "commit"}}, {{plural 2 "branch" "branches"}}
+	"plural":   plural,   // {{plural 2 "commit"}}, {{plural 2 "branch" "branches"}}: 2 commits, 2 branches
 	"duration": duration, // {{duration .Job.Duration}}: 4m 12s
 	"date":     date,     // {{date .Issue.DueDate .Time}}: 1 Dec, with the year if it is another one
 	"ago":      ago,      // {{ago .Time .Now}}: 2 h ago
 
-	"default": either, // {{default "nobody" .Actor.Name}}
+	"default": either, // {{default "nobody" .Actor.Name}}: the second, if it is not empty
 
 	// text/template's own, with a bound.
 	"print":   sprint,
@@ -209,6 +210,10 @@ func join(sep string, items any) (Markdown, error) {
 		for _, u := range items {
 			add(u)
 		}
+	case values:
+		for _, v := range items {
+			add(v)
+		}
 	case []any:
 		for _, v := range items {
 			add(v)
@@ -250,23 +255,6 @@ func labels(list []Text) Markdown {
 		b.WriteString(strconv.Itoa(more))
 	}
 	return Markdown(b.String())
-}
-
-func list(items ...any) []any { return items }
-
-func dict(pairs ...any) (map[string]any, error) {
-	if len(pairs)%2 != 0 {
-		return nil, errors.New("dict: want pairs of name and value")
-	}
-	m := make(map[string]any, len(pairs)/2)
-	for i := 0; i < len(pairs); i += 2 {
-		name, ok := pairs[i].(string)
-		if !ok {
-			return nil, fmt.Errorf("dict: want a name, got %T", pairs[i])
-		}
-		m[name] = pairs[i+1]
-	}
-	return m, nil
 }
 
 // plural counts things: "1 commit", "12 commits". The plural adds an s unless
@@ -362,24 +350,4 @@ func either(otherwise, v any) any {
 		return otherwise
 	}
 	return v
-}
-
-func sprint(args ...any) (string, error) { return bounded(fmt.Sprint(args...)) }
-
-func sprintln(args ...any) (string, error) { return bounded(fmt.Sprintln(args...)) }
-
-var wideVerb = regexp.MustCompile(`%[^a-zA-Z%]*(?:\d{3}|\*)`)
-
-func sprintf(format string, args ...any) (string, error) {
-	if wideVerb.MatchString(format) {
-		return "", errors.New("printf: width and precision are at most 99")
-	}
-	return bounded(fmt.Sprintf(format, args...))
-}
-
-func bounded(s string) (string, error) {
-	if len(s) > maxOutput {
-		return "", errTooMuch
-	}
-	return s, nil
 }

@@ -21,6 +21,7 @@ func TestFunctions(t *testing.T) {
 		e.Labels = []string{"bug", "P1", "@all"}
 		e.Time = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 		e.Commit = &events.Commit{AuthorName: "Grace"}
+		e.Note = &events.NotePart{OnType: "DesignManagement::Design"}
 		e.Changes = []events.Change{{Field: "labels", Added: []string{"P1"}}}
 		e.Issue = &events.IssuePart{DueDate: "2026-12-01", Type: "test_case", Description: "One.\n\n> two"}
 		e.MergeRequest = &events.MergeRequestPart{
@@ -38,6 +39,8 @@ func TestFunctions(t *testing.T) {
 		{`{{changes .}}`, "labels +P1 · new commits"},
 		{`{{onlyChange .}}x`, "x"},
 		{`{{workItem .}}`, "test case"},
+		{`{{profile .}}`, "Ada"},
+		{`{{target .Note}}`, "a design"},
 		{`{{byOther .Commit .Actor}}`, "Grace"},
 		{`{{expires . "2026-11-27"}}`, "expires in 7\u00a0days (27\u00a0Nov)"},
 		{`{{expires . "2026-11-20"}}`, "expires today"},
@@ -55,7 +58,7 @@ func TestFunctions(t *testing.T) {
 		{`{{prose .Issue.Description .URL}}`, "> One. > > two"},
 		{`{{inSentence .Issue.Description}}x`, "x"},
 		{`{{raw .Title}}`, "a_b * @all"},
-		{`{{emoji "tada"}} {{emoji "fox_face"}} {{emoji "x:y"}}`, "🎉 :fox_face: x:y"},
+		{`{{emoji "tada"}} {{emoji "fox_face"}} {{emoji "x:y"}}`, "🎉 :fox_face: x&#58;y"},
 		{`{{cut 5 .Title}}`, "a_b…"},
 		{`{{short 6 "abcdefghijkl"}}`, "abc…kl"},
 		{`{{path "a/b/c/d.go"}} {{path "b/c/d.go"}} {{path "d.go"}}`, "…/c/d.go b/c/d.go d.go"},
@@ -69,7 +72,10 @@ func TestFunctions(t *testing.T) {
 		{`{{people .MergeRequest.Reviewers}}`, "Ann, bob, Cy and 1\u00a0other"},
 		{`{{labels .Labels}}`, "bug, P1, @\u2060all"},
 		{`{{range list 1 2}}{{.}},{{end}}`, "1,2,"},
+		{`{{list "a" .Title (list 1 2)}}`, "a a_b \\* @\u2060all 1 2"},
 		{`{{with dict "a" 1}}{{.a}}{{end}}`, "1"},
+		{`{{dict "b" .Title "a" 1}} {{print (list 1 2) "."}}`, "a: 1 b: a_b \\* @\u2060all 1 2."},
+		{`{{.}}`, "push"},
 		{`{{plural 1 "commit"}}, {{plural 2 "commit"}}, {{plural 0 "branch" "branches"}}`, "1\u00a0commit, 2\u00a0commits, 0\u00a0branches"},
 		{`{{date .Issue.DueDate .Time}}, {{date .Issue.DueDate}}, {{date .Time .Time}}`, "1\u00a0Dec, 1\u00a0Dec\u00a02026, 20\u00a0Nov"},
 		{`{{ago .Time .Now}}`, "5\u00a0min ago"},
@@ -78,7 +84,7 @@ func TestFunctions(t *testing.T) {
 		{`{{println "a" 1}}`, "a 1"},
 		{`{{printf "%s|%5d" .Title 7}}`, "a_b \\* @\u2060all|    7"},
 		{`{{duration .Pipeline.Duration}}`, ""},
-		{`{{.Who}} · {{.Object}} · {{.Where}}{{.In}}`, "Ada · **[(no title)](https://gitlab.example/x)** · [acme/api](https://gitlab.example/acme/api) in [acme/api](https://gitlab.example/acme/api)"},
+		{`{{.Who}} · {{.Object}} · {{.Where}}{{.In}}`, "Ada · **a design** · [acme/api](https://gitlab.example/acme/api) in [acme/api](https://gitlab.example/acme/api)"},
 		{`{{if eq .Kind "push"}}{{len .Labels}}{{index .Labels 0}}{{slice .Branch 0 2}}{{end}}`, "3bugma"},
 		{`{{.Actor}} {{.Name}} {{.OnDefaultBranch}} {{.URL}}`, "Ada push true https://gitlab.example/x"},
 	} {

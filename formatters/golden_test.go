@@ -7,6 +7,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,25 +21,64 @@ var update = flag.Bool("update", false, "write the goldens")
 
 const goldenDir = "testdata/golden"
 
-// TestGoldens renders every built-in sample and compares it with the goldens:
-// <sample>.mattermost.golden and <sample>.slack.golden.
+// variant is one way of writing samples: <sample>.<name>.golden.
+type variant struct {
+	name string
+	set  *Set
+	kind string // of destination
+	look configs.Look
+	of   func(sample events.Sample, e *events.Event) bool
+}
+
+// variants are all ways that have goldens.
+func variants(t testing.TB) []variant {
+	t.Helper()
+	classic, found := Compile(&configs.Config{Templates: []string{Classic}})
+	if len(found) > 0 {
+		t.Fatal(found)
+	}
+	standard := newSet(t)
+	every := func(events.Sample, *events.Event) bool { return true }
+	ofClassic := func(_ events.Sample, e *events.Event) bool {
+		return classic.own[e.Kind] != nil && classic.own[e.Kind].file.set == Classic
+	}
+	some := func(s events.Sample, _ *events.Event) bool {
+		return slices.Contains([]string{"push", "merge_request.open", "issue.open", "note.merge_request", "note.issue", "pipeline.failed"}, s.Name)
+	}
+	mm, slack := configs.KindMattermost, configs.KindSlack
+	return []variant{
+		{"mattermost", standard, mm, configs.Look{}, every},
+		{"slack", standard, slack, configs.Look{}, every},
+		{"classic", classic, mm, configs.Look{}, ofClassic},
+		{"plain", standard, mm, configs.Look{Layout: configs.LayoutPlain}, some},
+		{"card", standard, mm, configs.Look{Layout: configs.LayoutCard}, some},
+		{"slackcard", standard, slack, configs.Look{Layout: configs.LayoutCard}, some},
+		{"brief", standard, mm, configs.Look{Detail: configs.DetailBrief}, some},
+		{"title", standard, mm, configs.Look{Detail: configs.DetailTitle}, some},
+	}
+}
+
+// TestGoldens renders every built-in sample in every way and compares it with
+// the goldens.
 func TestGoldens(t *testing.T) {
-	set := newSet(t)
 	want := map[string]bool{}
-	for _, sample := range events.Samples() {
-		e := decodeSample(sample)
-		for _, kind := range []string{configs.KindMattermost, configs.KindSlack} {
-			name := sample.Name + "." + kind + ".golden"
+	for _, v := range variants(t) {
+		for _, sample := range events.Samples() {
+			e := decodeSample(sample)
+			if !v.of(sample, e) {
+				continue
+			}
+			name := sample.Name + "." + v.name + ".golden"
 			want[name] = true
 			t.Run(name, func(t *testing.T) {
-				post, err := set.Render(context.Background(), Request{Event: e, Kind: kind})
+				post, err := v.set.Render(context.Background(), Request{Event: e, Kind: v.kind, Look: v.look})
 				if err != nil {
 					t.Fatal(err)
 				}
 				if post.Fault != "" {
 					t.Errorf("the template failed: %s", post.Fault)
 				}
-				compareGolden(t, filepath.Join(goldenDir, name), readable(t, post, kind))
+				compareGolden(t, filepath.Join(goldenDir, name), readable(t, post, v.kind))
 			})
 		}
 	}

@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"text/template"
-	"text/template/parse"
+	tree "text/template/parse"
 	"time"
 )
 
@@ -22,40 +23,68 @@ var errTooLong = errors.New("it ran for more than 100 ms")
 // recursion, and functions without a bound. text/template cannot be cancelled,
 // but it stops when its output fails; so every turn of a loop and every call of
 // a template gets something to write.
-func guard(t *template.Template) error {
-	calls := map[string][]string{}
+func guard(t *template.Template) *mistake {
+	graph := map[string][]call{}
 	for _, one := range t.Templates() {
 		if one.Tree == nil || one.Root == nil {
 			continue
 		}
 		g := guardian{}
 		g.list(one.Root)
-		if g.err != nil {
-			return g.err
+		if g.refused != nil {
+			m := mistakeAt(one.Tree, g.refused, "there is no function "+g.refused.Ident)
+			m.expr = g.refused.Ident
+			return m
+		}
+		for _, c := range g.calls {
+			if called := t.Lookup(c.Name); called == nil || called.Tree == nil {
+				m := mistakeAt(one.Tree, c, fmt.Sprintf("there is no template %q", c.Name))
+				m.suggest(c.Name, defined(t))
+				m.expr, m.caller = strconv.Quote(c.Name), true
+				return m
+			}
+			graph[one.Name()] = append(graph[one.Name()], call{c, one.Tree})
 		}
 		tick(one.Root)
-		calls[one.Name()] = g.calls
 	}
-	return acyclic(calls)
+	return acyclic(graph)
+}
+
+// call is a {{template}} in a tree.
+type call struct {
+	*tree.TemplateNode
+	in *tree.Tree
+}
+
+// defined lists the templates that may be called.
+func defined(t *template.Template) []string {
+	var names []string
+	for _, one := range t.Templates() {
+		if one.Tree != nil && !strings.HasSuffix(one.Name(), templateSuffix) {
+			names = append(names, one.Name())
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // tick makes a list of nodes write something, if only nothing.
-func tick(l *parse.ListNode) {
+func tick(l *tree.ListNode) {
 	if len(l.Nodes) > 0 {
-		if t, ok := l.Nodes[0].(*parse.TextNode); ok && len(t.Text) == 0 {
+		if t, ok := l.Nodes[0].(*tree.TextNode); ok && len(t.Text) == 0 {
 			return
 		}
 	}
-	l.Nodes = append([]parse.Node{&parse.TextNode{NodeType: parse.NodeText, Pos: l.Pos}}, l.Nodes...)
+	l.Nodes = append([]tree.Node{&tree.TextNode{NodeType: tree.NodeText, Pos: l.Pos}}, l.Nodes...)
 }
 
 // guardian walks one template.
 type guardian struct {
-	calls []string
-	err   error
+	calls   []*tree.TemplateNode
+	refused *tree.IdentifierNode
 }
 
-func (g *guardian) list(l *parse.ListNode) {
+func (g *guardian) list(l *tree.ListNode) {
 	if l == nil {
 		return
 	}
@@ -64,47 +93,47 @@ func (g *guardian) list(l *parse.ListNode) {
 	}
 }
 
-func (g *guardian) node(n parse.Node) {
+func (g *guardian) node(n tree.Node) {
 	switch n := n.(type) {
-	case *parse.ActionNode:
+	case *tree.ActionNode:
 		g.pipe(n.Pipe)
-	case *parse.IfNode:
+	case *tree.IfNode:
 		g.branch(&n.BranchNode)
-	case *parse.WithNode:
+	case *tree.WithNode:
 		g.branch(&n.BranchNode)
-	case *parse.RangeNode:
+	case *tree.RangeNode:
 		g.branch(&n.BranchNode)
 		tick(n.List)
-	case *parse.TemplateNode:
-		g.calls = append(g.calls, n.Name)
+	case *tree.TemplateNode:
+		g.calls = append(g.calls, n)
 		g.pipe(n.Pipe)
-	case *parse.ListNode:
+	case *tree.ListNode:
 		g.list(n)
 	}
 }
 
-func (g *guardian) branch(b *parse.BranchNode) {
+func (g *guardian) branch(b *tree.BranchNode) {
 	g.pipe(b.Pipe)
 	g.list(b.List)
 	g.list(b.ElseList)
 }
 
-func (g *guardian) pipe(p *parse.PipeNode) {
+func (g *guardian) pipe(p *tree.PipeNode) {
 	if p == nil {
 		return
 	}
 	for _, cmd := range p.Cmds {
 		for _, arg := range cmd.Args {
 			switch arg := arg.(type) {
-			case *parse.PipeNode:
+			case *tree.PipeNode:
 				g.pipe(arg)
-			case *parse.ChainNode:
-				if inner, ok := arg.Node.(*parse.PipeNode); ok {
+			case *tree.ChainNode:
+				if inner, ok := arg.Node.(*tree.PipeNode); ok {
 					g.pipe(inner)
 				}
-			case *parse.IdentifierNode:
-				if slices.Contains(unbounded, arg.Ident) {
-					g.err = fmt.Errorf("there is no function %s", arg.Ident)
+			case *tree.IdentifierNode:
+				if g.refused == nil && slices.Contains(unbounded, arg.Ident) {
+					g.refused = arg
 				}
 			}
 		}
@@ -115,30 +144,34 @@ func (g *guardian) pipe(p *parse.PipeNode) {
 var unbounded = []string{"call", "html", "js", "urlquery"}
 
 // acyclic refuses templates that call themselves, by whatever way.
-func acyclic(calls map[string][]string) error {
+func acyclic(graph map[string][]call) *mistake {
 	const visiting, done = 1, 2
 	state := map[string]int{}
-	var visit func(name string, way []string) error
-	visit = func(name string, way []string) error {
-		switch state[name] {
-		case done:
-			return nil
-		case visiting:
-			way = append(way[slices.Index(way, name):], name)
-			return fmt.Errorf("template %q calls itself: %s", name, strings.Join(way, " → "))
-		}
+	var visit func(name string, way []string) *mistake
+	visit = func(name string, way []string) *mistake {
 		state[name] = visiting
-		for _, next := range calls[name] {
-			if err := visit(next, append(way, name)); err != nil {
-				return err
+		way = append(way, name)
+		for _, c := range graph[name] {
+			switch state[c.Name] {
+			case visiting:
+				way = append(way[slices.Index(way, c.Name):], c.Name)
+				return mistakeAt(c.in, c.TemplateNode, fmt.Sprintf("template %q calls itself: %s", c.Name, strings.Join(way, " → ")))
+			case done:
+				continue
+			}
+			if m := visit(c.Name, way); m != nil {
+				return m
 			}
 		}
 		state[name] = done
 		return nil
 	}
-	for _, name := range slices.Sorted(maps.Keys(calls)) {
-		if err := visit(name, nil); err != nil {
-			return err
+	for _, name := range slices.Sorted(maps.Keys(graph)) {
+		if state[name] == done {
+			continue
+		}
+		if m := visit(name, nil); m != nil {
+			return m
 		}
 	}
 	return nil

@@ -1,95 +1,276 @@
 package formatters
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
-	"time"
+
+	"pgregory.net/rapid"
 
 	"github.com/gitlab-mattermost/relay/configs"
 	"github.com/gitlab-mattermost/relay/events"
 )
 
-// hostile is what people with bad intent, or bad luck, write into fields.
-var hostile = []string{
-	"@channel", "hello @all, @here and @alice.", `\@all`, "&#64;all", "&#x40;channel", "&commat;here",
-	"@\u0000all", "\u202e@here", "_@alice_", ".@channel", "x.@here", "[@alice](http://evil.example)", "**@all**",
-	"](http://evil.example)", "[x](http://evil.example)", "x](http://evil.example) [y", "[x]: http://evil.example",
-	"[x][y]", "<http://evil.example>", "http://evil.example/x?y=1", "www.evil.example", "see evil.example/path",
-	"![x](http://evil.example/x.png)", "!", "wow!", "<img src=http://evil.example/x.png>", "<!-- x -->", "<b>x</b>",
-	"<!here>", "<!channel>", "`<!channel>`", "<@u2u2u2u2u2u2u2u2u2u2u2u2u2>", "<http://evil.example|x>", "a<b|c>d",
-	"`<a|b>`", "x<", "a|b>", "`", "``", "```", "`a` ``b``", strings.Repeat("`", 300), "~~~", "~~x~~", "~town-square",
-	`\~town-square`, "#tag", `\#tag`, "# h", "## h", "#", "a\n# h", "a\n> q", "> q", "a\n\n- l\n- l", "- l", "+ l", "* l",
-	"1. l", "1) l", "a\n---", "---", "===", "a\n===", "| a | b |\n|---|---|\n| c | d |", "    code", "\tcode", "**", "*", "__",
-	"__init__", "*a* _b_ **c**", "***x***", ":smile:", ":)", "a:100:b", `\`, `a\`, `\*x\*`, `C:\new\[x](y)`, "&lt;!here&gt;",
-	"&amp;#64;all", "&", "AT&T; &copy;", "\u2068@all\u2069", "\ufeff", "\x1b[31mred", "a\rb", "line\u2028line", "\xff\xfe@all",
-	"שלום @all", "اختبار ](http://evil.example)", "javascript:alert(1)", "[x](javascript:alert(1))", "mailto:alice@evil.example",
-	"alice@evil.example", "ftp://evil.example", "$x$", "{{.Title}}", "%s%n", "<details>", "</a>", "x\n```\n@all\n```\n@all",
-	"<http://evil.example\n|x>", "a < b | c > d", "https://evil.example/`x`|y>", "\u200b@all", "＠all",
+var long = flag.Bool("long", false, "try every hostile string in every field, and 100,000 generated ones")
+
+// seeds are what people with bad intent, or bad luck, write into fields: ten of
+// each class, each put into three surroundings.
+var seeds = map[string][10]string{
+	"mention": {
+		"@channel", "hello @all, @here and @alice.", "_@alice_", ".@channel", "x.@here", "**@all**", "/@alice", "(@alice)",
+		"@alice/proj", "@ALICE:",
+	},
+	"hidden mention": {
+		`\@all`, "&#64;all", "&#x40;channel", "&commat;here", "@\u0000all", "\u202e@here", "\u2068@all\u2069", "\u200b@all",
+		"&amp;#64;all", "＠all @\u00adall",
+	},
+	"link": {
+		"](http://evil.example)", "[x](http://evil.example)", "x](http://evil.example) [y", "[x]: http://evil.example", "[x][y]",
+		"www.evil.example", "see evil.example/path", "[x](javascript:alert(1))", "[@alice](http://evil.example)", "x\\](http://evil.example)",
+	},
+	"address": {
+		"http://evil.example/x?y=1", "<http://evil.example>", "https://evil.example/`x`|y>", "javascript:alert(1)",
+		"mailto:alice@evil.example", "alice@evil.example", "ftp://evil.example", "https://evil.example/)x](http://evil.example",
+		"<mailto:alice@evil.example>", "https://user:@evil.example:0/@channel",
+	},
+	"image and HTML": {
+		"![x](http://evil.example/x.png)", "!", "wow!", "<img src=http://evil.example/x.png>", "<!-- x -->", "<b>x</b>",
+		"<details>", "</a>", "<script>alert(1)</script>", "!\\[x](http://evil.example/x.png)",
+	},
+	"Slack form": {
+		"<!here>", "`<!channel>`", "<@u2u2u2u2u2u2u2u2u2u2u2u2u2>", "<http://evil.example|x>", "a<b|c>d", "`<a|b>`", "x<",
+		"a|b>", "<http://evil.example\n|x>", "a < b | c > d <!subteam^S1> <#C1|x>",
+	},
+	"heading and rule": {
+		"# h", "## h ##", "#", "#tag", `\#tag`, "a\n# h", "a\n---", "---", "===", "a\n===",
+	},
+	"quote and list": {
+		"> q", "a\n> q", ">", "- l", "+ l", "* l", "1. l", "1) l", "a\n\n- l\n- l", "12345678901. l",
+	},
+	"code": {
+		"`", "``", "```", "`a` ``b``", strings.Repeat("`", 300), "~~~", "x\n```\n@all\n```\n@all", "    code", "\tcode", "`@all",
+	},
+	"emphasis": {
+		"**", "*", "__", "__init__", "*a* _b_ **c**", "***x***", "~~x~~", `\*x\*`, "**中文**字", "_a_b_",
+	},
+	"chat": {
+		":smile:", ":)", "a:100:b", "~town-square", `\~town-square`, "| a | b |\n|---|---|\n| c | d |", "$x$", "{{.Title}}",
+		`C:\new\[x](y)`, "%s%n \\",
+	},
+	"characters": {
+		"\ufeff", "\x1b[31mred", "a\rb", "line\u2028line\u2029line", "\xff\xfe@all", "שלום @all", "اختبار ](http://evil.example)",
+		"\u202a\u202b\u202c\u202d\u2066x", "&lt;!here&gt; &", "\U000e0041\u0301\u0301@all\u0301",
+	},
+}
+
+var surroundings = []string{"%s", "some %s words", "first\n\n%s\n\nlast"}
+
+// hostile are all of them, class by class, and some that are long.
+var hostile = slices.Concat(allSeeds(), []string{
 	strings.Repeat("x", 70_000), strings.Repeat("@all ", 4_000), strings.Repeat("[", 4_000), strings.Repeat("> ", 4_000),
 	strings.Repeat("a ", 300) + "](http://evil.example)",
+})
+
+func allSeeds() (all []string) {
+	for _, class := range slices.Sorted(maps.Keys(seeds)) {
+		for _, seed := range seeds[class] {
+			for _, around := range surroundings {
+				all = append(all, strings.ReplaceAll(around, "%s", seed))
+			}
+		}
+	}
+	return all
 }
 
-// TestHostileText puts every hostile string into every string of every sample,
-// and finds in the message nothing that was not in the harmless one.
+// TestHostileText puts hostile strings into the strings of every sample's
+// payload, and finds in the message nothing that was not in the harmless one.
+// What shows in no message is left out; of the rest each gets all strings with
+// -long, otherwise some, each time others.
 func TestHostileText(t *testing.T) {
 	set := newSet(t)
-	met := map[string]bool{}
-	for i, sample := range events.Samples() {
-		if (strings.HasPrefix(sample.Name, "job.") || strings.HasPrefix(sample.Name, "pipeline.")) &&
-			!strings.Contains(sample.Name, "failed") && !strings.Contains(sample.Name, "success") {
-			continue // the same templates
+	turn := 0
+	for _, f := range shownFields(t, set) {
+		step := 60
+		if *long {
+			step = 1
 		}
-		// Where a kind has a field for the first time, all strings are tried;
-		// later every fourth, each time others.
-		e := decodeSample(sample)
-		fields := stringFields(reflect.ValueOf(e).Elem(), "")
-		for j := range fields {
-			key := e.Kind + fields[j].path
-			fields[j].all = !met[key]
-			met[key] = true
+		for i := turn % step; i < len(hostile); i += step {
+			f.try(t, set, hostile[i])
 		}
-		t.Run(sample.Name, func(t *testing.T) {
-			t.Parallel()
-			h := harness{t: t, set: set, event: e, turn: i}
-			for _, f := range fields {
-				h.field(f)
-			}
-		})
+		turn += 7
 	}
 }
 
-// rendered is a message as the receiver sees it.
-type rendered struct {
-	body  string
-	parts []string
+// TestGeneratedText is TestHostileText with strings that nobody thought of.
+func TestGeneratedText(t *testing.T) {
+	set := newSet(t)
+	fields := shownFields(t, set)
+	piece := rapid.OneOf(
+		rapid.SampledFrom(allSeeds()), rapid.SampledFrom([]string{"@", "all", "channel", "here", "alice", "`", "```", "*", "**", "_", "~", "~~",
+			"<", ">", "|", "!", "[", "]", "(", ")", "](", "#", "# ", "- ", "1. ", "> ", "\n", "\n\n", "    ", "\\", "&", ";", "&#64;",
+			"http://", "evil.example", "www.", "/", ":", "\u200b", "\u2060", "\u202e", "\u2068", "é", "中", "ש", " ", "\t", "x", "7"}),
+		rapid.StringN(0, 12, -1),
+	)
+	hostileText := rapid.Custom(func(t *rapid.T) string { return strings.Join(rapid.SliceOfN(piece, 1, 12).Draw(t, "pieces"), "") })
+	checks := "5000"
+	if *long {
+		checks = "100000"
+	}
+	setFlag(t, "rapid.checks", checks)
+	setFlag(t, "rapid.nofailfile", "true")
+	rapid.Check(t, func(r *rapid.T) {
+		f := rapid.SampledFrom(fields).Draw(r, "field")
+		f.try(r, set, hostileText.Draw(r, "text"))
+	})
 }
 
-type harness struct {
-	t     *testing.T
-	set   *Set
-	event *events.Event
-	turn  int
+// setFlag sets a flag for one test.
+func setFlag(t *testing.T, name, value string) {
+	t.Helper()
+	was := flag.Lookup(name).Value.String()
+	if err := flag.Set(name, value); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := flag.Set(name, was); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
-func (h harness) render(kind string) rendered {
-	post, err := h.set.Render(context.Background(), Request{Event: h.event, Kind: kind})
+// tester is what testing.T and rapid.T have in common.
+type tester interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
+// field is one string in a sample's payload that shows in its messages.
+type field struct {
+	sample   events.Sample
+	path     string
+	from, to int // of the JSON string
+	markdown seen
+	slack    seen
+	bodies   []string // of the harmless messages
+}
+
+// String is the field as a failing test names it.
+func (f *field) String() string { return f.sample.Name + f.path }
+
+// document tells whether the field holds Markdown, whose writer may link and
+// format.
+func (f *field) document() bool {
+	name := f.path[strings.LastIndexByte(f.path, '.')+1:]
+	return slices.Contains([]string{"description", "note", "message", "comment", "yaml_errors"}, name)
+}
+
+// address tells whether the field is an address, which may lead anywhere.
+func (f *field) address() bool {
+	return strings.HasSuffix(f.path, "url") || strings.HasSuffix(f.path, "homepage")
+}
+
+// shownFields finds them, and what their messages have with harmless values:
+// once for all tests.
+func shownFields(t *testing.T, set *Set) []*field {
+	t.Helper()
+	fieldsOnce.Do(func() {
+		met := map[string]bool{}
+		for _, sample := range events.Samples() {
+			for _, f := range stringFields(t, sample) {
+				kind := decodeSample(sample).Name()
+				if key := kind + " " + f.path; *long || !met[key] {
+					met[key] = true
+					if f.shows(t, set) {
+						allFields = append(allFields, f)
+					}
+				}
+			}
+		}
+	})
+	t.Logf("%d fields show in messages", len(allFields))
+	if len(allFields) < 200 {
+		t.Fatalf("only %d fields show in messages", len(allFields))
+	}
+	return allFields
+}
+
+var (
+	fieldsOnce sync.Once
+	allFields  []*field
+)
+
+// shows tells whether different harmless values make different messages, and
+// remembers what these have.
+func (f *field) shows(t *testing.T, set *Set) bool {
+	var was string
+	if err := json.Unmarshal(f.sample.Body[f.from:f.to], &was); err != nil {
+		t.Fatal(err)
+	}
+	harmless := []string{was, "", "words", "12345678"}
+	if f.address() {
+		harmless = append(harmless, "https://gitlab.example/x")
+	}
+	posts := make([]Post, len(harmless))
+	for i, s := range harmless {
+		posts[i] = f.render(t, set, configs.KindMattermost, s)
+		f.bodies = append(f.bodies, string(posts[i].Body))
+	}
+	if slices.Equal(f.bodies, slices.Repeat(f.bodies[:1], len(f.bodies))) {
+		return false
+	}
+	for i, s := range harmless {
+		f.markdown = f.markdown.most(lookAll(partsOf(t, posts[i])))
+		f.slack = f.slack.most(lookSlackAll(partsOf(t, f.render(t, set, configs.KindSlack, s))))
+	}
+	return true
+}
+
+// render writes the message of the sample with a text in the field.
+func (f *field) render(t tester, set *Set, kind, text string) Post {
+	t.Helper()
+	body := slices.Concat(f.sample.Body[:f.from], jsonString(text), f.sample.Body[f.to:])
+	e := events.Decode(events.Input{Source: "gitlab", Header: f.sample.Header, Body: body})
+	post, err := set.Render(context.Background(), Request{Event: e, Kind: kind})
 	if err != nil {
-		h.t.Fatalf("render: %v", err)
+		t.Fatalf("%s with %s = %q: %v", f.sample.Name, f.path, text, err)
 	}
 	if post.Fault != "" {
-		h.t.Fatalf("the template failed: %s", post.Fault)
+		t.Fatalf("%s with %s = %q: %s", f.sample.Name, f.path, text, post.Fault)
 	}
-	return rendered{body: string(post.Body), parts: partsOf(h.t, post)}
+	return post
+}
+
+// try puts a hostile text into the field.
+func (f *field) try(t tester, set *Set, text string) {
+	t.Helper()
+	mattermost := f.render(t, set, configs.KindMattermost, text)
+	if slices.Contains(f.bodies, string(mattermost.Body)) {
+		return
+	}
+	parts := partsOf(t, mattermost)
+	if extra := lookAll(parts).beyond(f.markdown, f.document(), f.address()); len(extra) > 0 {
+		t.Errorf("%s with %s = %.80q: %v\n%.900s", f.sample.Name, f.path, text, extra, strings.Join(parts, "\n--\n"))
+	}
+	parts = partsOf(t, f.render(t, set, configs.KindSlack, text))
+	if extra := lookSlackAll(parts).beyond(f.slack, f.document(), f.address()); len(extra) > 0 {
+		t.Errorf("%s for Slack with %s = %.80q: %v\n%.900s", f.sample.Name, f.path, text, extra, strings.Join(parts, "\n--\n"))
+	}
+	if faults := lookHTML(mattermost.HTML()); len(faults) > 0 {
+		t.Errorf("%s as HTML with %s = %.80q: %v\n%.900s", f.sample.Name, f.path, text, faults, mattermost.HTML())
+	}
 }
 
 // partsOf are the texts that the receiver reads on their own.
-func partsOf(t testing.TB, p Post) []string {
+func partsOf(t tester, p Post) []string {
 	t.Helper()
 	var b hookBody
 	if err := json.Unmarshal(p.Body, &b); err != nil {
@@ -102,109 +283,75 @@ func partsOf(t testing.TB, p Post) []string {
 	return parts
 }
 
-func (h harness) field(f stringField) {
-	was := f.value.String()
-	defer f.value.SetString(was)
-	// What may be in the message: what is there with harmless words, too.
-	base, slackHosts := seen{}, map[string]bool{}
-	var bodies []string
-	innocent := []string{was, "", "words", "12345678"}
-	if f.address() {
-		innocent = append(innocent, "https://gitlab.example/x")
-	}
-	for _, s := range innocent {
-		f.value.SetString(s)
-		r := h.render(configs.KindMattermost)
-		bodies = append(bodies, r.body)
-		base = base.most(lookAll(r.parts))
-		for _, part := range h.render(configs.KindSlack).parts {
-			hosts, _ := lookSlack(part)
-			maps.Copy(slackHosts, hosts)
+// jsonString is a text as GitLab would send it; bytes that are no UTF-8 stay as
+// they are.
+func jsonString(s string) []byte {
+	b := []byte{'"'}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
+		case c < ' ':
+			b = fmt.Appendf(b, `\u%04x`, c)
+		default:
+			b = append(b, c)
 		}
 	}
-	if slices.Equal(bodies, slices.Repeat(bodies[:1], len(bodies))) {
-		return // it is not shown
+	return append(b, '"')
+}
+
+// stringFields finds all strings in a payload but what tells the kind of event.
+func stringFields(t *testing.T, sample events.Sample) (fields []*field) {
+	t.Helper()
+	dec := json.NewDecoder(bytes.NewReader(sample.Body))
+	dec.UseNumber()
+	var walk func(path string)
+	walk = func(path string) {
+		token := func() json.Token {
+			tok, err := dec.Token()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return tok
+		}
+		switch tok := token().(type) {
+		case json.Delim:
+			for i := 0; dec.More(); i++ {
+				if tok == '{' {
+					key := token()
+					walk(path + "." + key.(string))
+				} else {
+					walk(path + "." + strconv.Itoa(i))
+				}
+			}
+			token()
+		case string:
+			if path == ".object_kind" || path == ".event_name" || path == ".event_type" {
+				return
+			}
+			to := int(dec.InputOffset())
+			from := to - 1 - len(jsonSource(sample.Body[:to]))
+			fields = append(fields, &field{sample: sample, path: path, from: from, to: to})
+		}
 	}
-	for i, s := range hostile {
-		if !f.all && (i+h.turn)%4 != 0 {
+	walk("")
+	return fields
+}
+
+// jsonSource is the inside of the JSON string that ends b, and its opening
+// quotation mark.
+func jsonSource(b []byte) []byte {
+	for i := len(b) - 2; i >= 0; i-- {
+		if b[i] != '"' {
 			continue
 		}
-		f.value.SetString(strings.ToValidUTF8(s, "\ufffd"))
-		got := h.render(configs.KindMattermost)
-		if slices.Contains(bodies, got.body) {
-			continue
+		slashes := 0
+		for i-slashes > 0 && b[i-slashes-1] == '\\' {
+			slashes++
 		}
-		if extra := lookAll(got.parts).beyond(base, f.document(), f.address()); len(extra) > 0 {
-			h.t.Errorf("%s = %.60q: %v\n%.600s", f.path, s, extra, strings.Join(got.parts, "\n--\n"))
+		if slashes%2 == 0 {
+			return b[i : len(b)-1]
 		}
-		h.slack(f, s, slackHosts)
-	}
-}
-
-func (h harness) slack(f stringField, s string, allowed map[string]bool) {
-	for _, part := range h.render(configs.KindSlack).parts {
-		hosts, faults := lookSlack(part)
-		for host := range hosts {
-			if !allowed[host] && !f.document() && !f.address() {
-				faults = append(faults, "links to "+host)
-			}
-		}
-		if len(faults) > 0 {
-			h.t.Errorf("Slack, %s = %.60q: %v\n%.600s", f.path, s, faults, part)
-		}
-	}
-}
-
-// stringField is one string somewhere in an event.
-type stringField struct {
-	path  string
-	value reflect.Value
-	all   bool
-}
-
-// document tells whether the field holds Markdown, whose writer may link and
-// format.
-func (f stringField) document() bool {
-	name := f.path[strings.LastIndexByte(f.path, '.')+1:]
-	return slices.Contains([]string{"Description", "Body", "Message", "TagMessage", "Comment", "Error"}, name)
-}
-
-// address tells whether the field is an address, which may lead anywhere.
-func (f stringField) address() bool { return strings.HasSuffix(f.path, "URL") }
-
-// stringFields finds all strings in an event but those that the relay itself
-// writes.
-func stringFields(v reflect.Value, path string) []stringField {
-	switch v.Kind() {
-	case reflect.String:
-		return []stringField{{path: path, value: v}}
-	case reflect.Pointer:
-		if v.IsNil() {
-			return nil
-		}
-		return stringFields(v.Elem(), path)
-	case reflect.Slice:
-		var out []stringField
-		if v.Type().Elem().Kind() == reflect.Uint8 {
-			return nil
-		}
-		for i := range min(v.Len(), 2) {
-			out = append(out, stringFields(v.Index(i), fmt.Sprintf("%s[%d]", path, i))...)
-		}
-		return out
-	case reflect.Struct:
-		var out []stringField
-		if v.Type() == reflect.TypeFor[time.Time]() {
-			return nil
-		}
-		for i := range v.NumField() {
-			name := v.Type().Field(i).Name
-			if path == "" && (name == "Kind" || name == "Source" || name == "Header" || name == "Warnings") {
-				continue
-			}
-			out = append(out, stringFields(v.Field(i), path+"."+name)...)
-		}
-		return out
 	}
 	return nil
 }

@@ -1,14 +1,20 @@
 package formatters
 
 import (
-	"html"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/yuin/goldmark/ast"
 	east "github.com/yuin/goldmark/extension/ast"
-	"github.com/yuin/goldmark/util"
+)
+
+// marks are the kinds of emphasis that a piece of text stands in.
+type marks uint8
+
+const (
+	strong marks = 1 << iota
+	italic
+	struck
 )
 
 // inlines writes the children of a block or of an inline node.
@@ -18,17 +24,40 @@ func (w *writer) inlines(parent ast.Node) {
 			w.left = true
 			return
 		}
-		if t, ok := n.(*ast.Text); ok {
+		switch t := n.(type) {
+		case *ast.Text:
 			n = w.texts(t)
-			continue
+		case *inapplicableBox:
+			w.struckTask(t)
+			return
+		default:
+			w.inline(n)
 		}
-		w.inline(n)
 	}
 }
 
 // texts writes a run of text that the parser has cut in pieces, and returns its
 // last piece.
 func (w *writer) texts(t *ast.Text) ast.Node {
+	before := t.PreviousSibling()
+	t, run := textRun(t, w.src)
+	if before != nil && before.Kind() == ast.KindImage {
+		run = withoutSize(run)
+	}
+	skipped := min(w.skip, len(run))
+	w.skip = 0
+	w.prose(unescapeMarked(run[skipped:]))
+	switch {
+	case t.HardLineBreak() && !w.inCell && !w.inLink && w.marks == 0:
+		w.flush()
+	case t.SoftLineBreak() || t.HardLineBreak():
+		w.space()
+	}
+	return t
+}
+
+// textRun joins the pieces in which the parser has cut a text.
+func textRun(t *ast.Text, src []byte) (last *ast.Text, run []byte) {
 	seg := t.Segment
 	for !t.SoftLineBreak() && !t.HardLineBreak() {
 		next, ok := t.NextSibling().(*ast.Text)
@@ -37,26 +66,31 @@ func (w *writer) texts(t *ast.Text) ast.Node {
 		}
 		t, seg = next, seg.WithStop(next.Segment.Stop)
 	}
-	w.text(unescape(seg.Value(w.src)))
-	switch {
-	case t.HardLineBreak() && !w.inCell && !w.inLink && !w.inMark:
-		w.flush()
-	case t.SoftLineBreak() || t.HardLineBreak():
-		w.space()
+	return t, seg.Value(src)
+}
+
+// withoutSize drops what GitLab reads behind an image: {width=75%}.
+func withoutSize(run []byte) []byte {
+	s := string(run)
+	if !strings.HasPrefix(s, "{width=") && !strings.HasPrefix(s, "{height=") {
+		return run
 	}
-	return t
+	if end := strings.IndexByte(s, '}'); end > 0 {
+		return run[end+1:]
+	}
+	return run
 }
 
 func (w *writer) inline(n ast.Node) {
 	switch n := n.(type) {
 	case *ast.String:
-		w.text(unescape(n.Value))
+		w.prose(unescapeMarked(n.Value))
 	case *ast.CodeSpan:
 		w.code(n)
 	case *ast.Emphasis:
-		w.marked(n, strings.Repeat("*", n.Level))
+		w.emphasis(n)
 	case *east.Strikethrough:
-		w.marked(n, "~~")
+		w.marked(n, struck, "~~")
 	case *ast.Link:
 		w.link(n, string(n.Destination))
 	case *ast.Image:
@@ -64,18 +98,86 @@ func (w *writer) inline(n ast.Node) {
 	case *ast.AutoLink:
 		w.autoLink(n)
 	case *ast.RawHTML:
-		if isBreak(n, w.src) {
-			w.space()
-		}
+		w.rawHTML(n)
 	case *east.TaskCheckBox:
 		if n.IsChecked {
 			w.buf = append(w.buf, "[x] "...)
 		} else {
 			w.buf = append(w.buf, "[ ] "...)
 		}
+	case *east.FootnoteLink:
+		w.buf = appendFootnote(w.buf, n.Index)
+		w.room -= len("[1]")
 	default:
 		w.inlines(n)
 	}
+}
+
+// prose writes text with the references and mentions in it.
+func (w *writer) prose(s string) {
+	if w.inLink {
+		w.text(s)
+		return
+	}
+	done, at := 0, 0
+	for !w.full() {
+		r, ok := nextReference(s, at, w.at)
+		if !ok {
+			break
+		}
+		w.text(s[done:r.from])
+		done = r.from
+		if w.full() {
+			break
+		}
+		if mention, ok := w.mention(r.user); ok {
+			w.buf = append(w.buf, mention...)
+			w.room -= utf8.RuneCountInString(mention)
+			w.given++
+		} else {
+			w.reference(r, s[r.from:r.to])
+		}
+		done, at = r.to, r.to
+	}
+	w.text(s[done:])
+}
+
+// mention is how the chat mentions a user, if that may be.
+func (w *writer) mention(user string) (mention string, ok bool) {
+	if user == "" {
+		return "", false
+	}
+	return w.audience.mention(user)
+}
+
+// reference writes a reference as a link, whole or not at all.
+func (w *writer) reference(r reference, shown string) {
+	url := followable(r.url)
+	switch {
+	case url == "":
+		w.text(shown)
+		return
+	case utf8.RuneCountInString(shown) > w.room:
+		w.room = 0
+		w.left = true
+		return
+	}
+	if r.code != "" {
+		w.room -= len(r.code)
+		w.linked(codeSpan(r.code), url)
+		return
+	}
+	w.room -= utf8.RuneCountInString(shown)
+	w.linked(escape(oneLine(shown)), url)
+}
+
+// linked writes a link with finished Markdown as its text.
+func (w *writer) linked(shown, url string) {
+	w.buf = append(w.buf, '[')
+	w.buf = append(w.buf, shown...)
+	w.buf = append(w.buf, "]("...)
+	w.buf = append(w.buf, url...)
+	w.buf = append(w.buf, ')')
 }
 
 // text writes a piece of text as far as there is room for it, whole words if
@@ -102,13 +204,42 @@ func (w *writer) text(s string) {
 		s = strings.TrimLeft(s, " ")
 		number = listNumber(s)
 	}
-	for i := range len(s) {
-		if s[i] == '#' && i == len(s)-1 {
+	w.escaped(s, number)
+}
+
+// escaped writes text that was cut already; number is listNumber(s), if that
+// matters.
+func (w *writer) escaped(s string, number int) {
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '#' && i == len(s)-1:
 			w.buf = append(w.buf, "&#35;"...) // a word may follow
-			break
+			continue
+		case s[i] == ':':
+			if n := emojiLength(s, i); n > 0 {
+				w.buf = append(w.buf, s[i:i+n]...)
+				i += n - 1
+				continue
+			}
 		}
 		w.buf = appendEscapedByte(w.buf, s, i, number)
 	}
+}
+
+// emojiLength is the length of the emoji at s[i], ":tada:", which people use in
+// GitLab as in the chat; 0 if there is none.
+func emojiLength(s string, i int) int {
+	if i > 0 && (isAlnum(s[i-1]) || s[i-1] == ':' || s[i-1] >= utf8.RuneSelf) {
+		return 0
+	}
+	n := strings.IndexByte(s[i+1:min(len(s), i+66)], ':')
+	if n < 1 || !emojiName.MatchString(s[i+1:i+1+n]) || strings.Trim(s[i+1:i+1+n], "0123456789") == "" {
+		return 0
+	}
+	if end := i + n + 2; end < len(s) && (isAlnum(s[end]) || s[end] == ':' || s[end] >= utf8.RuneSelf) {
+		return 0
+	}
+	return n + 2
 }
 
 // space writes one space between words.
@@ -139,6 +270,10 @@ func (w *writer) code(n ast.Node) {
 		return
 	}
 	w.room -= utf8.RuneCountInString(s)
+	if isFormula(n, w.src) && len(w.buf) > 0 && w.buf[len(w.buf)-1] == '$' {
+		w.buf = w.buf[:len(w.buf)-1]
+		w.skip = 1
+	}
 	// Code beside a backtick or other code would join it.
 	if k := len(w.buf); k > 0 && w.buf[k-1] == '`' {
 		w.buf = append(w.buf, ' ')
@@ -146,21 +281,56 @@ func (w *writer) code(n ast.Node) {
 	w.buf = append(w.buf, codeSpan(s)...)
 }
 
+// isFormula tells whether code is a formula in GitLab: $`a^2`$.
+func isFormula(n ast.Node, src []byte) bool {
+	before, ok := n.PreviousSibling().(*ast.Text)
+	after, also := n.NextSibling().(*ast.Text)
+	if !ok || !also || before.SoftLineBreak() || before.Segment.Len() == 0 || after.Segment.Len() == 0 {
+		return false
+	}
+	return src[before.Segment.Stop-1] == '$' && src[after.Segment.Start] == '$'
+}
+
+// emphasis writes bold or italic text. Italic within or around bold is written
+// with underscores, which cannot be taken for the other's asterisks.
+func (w *writer) emphasis(n *ast.Emphasis) {
+	switch {
+	case n.Level > 1:
+		w.marked(n, strong, "**")
+	case w.marks&strong != 0 || holdsEmphasis(n):
+		w.marked(n, italic, "_")
+	default:
+		w.marked(n, italic, "*")
+	}
+}
+
+func holdsEmphasis(n ast.Node) bool {
+	for c := n.FirstChild(); c != nil; c = c.NextSibling() {
+		if c.Kind() == ast.KindEmphasis || c.HasChildren() && c.Type() == ast.TypeInline && holdsEmphasis(c) {
+			return true
+		}
+	}
+	return false
+}
+
 // marked writes bold, italic or struck text. The marks are dropped where
-// Mattermost might not see them: within each other, and against letters.
-func (w *writer) marked(n ast.Node, mark string) {
-	if w.inMark || len(mark) > 2 || !w.spaceBefore() || !spaceAfter(n, w.src) {
+// Mattermost might not see them: within their like, and against letters.
+func (w *writer) marked(n ast.Node, kind marks, mark string) {
+	if w.marks&kind != 0 || !w.spaceBefore() || !spaceAfter(n, w.src) {
 		w.inlines(n)
 		return
 	}
+	w.openMark(mark, kind, func() { w.inlines(n) })
+}
+
+// openMark writes marks around what write writes.
+func (w *writer) openMark(mark string, kind marks, write func()) {
 	start := len(w.buf)
 	w.buf = append(w.buf, mark...)
-	w.inMark = true
-	w.inlines(n)
-	w.inMark = false
-	for len(w.buf) > start && w.buf[len(w.buf)-1] == ' ' {
-		w.buf = w.buf[:len(w.buf)-1]
-	}
+	w.marks |= kind
+	write()
+	w.marks &^= kind
+	w.buf = trimSpaces(w.buf)
 	if len(w.buf) <= start+len(mark) {
 		w.buf = w.buf[:start]
 		return
@@ -168,26 +338,67 @@ func (w *writer) marked(n ast.Node, mark string) {
 	w.buf = append(w.buf, mark...)
 }
 
+// struckTask writes the text of a task that does not apply.
+func (w *writer) struckTask(box *inapplicableBox) {
+	w.openMark("~~", struck, func() {
+		for n := box.NextSibling(); n != nil; n = n.NextSibling() {
+			if w.full() {
+				w.left = true
+				return
+			}
+			if t, ok := n.(*ast.Text); ok {
+				n = w.texts(t)
+				continue
+			}
+			w.inline(n)
+		}
+	})
+}
+
+func trimSpaces(b []byte) []byte {
+	for len(b) > 0 && b[len(b)-1] == ' ' {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+// spaceBefore tells whether marks are seen that open behind what is written.
 func (w *writer) spaceBefore() bool {
 	if len(w.buf) == 0 {
 		return true
 	}
-	c := w.buf[len(w.buf)-1]
-	return c == ' ' || c == '(' || c == '[' && w.inLink
+	switch c := w.buf[len(w.buf)-1]; c {
+	case ' ', '(', '"', '\'':
+		return true
+	case '[':
+		return w.inLink
+	case '*', '_', '~':
+		return w.marks != 0 && !w.escapedEnd()
+	}
+	return false
+}
+
+// escapedEnd tells whether the last character that is written is escaped.
+func (w *writer) escapedEnd() bool {
+	n := len(w.buf)
+	return n > 1 && w.buf[n-2] == '\\'
 }
 
 // spaceAfter tells whether what follows n lets closing marks be seen.
 func spaceAfter(n ast.Node, src []byte) bool {
 	next := n.NextSibling()
-	if next == nil {
-		return true
+	for next == nil {
+		if n = n.Parent(); n == nil || n.Type() != ast.TypeInline || n.Kind() == ast.KindLink {
+			return true
+		}
+		next = n.NextSibling()
 	}
 	t, ok := next.(*ast.Text)
 	if !ok {
 		return false
 	}
 	v := t.Segment.Value(src)
-	return len(v) == 0 || strings.IndexByte(" .,;:!?)\t", v[0]) >= 0
+	return len(v) == 0 || strings.IndexByte(" .,;:!?)\"'\t", v[0]) >= 0
 }
 
 func (w *writer) link(n ast.Node, dest string) {
@@ -213,13 +424,12 @@ func (w *writer) link(n ast.Node, dest string) {
 // image writes an image as a link: GitLab's images need a login, and an image
 // that anybody put into a comment tells its owner who read it.
 func (w *writer) image(n *ast.Image) {
-	start := len(w.buf)
 	url := followable(absolute(decodeReferences(string(n.Destination)), w.at))
-	if url != "" && !w.inLink {
+	start, linked := len(w.buf), w.inLink
+	if url != "" && !linked {
 		w.buf = append(w.buf, '[')
 	}
 	textStart := len(w.buf)
-	linked := w.inLink
 	w.inLink = true
 	w.inlines(n)
 	w.inLink = linked
@@ -251,11 +461,7 @@ func (w *writer) autoLink(n *ast.AutoLink) {
 		w.buf = append(w.buf, url...)
 		return
 	}
-	w.buf = append(w.buf, '[')
-	w.buf = append(w.buf, escape(oneLine(label))...)
-	w.buf = append(w.buf, "]("...)
-	w.buf = append(w.buf, url...)
-	w.buf = append(w.buf, ')')
+	w.linked(escape(oneLine(label)), url)
 }
 
 // bare tells whether an address standing alone is taken whole and as it is.
@@ -268,135 +474,6 @@ func bare(url string) bool {
 	}
 	last := url[len(url)-1]
 	return isAlnum(last) || last == '/'
-}
-
-func isBreak(n *ast.RawHTML, src []byte) bool {
-	if n.Segments.Len() != 1 {
-		return false
-	}
-	seg := n.Segments.At(0)
-	tag := strings.ToLower(string(seg.Value(src)))
-	return strings.HasPrefix(tag, "<br") || strings.HasPrefix(tag, "<hr")
-}
-
-// html writes the text in a block of HTML.
-func (w *writer) html(n *ast.HTMLBlock) {
-	for line := range strings.Lines(w.htmlText(n)) {
-		if blank(line) {
-			continue
-		}
-		if w.full() {
-			w.left = true
-			return
-		}
-		w.text(strings.TrimSpace(line))
-		w.flush()
-	}
-}
-
-func (w *writer) htmlText(n *ast.HTMLBlock) string {
-	var b strings.Builder
-	for i := range n.Lines().Len() {
-		seg := n.Lines().At(i)
-		b.Write(seg.Value(w.src))
-	}
-	if n.HasClosure() {
-		b.Write(n.ClosureLine.Value(w.src))
-	}
-	return withoutTags(b.String())
-}
-
-// withoutTags is the text of HTML: without tags, comments, scripts and styles.
-func withoutTags(s string) string {
-	var b strings.Builder
-	for {
-		before, rest, ok := strings.Cut(s, "<")
-		b.WriteString(before)
-		if !ok {
-			break
-		}
-		end := ">"
-		switch lower := strings.ToLower(rest[:min(len(rest), 8)]); {
-		case strings.HasPrefix(lower, "!--"):
-			end = "-->"
-		case strings.HasPrefix(lower, "script"):
-			end = "</script>"
-		case strings.HasPrefix(lower, "style"):
-			end = "</style>"
-		case rest == "" || !isLetter(rest[0]) && rest[0] != '/' && rest[0] != '!' && rest[0] != '?':
-			b.WriteByte('<')
-			s = rest
-			continue
-		}
-		_, s, ok = strings.Cut(rest, end)
-		if !ok {
-			break
-		}
-	}
-	return html.UnescapeString(b.String())
-}
-
-// unescape decodes what stands for other characters in Markdown: backslash
-// escapes and character references, in one pass.
-func unescape(seg []byte) string {
-	s := string(seg)
-	if !strings.ContainsAny(s, "\\&") {
-		return s
-	}
-	return decode(s, true)
-}
-
-// decodeReferences decodes the character references in a link's destination.
-func decodeReferences(s string) string {
-	if !strings.Contains(s, "&") {
-		return s
-	}
-	return decode(s, false)
-}
-
-func decode(s string, escapes bool) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if escapes && s[i] == '\\' && i+1 < len(s) && isPunct(s[i+1]) {
-			i++
-		} else if s[i] == '&' {
-			if c, n := charReference(s[i:]); n > 0 {
-				b.WriteString(c)
-				i += n - 1
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
-}
-
-// charReference decodes the character reference that starts s (CommonMark 2.5) and
-// returns its length, or 0 if there is none.
-func charReference(s string) (c string, n int) {
-	end := strings.IndexByte(s[:min(len(s), 34)], ';')
-	if end < 2 {
-		return "", 0
-	}
-	name := s[1:end]
-	if name[0] != '#' {
-		if e, ok := util.LookUpHTML5EntityByName(name); ok {
-			return string(e.Characters), end + 1
-		}
-		return "", 0
-	}
-	digits, base := name[1:], 10
-	if digits != "" && digits[0]|0x20 == 'x' {
-		digits, base = digits[1:], 16
-	}
-	code, err := strconv.ParseUint(digits, base, 32)
-	if err != nil || len(digits) > 7 || strings.Contains(digits, "_") {
-		return "", 0
-	}
-	if code == 0 || !utf8.ValidRune(rune(code)) {
-		return "\ufffd", end + 1
-	}
-	return string(rune(code)), end + 1
 }
 
 // tidyPiece makes part of a line fit for one line; unlike [oneLine] it keeps a

@@ -117,10 +117,15 @@ func linkTo(text, to string) string {
 
 // pathEscape escapes a ref or a path for the path of a URL, keeping its
 // slashes.
-func pathEscape(s string) string {
+func pathEscape(s string) string { return percentEscape(s, plainPath) }
+
+// queryEscape escapes a value for the query of a URL.
+func queryEscape(s string) string { return percentEscape(s, plainQuery) }
+
+func percentEscape(s string, plain func(byte) bool) string {
 	clean := true
 	for i := range len(s) {
-		if !plainPath(s[i]) {
+		if !plain(s[i]) {
 			clean = false
 			break
 		}
@@ -131,7 +136,7 @@ func pathEscape(s string) string {
 	const hex = "0123456789ABCDEF"
 	b := make([]byte, 0, len(s)+16)
 	for i := range len(s) {
-		if c := s[i]; plainPath(c) {
+		if c := s[i]; plain(c) {
 			b = append(b, c)
 		} else {
 			b = append(b, '%', hex[c>>4], hex[c&15])
@@ -140,6 +145,8 @@ func pathEscape(s string) string {
 	return string(b)
 }
 
-func plainPath(c byte) bool {
-	return isAlnum(c) || c == '/' || c == '-' || c == '_' || c == '.' || c == '~'
+func plainPath(c byte) bool { return c == '/' || plainQuery(c) }
+
+func plainQuery(c byte) bool {
+	return isAlnum(c) || c == '-' || c == '_' || c == '.' || c == '~'
 }

@@ -4,23 +4,12 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/ast"
-	"github.com/yuin/goldmark/extension"
 	east "github.com/yuin/goldmark/extension/ast"
-	"github.com/yuin/goldmark/parser"
 	"github.com/yuin/goldmark/text"
 
 	"github.com/gitlab-mattermost/relay/events"
 )
-
-// markdownParser reads GitHub-flavoured Markdown, which is what GitLab and
-// Mattermost have in common. It holds no state between documents.
-var markdownParser = sharedParser()
-
-func sharedParser() parser.Parser {
-	return goldmark.New(goldmark.WithExtensions(extension.GFM)).Parser()
-}
 
 // extent is how much of a document is shown.
 type extent struct {
@@ -32,24 +21,38 @@ type extent struct {
 // writer writes a parsed document again as Mattermost Markdown, up to an
 // extent. Links and marks that are begun are always closed.
 type writer struct {
-	src   []byte
-	at    *events.Project
-	limit extent
+	src      []byte
+	at       *events.Project
+	audience *audience // whom it may mention
+	limit    extent
 
+	position
 	lines []string
 	buf   []byte // the line being written, without its prefix
-	room  int    // characters left
-	count int    // lines written, without blank ones
-	first string // prefix of the next line
-	rest  string // prefix of the lines after it
+	rest  string // prefix of the lines after the next
 
-	left   bool // something was left out
-	open   bool // the last line may be continued: it is text
-	gap    bool // the next line needs a blank line before it
 	inLink bool
-	inMark bool // in bold or italic
 	inCell bool
+	marks  marks
+	skip   int // bytes of the next text that are no text
 	depth  int
+
+	heading struct { // the last one
+		before, after position
+	}
+}
+
+// position is how far the writer is, between two blocks.
+type position struct {
+	written int    // lines, blank ones too
+	room    int    // characters left
+	count   int    // lines written, without blank ones
+	first   string // prefix of the next line
+	left    bool   // something was left out
+	open    bool   // the last line may be continued: it is text
+	gap     bool   // the next line needs a blank line before it
+	gapped  string // the prefix of that blank line
+	given   int    // people mentioned
 }
 
 // maxDepth bounds how deep quotes and lists are followed into each other.
@@ -59,13 +62,79 @@ const maxDepth = 8
 // something was left out, and whether more text may follow on the last line.
 func rewrite(d *Document, limit extent) (lines []string, left, open bool) {
 	raw, all := d.head()
-	w := &writer{src: []byte(manyLines(raw)), at: d.at, limit: limit, room: limit.chars}
-	root := markdownParser.Parse(text.NewReader(w.src))
-	w.blocks(root)
+	if n := firstPart(raw); n < len(raw) {
+		w := written(d, raw[:n], limit)
+		if w.full() {
+			return w.lines, true, w.open
+		}
+		d.audience.forget(w.given)
+	}
+	w := written(d, raw, limit)
 	return w.lines, w.left || !all, w.open
 }
 
+// enough is how much of a document, in bytes, nearly always fills a message.
+const enough = 2 << 10
+
+// firstPart is the length of the part of a long document that is tried first:
+// whole blocks, which mean the same without the rest.
+func firstPart(s string) int {
+	if len(s) < 2*enough || strings.Contains(s, ">>>") || strings.Contains(s, "$$") {
+		return len(s)
+	}
+	n := strings.LastIndex(s[:enough], "\n\n")
+	if n < enough/2 || strings.Contains(s[n:], "]:") { // where links and footnotes lead
+		return len(s)
+	}
+	return n
+}
+
+// written writes a document, or its first part.
+func written(d *Document, raw string, limit extent) *writer {
+	w := &writer{src: []byte(plainBlocks(manyLines(raw))), at: d.at, audience: d.audience, limit: limit}
+	w.room = limit.chars
+	w.blocks(parse(documentParser, w.src))
+	left := w.left || len(raw) < len(d.raw)
+	if left && w.heading.before.written > 0 && w.heading.after.written == w.written {
+		full := w.full()
+		w.back(w.heading.before) // a heading of nothing
+		if w.left = true; full {
+			w.room = 0
+		}
+	}
+	return w
+}
+
+// forget takes back the last n mentions: they are not shown.
+func (m *audience) forget(n int) {
+	if n > 0 {
+		m.done = m.done[:len(m.done)-n]
+	}
+}
+
 func (w *writer) full() bool { return w.room <= 0 || w.count >= w.limit.lines }
+
+// back undoes what was written since a position.
+func (w *writer) back(to position) {
+	w.audience.forget(w.given - to.given)
+	w.position = to
+	w.lines = w.lines[:to.written]
+	w.buf = w.buf[:0]
+}
+
+// cutBefore leaves out the block that was written since a position if it is
+// not whole and enough stands before it.
+func (w *writer) cutBefore(at position) {
+	if !w.left || at.left {
+		return
+	}
+	if at.count*2 < w.limit.lines && (w.limit.chars-at.room)*2 < w.limit.chars {
+		return
+	}
+	w.back(at)
+	w.left = true
+	w.room = 0
+}
 
 // blocks writes the children of a block.
 func (w *writer) blocks(parent ast.Node) {
@@ -73,6 +142,7 @@ func (w *writer) blocks(parent ast.Node) {
 		if w.limit.prose && parent.Kind() == ast.KindDocument && w.skips(n) {
 			if n.Kind() == ast.KindHeading && w.count > 0 {
 				w.left = w.left || n.NextSibling() != nil
+				w.room = 0
 				return
 			}
 			continue
@@ -89,27 +159,40 @@ func (w *writer) blocks(parent ast.Node) {
 }
 
 func (w *writer) block(n ast.Node) {
+	at := w.position
 	switch n := n.(type) {
-	case *ast.Paragraph, *ast.TextBlock:
+	case *ast.Paragraph:
+		if isContents(n, w.src) {
+			return
+		}
 		w.inlines(n)
 		w.flush()
+		w.cutBefore(at)
+	case *ast.TextBlock:
+		w.inlines(n)
+		w.flush()
+		w.cutBefore(at)
 	case *ast.Heading:
-		w.heading(n)
+		w.headline(n)
+		w.cutBefore(at)
 	case *ast.Blockquote:
-		w.nested(n, "> ", "> ")
-		w.gap = true
+		w.quote(n)
 	case *ast.List:
 		w.list(n)
 	case *ast.FencedCodeBlock:
 		w.fence(n.Lines(), language(n.Language(w.src)))
+		w.cutBefore(at)
 	case *ast.CodeBlock:
 		w.fence(n.Lines(), "")
+		w.cutBefore(at)
 	case *ast.HTMLBlock:
 		w.html(n)
 	case *east.Table:
 		if w.shows(n) {
 			w.table(n)
 		}
+	case *east.FootnoteList:
+		w.footnotes(n)
 	}
 }
 
@@ -127,13 +210,22 @@ func (w *writer) flush() {
 // line adds a finished line.
 func (w *writer) line(s string) {
 	if w.gap && len(w.lines) > 0 {
-		w.lines = append(w.lines, strings.TrimRight(w.rest, " "))
+		w.lines = append(w.lines, strings.TrimRight(w.gapped, " "))
 	}
 	w.gap = false
 	w.lines = append(w.lines, strings.TrimRight(w.first+s, " "))
+	w.written = len(w.lines)
 	w.first = w.rest
 	w.count++
 	w.open = false
+}
+
+// apart asks for a blank line before the next line; it belongs to the
+// outermost block that asked.
+func (w *writer) apart() {
+	if !w.gap || len(w.rest) < len(w.gapped) {
+		w.gap, w.gapped = true, w.rest
+	}
 }
 
 // nested writes the blocks in n behind a prefix.
@@ -154,15 +246,22 @@ func (w *writer) nested(n ast.Node, first, rest string) {
 	w.depth--
 }
 
-func (w *writer) heading(n *ast.Heading) {
-	w.buf = append(w.buf, "**"...)
-	w.inMark = true
-	w.inlines(n)
-	w.inMark = false
-	for len(w.buf) > 0 && w.buf[len(w.buf)-1] == ' ' {
-		w.buf = w.buf[:len(w.buf)-1]
+// headline writes a heading as a bold line.
+func (w *writer) headline(n *ast.Heading) {
+	before := w.position
+	w.bold(n)
+	if w.written > before.written {
+		w.heading.before, w.heading.after = before, w.position
 	}
-	if len(w.buf) == 2 {
+}
+
+func (w *writer) bold(n ast.Node) {
+	w.buf = append(w.buf, "**"...)
+	w.marks |= strong
+	w.inlines(n)
+	w.marks &^= strong
+	w.buf = trimSpaces(w.buf)
+	if len(w.buf) == len("**") {
 		w.buf = w.buf[:0]
 		return
 	}
@@ -170,8 +269,28 @@ func (w *writer) heading(n *ast.Heading) {
 	w.flush()
 }
 
+// quote writes a quote. One that GitLab shows with a title starts with that
+// title, bold.
+func (w *writer) quote(n *ast.Blockquote) {
+	if p := n.FirstChild(); p != nil && p.Kind() == ast.KindParagraph && p.Lines().Len() > 0 {
+		first := p.Lines().At(0)
+		if title, size := alert(string(first.Value(w.src))); size > 0 {
+			outer := w.rest
+			w.first, w.rest = w.first+"> ", w.rest+"> "
+			w.line("**" + title + "**")
+			w.first, w.rest = outer, outer
+			w.skip = size
+		}
+	}
+	w.nested(n, "> ", "> ")
+	w.skip = 0
+	w.apart()
+}
+
 func (w *writer) list(l *ast.List) {
-	w.gap = w.gap || w.afterList()
+	if !w.gap && (w.afterList() || l.IsOrdered() && l.Start != 1 && w.open) {
+		w.apart()
+	}
 	number := l.Start
 	for item := l.FirstChild(); item != nil; item = item.NextSibling() {
 		if w.full() {
@@ -188,7 +307,7 @@ func (w *writer) list(l *ast.List) {
 		}
 		w.nested(item, marker, strings.Repeat(" ", len(marker)))
 	}
-	w.gap = true
+	w.apart()
 }
 
 // afterList tells whether the last line would swallow a list that starts now.
@@ -231,6 +350,7 @@ func (w *writer) fence(lines *text.Segments, lang string) {
 }
 
 // language keeps the first word of a fence's info if it is a plain one.
+// Mattermost calls a formula latex (webapp utils/markdown, code).
 func language(info []byte) string {
 	if len(info) == 0 || len(info) > 20 {
 		return ""
@@ -240,23 +360,47 @@ func language(info []byte) string {
 			return ""
 		}
 	}
+	if string(info) == "math" {
+		return "latex"
+	}
 	return string(info)
 }
 
 func (w *writer) table(t *east.Table) {
-	w.gap = true
+	w.apart()
 	for row := t.FirstChild(); row != nil; row = row.NextSibling() {
 		if w.full() {
 			w.left = true
 			break
 		}
+		at := w.position
 		w.row(row)
+		if w.left && !at.left && row.PreviousSibling() != nil {
+			w.back(at) // rather no row than half of one
+			w.left = true
+			w.room = 0
+			break
+		}
 		if row.Kind() == east.KindTableHeader {
-			w.line(strings.Repeat("|---", row.ChildCount()) + "|")
+			w.line(alignments(t.Alignments))
 			w.count--
 		}
 	}
-	w.gap = true
+	w.apart()
+}
+
+// alignments is the line under the header of a table.
+func alignments(columns []east.Alignment) string {
+	marks := map[east.Alignment]string{east.AlignLeft: "|:--", east.AlignRight: "|--:", east.AlignCenter: "|:-:"}
+	var b strings.Builder
+	for _, a := range columns {
+		if m, ok := marks[a]; ok {
+			b.WriteString(m)
+		} else {
+			b.WriteString("|---")
+		}
+	}
+	return b.String() + "|"
 }
 
 func (w *writer) row(row ast.Node) {
@@ -272,6 +416,38 @@ func (w *writer) row(row ast.Node) {
 	}
 	w.inCell = false
 	w.line(b.String())
+}
+
+// footnotes writes the footnotes that the text refers to.
+func (w *writer) footnotes(l *east.FootnoteList) {
+	for n := l.FirstChild(); n != nil; n = n.NextSibling() {
+		note, ok := n.(*east.Footnote)
+		if !ok {
+			continue
+		}
+		if w.full() {
+			w.left = true
+			return
+		}
+		if note.PreviousSibling() == nil {
+			w.apart()
+		}
+		w.buf = appendFootnote(w.buf, note.Index)
+		if first := n.FirstChild(); first != nil && first.Kind() == ast.KindParagraph {
+			w.buf = append(w.buf, ' ')
+		} else {
+			w.flush()
+		}
+		w.blocks(n)
+		w.flush()
+	}
+}
+
+// appendFootnote writes the number of a footnote: [1].
+func appendFootnote(dst []byte, n int) []byte {
+	dst = append(dst, `\[`...)
+	dst = strconv.AppendInt(dst, int64(n), 10)
+	return append(dst, `\]`...)
 }
 
 // skips tells whether the first prose of a document is not in n.
@@ -298,7 +474,7 @@ func (w *writer) shows(n ast.Node) bool {
 	case *ast.ThematicBreak, *ast.LinkReferenceDefinition:
 		return false
 	case *ast.HTMLBlock:
-		return !blank(w.htmlText(n))
+		return showsHTML(w.htmlOf(n))
 	case *east.Table:
 		for row := n.FirstChild(); row != nil; row = row.NextSibling() {
 			if row.Kind() == east.KindTableRow && !w.emptyRow(row) {
@@ -324,7 +500,10 @@ func (w *writer) emptyRow(row ast.Node) bool {
 func isChecklist(l *ast.List) bool {
 	for item := l.FirstChild(); item != nil; item = item.NextSibling() {
 		block := item.FirstChild()
-		if block == nil || block.FirstChild() == nil || block.FirstChild().Kind() != east.KindTaskCheckBox {
+		if block == nil || block.FirstChild() == nil {
+			return false
+		}
+		if box := block.FirstChild().Kind(); box != east.KindTaskCheckBox && box != kindInapplicableBox {
 			return false
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gitlab-mattermost/relay/configs"
 	"github.com/gitlab-mattermost/relay/events"
 )
 
@@ -12,6 +13,7 @@ type message struct {
 	headline string
 	body     string
 	color    string // only with a body
+	layout   string // as in [configs.Look]
 }
 
 func (m message) markdown() string {
@@ -21,8 +23,41 @@ func (m message) markdown() string {
 	return m.headline + "\n" + m.body
 }
 
-// isCard tells whether the body is sent as an attachment with a color.
-func (m message) isCard() bool { return m.color != "" && m.body != "" }
+// isCard tells whether the body is sent as an attachment.
+func (m message) isCard() bool {
+	switch m.layout {
+	case configs.LayoutPlain:
+		return false
+	case configs.LayoutCard:
+		return m.body != ""
+	}
+	return m.color != "" && m.body != ""
+}
+
+// reduce leaves out what a look does not want to see.
+func (m *message) reduce(look configs.Look) {
+	m.layout = look.Layout
+	switch look.Detail {
+	case configs.DetailTitle:
+		m.body = ""
+	case configs.DetailBrief:
+		m.body = withoutQuotes(m.body)
+	}
+}
+
+// withoutQuotes is a body without the lines that are quotes.
+func withoutQuotes(body string) string {
+	var kept []string
+	fence := ""
+	for l := range strings.SplitSeq(body, "\n") {
+		if fence == "" && strings.HasPrefix(strings.TrimLeft(l, " "), ">") {
+			continue
+		}
+		fence = nextFence(fence, l)
+		kept = append(kept, l)
+	}
+	return tidyBody(strings.Join(kept, "\n"))
+}
 
 // finish makes the last changes, for which whole lines are needed.
 func (m *message) finish() {
@@ -87,7 +122,7 @@ func tidyBody(s string) string {
 			blank = len(out) > 0
 			continue
 		}
-		isQuote := strings.HasPrefix(l, ">")
+		isQuote := strings.HasPrefix(strings.TrimLeft(l, " "), ">")
 		if blank || quote && !isQuote {
 			out = append(out, '\n')
 		}

@@ -11,19 +11,19 @@ import (
 // Commit is a commit.
 type Commit struct {
 	SHA         Text
-	ShortSHA    Text
-	Title       Text
+	ShortSHA    Text // the first eight digits
+	Title       Text // first line of the message
 	URL         URL
 	AuthorName  Text
 	AuthorEmail Text
 	Time        time.Time
 
 	commit *events.Commit
-	at     *events.Project
+	in     *setting
 }
 
 // Message is the whole message.
-func (c Commit) Message() *Document { return document(c.commit.Message, c.at) }
+func (c Commit) Message() *Document { return c.in.document(c.commit.Message) }
 
 // Added are the files that the commit added.
 func (c Commit) Added() []Text { return texts(c.commit.Added) }
@@ -40,7 +40,7 @@ func (c Commit) Merge() bool { return mergeTitle.MatchString(c.commit.Title) }
 
 var mergeTitle = regexp.MustCompile(`^Merge (?:remote-tracking )?(?:branch|branches|tag|commit) '`)
 
-func newCommit(c *events.Commit, at *events.Project) Commit {
+func newCommit(c *events.Commit, in *setting) Commit {
 	return Commit{
 		SHA:         Text(c.SHA),
 		ShortSHA:    Text(c.ShortSHA()),
@@ -50,7 +50,7 @@ func newCommit(c *events.Commit, at *events.Project) Commit {
 		AuthorEmail: Text(c.AuthorEmail),
 		Time:        c.Time,
 		commit:      c,
-		at:          at,
+		in:          in,
 	}
 }
 
@@ -58,37 +58,38 @@ func newCommit(c *events.Commit, at *events.Project) Commit {
 type Push struct {
 	Before     Text
 	After      Text
-	Total      int // of all commits, of which GitLab sends 20
-	Created    bool
-	Deleted    bool
-	Forced     bool
-	Protected  bool
-	TagMessage *Document
-	CompareURL URL
-	MergedRef  Text
+	Total      int       // of all commits, of which GitLab sends 20
+	Created    bool      // a branch or tag made
+	Deleted    bool      // a branch or tag removed
+	Forced     bool      // a force-push, as far as the payload tells
+	Protected  bool      // a protected branch or tag
+	TagMessage *Document // of an annotated tag
+	CompareURL URL       // before...after; empty when one side is missing
+	MergedRef  Text      // "group/project!42" when the head commit brings in that merge request
 
-	event *events.Event
+	part *events.PushPart
+	in   *setting
 }
 
 // maxCommits is how many commits a push shows.
 const maxCommits = 5
 
-func newPush(e *events.Event) *Push {
+func newPush(e *events.Event, in *setting) *Push {
 	p := e.Push
 	return &Push{
 		Before: Text(p.Before), After: Text(p.After), Total: p.Total,
 		Created: p.Created, Deleted: p.Deleted, Forced: p.Forced, Protected: p.Protected,
-		TagMessage: document(p.TagMessage, &e.Project),
+		TagMessage: in.document(p.TagMessage),
 		CompareURL: URL(p.CompareURL), MergedRef: Text(p.MergedRef),
-		event: e,
+		part: p, in: in,
 	}
 }
 
 // Commits are the commits that GitLab sent, oldest first.
 func (p *Push) Commits() []Commit {
-	out := make([]Commit, len(p.event.Push.Commits))
+	out := make([]Commit, len(p.part.Commits))
 	for i := range out {
-		out[i] = newCommit(&p.event.Push.Commits[i], &p.event.Project)
+		out[i] = newCommit(&p.part.Commits[i], p.in)
 	}
 	return out
 }
@@ -96,12 +97,12 @@ func (p *Push) Commits() []Commit {
 // Newest are the commits to show: at most 5, newest first, without merges
 // unless there is nothing else.
 func (p *Push) Newest() []Commit {
-	all := p.event.Push.Commits
+	all := p.part.Commits
 	var out []Commit
 	for _, merges := range [...]bool{false, true} {
 		for i := len(all) - 1; i >= 0 && len(out) < maxCommits; i-- {
 			if merges || !mergeTitle.MatchString(all[i].Title) {
-				out = append(out, newCommit(&all[i], &p.event.Project))
+				out = append(out, newCommit(&all[i], p.in))
 			}
 		}
 		if len(out) > 0 {
@@ -115,8 +116,8 @@ func (p *Push) Newest() []Commit {
 // as they are known.
 func (p *Push) More() int {
 	known, shown := 0, 0
-	for i := range p.event.Push.Commits {
-		if mergeTitle.MatchString(p.event.Push.Commits[i].Title) {
+	for i := range p.part.Commits {
+		if mergeTitle.MatchString(p.part.Commits[i].Title) {
 			known++
 		} else {
 			shown++
@@ -130,13 +131,13 @@ func (p *Push) More() int {
 
 // MergeRequest is the merge request of an event, or the one it is on.
 type MergeRequest struct {
-	IID          int64
+	IID          int64 // as in !42
 	Title        Text
 	URL          URL
-	State        Text
+	State        Text // "opened", "closed", "merged", "locked"
 	SourceBranch Text
 	TargetBranch Text
-	SourcePath   Text
+	SourcePath   Text // of the source project; empty if that was deleted
 	Description  *Document
 	Draft        bool
 	Assignees    []User
@@ -144,16 +145,16 @@ type MergeRequest struct {
 	Labels       []Text
 	Milestone    Text
 	MergeStatus  Text
-	OldRev       Text
-	System       bool
-	SystemAction Text
+	OldRev       Text // head before an update with new commits
+	System       bool // done by GitLab, not by a person's click
+	SystemAction Text // "approvals_reset_on_push", …
 }
 
-func newMergeRequest(m *events.MergeRequestPart, at *events.Project) *MergeRequest {
+func newMergeRequest(m *events.MergeRequestPart, in *setting) *MergeRequest {
 	return &MergeRequest{
 		IID: m.IID, Title: Text(m.Title), URL: URL(m.URL), State: Text(m.State),
 		SourceBranch: Text(m.SourceBranch), TargetBranch: Text(m.TargetBranch), SourcePath: Text(m.SourcePath),
-		Description: document(m.Description, at), Draft: m.Draft,
+		Description: in.document(m.Description), Draft: m.Draft,
 		Assignees: newUsers(m.Assignees), Reviewers: newUsers(m.Reviewers), Labels: texts(m.Labels),
 		Milestone: Text(m.Milestone), MergeStatus: Text(m.MergeStatus), OldRev: Text(m.OldRev),
 		System: m.System, SystemAction: Text(m.SystemAction),
@@ -162,24 +163,24 @@ func newMergeRequest(m *events.MergeRequestPart, at *events.Project) *MergeReque
 
 // Issue is an issue or any other work item.
 type Issue struct {
-	IID          int64
-	Type         Text
+	IID          int64 // as in #7
+	Type         Text  // "issue", "task", "incident", "epic", …
 	Title        Text
 	URL          URL
-	State        Text
+	State        Text // "opened", "closed"
 	Description  *Document
 	Assignees    []User
 	Labels       []Text
 	Milestone    Text
-	DueDate      Text
+	DueDate      Text // 2026-12-01
 	Severity     Text
 	Confidential bool
 }
 
-func newIssue(i *events.IssuePart, at *events.Project) *Issue {
+func newIssue(i *events.IssuePart, in *setting) *Issue {
 	return &Issue{
 		IID: i.IID, Type: Text(i.Type), Title: Text(i.Title), URL: URL(i.URL), State: Text(i.State),
-		Description: document(i.Description, at), Assignees: newUsers(i.Assignees), Labels: texts(i.Labels),
+		Description: in.document(i.Description), Assignees: newUsers(i.Assignees), Labels: texts(i.Labels),
 		Milestone: Text(i.Milestone), DueDate: Text(i.DueDate), Severity: Text(i.Severity),
 		Confidential: i.Confidential,
 	}
@@ -188,25 +189,25 @@ func newIssue(i *events.IssuePart, at *events.Project) *Issue {
 // Note is a comment.
 type Note struct {
 	ID          int64
-	On          Text
-	OnType      Text
-	OnTitle     Text
-	OnURL       URL
-	OnReference Text
+	On          Text // "merge_request", "issue", "commit", "snippet", "other"
+	OnType      Text // GitLab's own word: "MergeRequest", "WikiPage::Meta", …
+	OnTitle     Text // title of what it is on
+	OnURL       URL  // of what it is on
+	OnReference Text // "!42", "#7", "$3", short SHA
 	Body        *Document
 	URL         URL
 	Edited      bool
 	Internal    bool
-	System      bool
-	File        Text
-	Line        int
+	System      bool // written by GitLab
+	File        Text // of a comment on a diff
+	Line        int  // 0 if it is on none
 	Discussion  Text
 }
 
-func newNote(n *events.NotePart, at *events.Project) *Note {
+func newNote(n *events.NotePart, in *setting) *Note {
 	return &Note{
 		ID: n.ID, On: Text(n.On), OnType: Text(n.OnType), OnTitle: Text(n.OnTitle), OnURL: URL(n.OnURL),
-		OnReference: Text(n.OnReference), Body: document(n.Body, at), URL: URL(n.URL),
+		OnReference: Text(n.OnReference), Body: in.document(n.Body), URL: URL(n.URL),
 		Edited: n.Edited, Internal: n.Internal, System: n.System,
 		File: Text(n.File), Line: n.Line, Discussion: Text(n.Discussion),
 	}
@@ -218,8 +219,8 @@ type Deployment struct {
 	Status         Text
 	Environment    Text
 	EnvironmentURL URL
-	Tier           Text
-	SHA            Text
+	Tier           Text // "production", "development", …
+	SHA            Text // short
 	JobID          int64
 	JobURL         URL
 	Approver       Text
@@ -239,13 +240,13 @@ type Release struct {
 	Name        Text
 	Tag         Text
 	Description *Document
-	Assets      int
+	Assets      int // how many
 	URL         URL
 }
 
-func newRelease(r *events.ReleasePart, at *events.Project) *Release {
+func newRelease(r *events.ReleasePart, in *setting) *Release {
 	return &Release{
-		Name: Text(r.Name), Tag: Text(r.Tag), Description: document(r.Description, at),
+		Name: Text(r.Name), Tag: Text(r.Tag), Description: in.document(r.Description),
 		Assets: r.Assets, URL: URL(r.URL),
 	}
 }
@@ -258,10 +259,10 @@ type WikiPage struct {
 	DiffURL URL
 }
 
-func newWikiPage(w *events.WikiPagePart, at *events.Project) *WikiPage {
+func newWikiPage(w *events.WikiPagePart, in *setting) *WikiPage {
 	out := &WikiPage{Title: Text(w.Title), Slug: Text(w.Slug), DiffURL: URL(w.DiffURL)}
 	if !givenMessage.MatchString(w.Message) || !strings.HasSuffix(w.Message, w.Title) {
-		out.Message = document(w.Message, at)
+		out.Message = in.document(w.Message)
 	}
 	return out
 }
@@ -276,16 +277,46 @@ type Milestone struct {
 	IID     int64
 	Title   Text
 	State   Text
-	DueDate Text
+	DueDate Text // 2026-12-01
 }
 
 func newMilestone(m *events.MilestonePart) *Milestone {
 	return &Milestone{IID: m.IID, Title: Text(m.Title), State: Text(m.State), DueDate: Text(m.DueDate)}
 }
 
-// Emoji is a reaction; what it is to is in Data's Title and URL.
+// Emoji is a reaction; what it is to is in the event's Title and URL.
 type Emoji struct {
-	Name        Text
-	OnType      Text
-	OnReference Text
+	Name        Text // "thumbsup"
+	OnType      Text // "Issue", "MergeRequest", "Note", "Snippet"
+	OnReference Text // "!42", "#7", "$3", short SHA; of a comment's what that is on
+}
+
+// Member is somebody's place in a group: that of the Actor, GitLab does not say
+// who changed it.
+type Member struct {
+	Access    Text // "Developer", …
+	ExpiresOn Text // 2026-12-01
+}
+
+// Token is an access token or a deploy token.
+type Token struct {
+	Name      Text
+	ExpiresOn Text // 2026-12-01
+}
+
+// Vulnerability is a vulnerability.
+type Vulnerability struct {
+	State      Text // "detected", "confirmed", "dismissed", "resolved"
+	Severity   Text // "info", "unknown", "low", "medium", "high", "critical"
+	Identifier Text // the CVE if there is one
+	Package    Text // name and version, of one in a dependency
+	File       Text
+	Report     Text // what found it: "dependency_scanning", "sast", …
+}
+
+func newVulnerability(v *events.VulnerabilityPart) *Vulnerability {
+	return &Vulnerability{
+		State: Text(v.State), Severity: Text(v.Severity), Identifier: Text(v.Identifier),
+		Package: Text(v.Package), File: Text(v.File), Report: Text(v.Report),
+	}
 }

@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/gitlab-mattermost/relay/events"
 )
 
 // What is cut in a headline, in characters.
@@ -20,6 +22,24 @@ func who(d *Data) Markdown {
 		return "Someone"
 	}
 	return Markdown(Text(cutEnd(s, maxName)).String())
+}
+
+// profile is the user name of who did it, linked to the profile.
+func profile(d *Data) Markdown {
+	name := d.Actor.Username
+	if blank(string(name)) {
+		return d.Who
+	}
+	at, base := &d.event.Project, d.event.Project.Base()
+	for _, end := range [...]string{"/groups/" + at.Group, "/" + at.Group} {
+		if rest, ok := strings.CutSuffix(at.GroupURL, end); ok && base == "" && at.Group != "" {
+			base = rest
+		}
+	}
+	if base == "" {
+		return Markdown(name.String())
+	}
+	return Markdown(linkTo(name.String(), base+"/"+pathEscape(string(name))))
 }
 
 // where is the project, or the group of a group-level event, linked; nothing
@@ -62,7 +82,7 @@ func object(d *Data) Markdown {
 		if url == "" {
 			url = d.URL
 		}
-		return boldLink(Text(joinWords(reference(mark, i.IID), i.Title.plain())), url)
+		return boldLink(Text(joinWords(numbered(mark, i.IID), i.Title.plain())), url)
 	}
 	return boldLink(d.Title, d.URL)
 }
@@ -82,10 +102,10 @@ func mergeRequestLink(m *MergeRequest, url URL) Markdown {
 	if m.URL != "" {
 		url = m.URL
 	}
-	return boldLink(Text(joinWords(reference("!", m.IID), m.Title.plain())), url)
+	return boldLink(Text(joinWords(numbered("!", m.IID), m.Title.plain())), url)
 }
 
-func reference(mark string, iid int64) string {
+func numbered(mark string, iid int64) string {
 	if iid == 0 {
 		return ""
 	}
@@ -257,12 +277,30 @@ var noteTargets = map[Text]Text{
 	"MergeRequest":             "a merge request",
 }
 
+// target is what kind of thing a comment is on: "an issue".
+func target(n *Note) Text {
+	kind := n.OnType
+	switch n.On { // which GitLab's words for them have several of
+	case events.MergeRequest:
+		kind = "MergeRequest"
+	case "snippet":
+		kind = "Snippet"
+	case "commit":
+		kind = "Commit"
+	case events.Issue:
+		if kind != "WorkItem" {
+			kind = "Issue"
+		}
+	}
+	if t, ok := noteTargets[kind]; ok {
+		return t
+	}
+	return "something"
+}
+
 func noteTarget(n *Note) Text {
 	if t := words(n.OnReference, n.OnTitle); t != "" {
 		return t
 	}
-	if t, ok := noteTargets[n.OnType]; ok {
-		return t
-	}
-	return "something"
+	return target(n)
 }

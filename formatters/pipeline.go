@@ -11,20 +11,20 @@ import (
 type Pipeline struct {
 	ID             int64
 	IID            int64
-	Name           Text
-	Status         Text
-	DetailedStatus Text
-	Source         Text
+	Name           Text // of its workflow, if it has one
+	Status         Text // "failed", "success", …
+	DetailedStatus Text // "passed with warnings", …
+	Source         Text // "push", "schedule", "merge_request_event", …
 	SHA            Text
 	Duration       time.Duration
 	QueuedDuration time.Duration
 	Stages         []Text
-	MergeRequest   *MergeRequest
-	Child          bool
-	ParentID       int64
+	MergeRequest   *MergeRequest // the one it runs for, or nil
+	Child          bool          // another pipeline started it
+	ParentID       int64         // the pipeline that started it; 0 if none
 	ParentProject  Text
 	ParentURL      URL
-	Error          Text
+	Error          Text // what is wrong with the CI configuration of one that could not start
 
 	part *events.PipelinePart
 }
@@ -35,9 +35,9 @@ type Job struct {
 	Name          Text
 	Stage         Text
 	Status        Text
-	FailureReason Text
+	FailureReason Text // "script_failure", …
 	AllowFailure  bool
-	Retried       bool
+	Retried       bool // a later job of the same name stands in the pipeline
 	Manual        bool
 	Duration      time.Duration
 	PipelineID    int64
@@ -47,7 +47,7 @@ type Job struct {
 	Runner        Text
 }
 
-func newPipeline(p *events.PipelinePart, at *events.Project) *Pipeline {
+func newPipeline(p *events.PipelinePart, in *setting) *Pipeline {
 	out := &Pipeline{
 		ID: p.ID, IID: p.IID, Name: Text(p.Name), Status: Text(p.Status), DetailedStatus: Text(p.DetailedStatus),
 		Source: Text(p.Source), SHA: Text(p.SHA), Duration: p.Duration, QueuedDuration: p.QueuedDuration,
@@ -55,7 +55,7 @@ func newPipeline(p *events.PipelinePart, at *events.Project) *Pipeline {
 		ParentURL: URL(p.ParentURL), Error: Text(p.Error), part: p,
 	}
 	if p.MergeRequest != nil {
-		out.MergeRequest = newMergeRequest(p.MergeRequest, at)
+		out.MergeRequest = newMergeRequest(p.MergeRequest, in)
 	}
 	return out
 }

@@ -16,6 +16,15 @@ type Request struct {
 
 	// Now is when the message is written, for its lateness; zero: never late.
 	Now time.Time
+
+	// Mention is printed at the end of the headline, as the chat takes it:
+	// "@anna", "@here", "<@U02ABC>", "<!here>".
+	Mention []string
+
+	// People tells how the chat mentions a GitLab user whom somebody wrote to
+	// in a description or a comment ("@anna", "<@U02ABC>"); nil where that
+	// must notify nobody.
+	People func(username string) (mention string, ok bool)
 }
 
 // Post is a message ready to send.
@@ -24,6 +33,6 @@ type Post struct {
 	Markdown string // the same message as Mattermost Markdown, for people: log, preview
 
 	// Fault says that the template failed and the message was written without
-	// it ("template push.md.tmpl:3: …"); empty when all went well.
+	// it ("template docs_push.md.tmpl:3: …"); empty when all went well.
 	Fault string
 }

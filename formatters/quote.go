@@ -73,5 +73,5 @@ func plainLines(d *Document, limit extent) (lines []string, left, open bool) {
 	if strings.ContainsAny(s, "\n\r") || !plainLine(s) {
 		return nil, false, false
 	}
-	return []string{Text(s).String()}, false, true
+	return []string{d.line(s)}, false, true
 }

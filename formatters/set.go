@@ -2,40 +2,39 @@ package formatters
 
 import (
 	"context"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
-	"path"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"text/template"
 
 	"github.com/gitlab-mattermost/relay/configs"
+	"github.com/gitlab-mattermost/relay/events"
 )
-
-//go:embed templates/*.md.tmpl
-var standard embed.FS
 
 // generic is the template of every kind that has none of its own.
 const generic = "other"
 
-const templateSuffix = ".md.tmpl"
-
-// Set is a set of templates, one for each kind of event. It is never changed
-// after it was made, and may be used from several goroutines.
+// Set is the templates by which messages are written: one for each kind of
+// event, and those that routes name. It is never changed after it was made, and
+// may be used from several goroutines.
 type Set struct {
-	kinds   map[string]*kindTemplate
-	generic *kindTemplate
+	own     map[string]*compiled // by name
+	builtin map[string]*compiled // the same without the directories' files
+	files   map[string]file      // by the names of files, those that failed too
+	shipped map[string]file      // the built-in ones among them, replaced or not
 }
 
-// kindTemplate is the template of one kind of event. A part may be defined for
-// an action, as headline.open is, and is then used for it instead of the
-// general one.
-type kindTemplate struct {
-	file    string
+// compiled is one template. A part may be defined for an action, as
+// headline.open is, and is then used for it instead of the general one.
+type compiled struct {
+	name    string // "push", "docs_push"
+	file    file
 	parts   // for actions that have none of their own
 	actions map[string]parts
+	unfit   map[string]*mistake // by sample: why a named template cannot write it
 }
 
 type parts struct {
@@ -44,104 +43,53 @@ type parts struct {
 	color    *template.Template // or nil
 }
 
-// New compiles the standard set.
-func New() (*Set, error) {
-	dir, err := fs.Sub(standard, "templates")
-	if err != nil {
-		return nil, fmt.Errorf("open the standard templates: %w", err)
-	}
-	return compile(dir)
-}
-
-// compile makes a set of the templates in a directory: <kind>.md.tmpl, and
-// partials for all of them in _*.md.tmpl.
-func compile(dir fs.FS) (*Set, error) {
-	files, err := fs.Glob(dir, "*"+templateSuffix)
-	if err != nil {
-		return nil, fmt.Errorf("list templates: %w", err)
-	}
-	partials := template.New("").Option("missingkey=error").Funcs(functions)
-	for _, file := range files {
-		if strings.HasPrefix(file, "_") {
-			if err := parseFile(partials, dir, file); err != nil {
-				return nil, err
-			}
+// Names lists the templates that a route may name, in alphabetical order: the
+// kinds that have one, and those that directories add.
+func (s *Set) Names() []string {
+	var names []string
+	for base := range s.files {
+		if f := s.files[base]; !f.isPartial() {
+			names = append(names, f.name())
 		}
 	}
-	s := &Set{kinds: make(map[string]*kindTemplate, len(files))}
-	for _, file := range files {
-		if strings.HasPrefix(file, "_") {
-			continue
-		}
-		k, err := compileKind(partials, dir, file)
-		if err != nil {
-			return nil, err
-		}
-		s.kinds[strings.TrimSuffix(path.Base(file), templateSuffix)] = k
-	}
-	if s.generic = s.kinds[generic]; s.generic == nil {
-		return nil, fmt.Errorf("compile templates: %s%s is missing", generic, templateSuffix)
-	}
-	return s, nil
+	slices.Sort(names)
+	return names
 }
 
-func parseFile(into *template.Template, dir fs.FS, file string) error {
-	text, err := fs.ReadFile(dir, file)
-	if err != nil {
-		return fmt.Errorf("read template %s: %w", file, err)
-	}
-	if _, err := into.New(file).Parse(string(text)); err != nil {
-		return fmt.Errorf("compile template %w", errors.New(reason(err)))
-	}
-	return nil
+// Has tells whether there is a template of that name; one with mistakes counts.
+func (s *Set) Has(name string) bool {
+	f, ok := s.files[name+templateSuffix]
+	return ok && !f.isPartial()
 }
 
-func compileKind(partials *template.Template, dir fs.FS, file string) (*kindTemplate, error) {
-	t, err := partials.Clone()
-	if err != nil {
-		return nil, fmt.Errorf("compile template %s: %w", file, err)
+// Fits tells whether a template can write the event of that name ("push",
+// "merge_request.open"), or why not: it needs what the event lacks. It is tried
+// with the event's sample; without one it fits.
+func (s *Set) Fits(name, event string) (why string, ok bool) {
+	t := s.own[name]
+	if t == nil || t.unfit == nil {
+		return "", true
 	}
-	if err := parseFile(t, dir, file); err != nil {
-		return nil, err
-	}
-	if err := guard(t); err != nil {
-		return nil, fmt.Errorf("compile template %s: %w", file, err)
-	}
-	k := &kindTemplate{file: file, actions: map[string]parts{}}
-	k.parts = parts{headline: t.Lookup("headline"), body: t.Lookup("body"), color: t.Lookup("color")}
-	if k.headline == nil {
-		return nil, fmt.Errorf("compile template %s: it defines no headline", file)
-	}
-	for _, one := range t.Templates() {
-		if part, action, ok := strings.Cut(one.Name(), "."); ok {
-			k.define(part, action, one)
+	for _, sample := range slices.Sorted(maps.Keys(t.unfit)) {
+		if m := t.unfit[sample]; m != nil && variantOf(sample, event) {
+			why = m.Error()
+		} else if m == nil && variantOf(sample, event) {
+			return "", true
 		}
 	}
-	return k, nil
+	return why, why == ""
 }
 
-// define sets one part for one action.
-func (k *kindTemplate) define(part, action string, t *template.Template) {
-	p, ok := k.actions[action]
-	if !ok {
-		p = k.parts
-	}
-	switch part {
-	case "headline":
-		p.headline = t
-	case "body":
-		p.body = t
-	case "color":
-		p.color = t
-	default:
-		return
-	}
-	k.actions[action] = p
+// variantOf tells whether a sample is one of that event.
+func variantOf(sample, event string) bool {
+	name, _, _ := strings.Cut(sample, "~")
+	return name == event
 }
 
-// Render writes one message. A template that fails is replaced by the generic
-// one, and the post says so in Fault; it is an error only if that fails too,
-// or if the request makes no sense.
+// Render writes one message. A template that fails is replaced by the built-in
+// one of its kind, and the post says so in Fault; if that fails too, by the
+// generic one. It is an error only if that fails as well, or if the request
+// makes no sense.
 func (s *Set) Render(ctx context.Context, r Request) (p Post, err error) {
 	if r.Event == nil {
 		return Post{}, errors.New("render a message: no event")
@@ -170,80 +118,101 @@ func (s *Set) Render(ctx context.Context, r Request) (p Post, err error) {
 	return p, nil
 }
 
-// write runs the templates.
+// write runs the templates until one does not fail.
 func (s *Set) write(ctx context.Context, r Request) (m message, fault string, err error) {
-	d := newData(r)
-	k := s.kinds[r.Event.Kind]
-	if k == nil {
-		k = s.generic
-	}
-	m, err = k.run(ctx, d)
-	if err != nil {
-		why := reason(err)
-		fault = "template " + why
-		m, err = s.generic.run(ctx, d)
-		if err != nil {
-			return message{}, "", fmt.Errorf("render a message: %s; and without its template: %s", fault, reason(err))
+	var failed []*compiled
+	var why []string
+	for _, t := range s.candidates(r) {
+		if m, err = t.run(ctx, newData(r)); err != nil {
+			failed, why = append(failed, t), append(why, explain(err, r.Event.Name()).Error())
+			continue
 		}
-		m.body = strings.TrimLeft(m.body+"\n"+"(template "+failure(k.file, why)+")", "\n")
+		m.reduce(r.Look)
+		if len(failed) > 0 {
+			fault = "template " + why[0]
+			m.body = tidyBody(m.body + "\n" + failure(failed[0].name, why[0]))
+		}
+		if !t.file.timeless() {
+			m.headline += lateness(r)
+		}
+		m.headline += mentioned(r)
+		m.finish()
+		return m, fault, nil
 	}
-	m.headline += lateness(r)
-	m.finish()
-	return m, fault, nil
+	return message{}, "", fmt.Errorf("render a message: template %s", strings.Join(why, "; and without it: "))
+}
+
+// kinds are those of events that can have a template of their own; GitLab may
+// send others.
+var kinds = events.Kinds()
+
+// candidates are the templates for a request, best first.
+func (s *Set) candidates(r Request) []*compiled {
+	kind := r.Event.Kind
+	if !slices.Contains(kinds, kind) {
+		kind = generic
+	}
+	name := kind
+	if r.Look.Template != "" {
+		name = r.Look.Template
+	}
+	var list []*compiled
+	for _, t := range [...]*compiled{s.own[name], s.builtin[kind], s.builtin[generic]} {
+		switch {
+		case t != nil && !slices.Contains(list, t):
+			list = append(list, t)
+		case t == nil && len(list) == 0 && name != kind:
+			list = append(list, &compiled{name: name, file: file{base: name + templateSuffix}})
+		case t == nil && len(list) == 0 && s.own[generic] != nil:
+			list = append(list, s.own[generic])
+		}
+	}
+	return list
 }
 
 // run executes the template.
-func (k *kindTemplate) run(ctx context.Context, d *Data) (m message, err error) {
+func (t *compiled) run(ctx context.Context, d *Data) (m message, err error) {
 	out := newOutput(ctx)
 	defer out.release()
-	p, ok := k.actions[string(d.Action)]
+	p, ok := t.actions[string(d.Action)]
 	if !ok {
-		p = k.parts
+		p = t.parts
+	}
+	if p.headline == nil {
+		return message{}, t.mistake("there is no such template")
 	}
 	if m.headline, err = out.execute(p.headline, d); err != nil {
 		return message{}, err
 	}
 	m.headline = foldLines(m.headline)
 	if m.headline == "" {
-		return message{}, fmt.Errorf("template: %s: the headline is empty", k.file)
+		return message{}, t.mistake("the headline is empty")
 	}
-	if p.body != nil {
-		if m.body, err = out.execute(p.body, d); err != nil {
-			return message{}, err
-		}
-		m.body = tidyBody(m.body)
+	if p.body == nil || d.Detail == configs.DetailTitle {
+		return m, nil
 	}
-	if p.color != nil && m.body != "" {
-		if m.color, err = out.execute(p.color, d); err != nil {
-			return message{}, err
-		}
-		m.color = strings.TrimSpace(m.color)
-		if m.color != "" && !validColor.MatchString(m.color) {
-			return message{}, fmt.Errorf("template: %s: the color is not good, warning, danger or #rrggbb", k.file)
-		}
+	if m.body, err = out.execute(p.body, d); err != nil {
+		return message{}, err
+	}
+	if m.body = tidyBody(m.body); m.body == "" || p.color == nil {
+		return m, nil
+	}
+	if m.color, err = out.execute(p.color, d); err != nil {
+		return message{}, err
+	}
+	m.color = strings.TrimSpace(m.color)
+	if m.color != "" && !validColor.MatchString(m.color) {
+		return message{}, t.mistake("the color is not good, warning, danger or #rrggbb")
 	}
 	return m, nil
 }
 
 var validColor = regexp.MustCompile(`^(?:good|warning|danger|#[0-9A-Fa-f]{6})$`)
 
-// reason is a template's error without what people do not need: "file:line:
-// what is wrong".
-func reason(err error) string {
-	s := strings.TrimPrefix(err.Error(), "template: ")
-	if m := execError.FindStringSubmatch(s); m != nil {
-		s = m[1] + ": " + m[2]
-	}
-	return cutEnd(oneLine(s), 300)
-}
+// mistake is one of the whole template.
+func (t *compiled) mistake(text string) *mistake { return &mistake{file: t.file.base, text: text} }
 
-// execError matches text/template's "push.md.tmpl:3:5: executing "body" at
-// <.X>: what is wrong"; the column and the name of the part are left out.
-var execError = regexp.MustCompile(`(?s)^([^:]+:\d+)(?::\d+)?: (?:executing "[^"]*" at )?(.*)$`)
-
-// failure names the template, and says why it failed: `NAME failed:
-// file:line: reason`.
-func failure(file, why string) string {
-	name := strings.TrimSuffix(file, templateSuffix)
-	return Text(name).String() + " failed: " + Text(why).String()
+// failure is the line that tells in a message why its template was not used.
+func failure(name, why string) string {
+	return "(template " + Text(name).String() + " failed: " + Text(why).String() + ")"
 }

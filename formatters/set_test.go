@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,13 +16,23 @@ import (
 )
 
 // setOf compiles templates that stand in a test; other is added if missing.
-func setOf(t testing.TB, files map[string]string) (*Set, error) {
+func setOf(t testing.TB, texts map[string]string) (*Set, error) {
 	t.Helper()
-	dir := fstest.MapFS{"other.md.tmpl": {Data: []byte(`{{define "headline"}}GitLab sent {{.Name}}{{end}}`)}}
-	for name, text := range files {
-		dir[name+".md.tmpl"] = &fstest.MapFile{Data: []byte(text)}
+	files := map[string]file{}
+	add := func(name, text string) {
+		files[name+templateSuffix] = file{base: name + templateSuffix, set: "test", path: "test/" + name + templateSuffix, text: text}
 	}
-	return compile(dir)
+	add("other", `{{define "headline"}}GitLab sent {{.Name}}{{end}}`)
+	for name, text := range texts {
+		add(name, text)
+	}
+	own, mistakes := compileFiles(files)
+	for _, m := range mistakes {
+		if own[files[m.file].name()] == nil { // others are for the time when it is used
+			return nil, m
+		}
+	}
+	return &Set{own: own, builtin: own, files: files, shipped: files}, nil
 }
 
 func pushEvent() *events.Event {
@@ -48,13 +57,13 @@ func write(t *testing.T, text string) (Post, error) {
 
 func TestCompileErrors(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
-		{"no headline", `{{define "body"}}x{{end}}`, "compile template push.md.tmpl: it defines no headline"},
-		{"syntax", "{{define \"headline\"}}\n{{if}}{{end}}", "compile template push.md.tmpl:2: missing value for if"},
-		{"unknown function", `{{define "headline"}}{{env "HOME"}}{{end}}`, `compile template push.md.tmpl:1: function "env" not defined`},
+		{"no headline", `{{define "body"}}x{{end}}`, "push.md.tmpl: it defines no headline; write {{define \"headline\"}}…{{end}}"},
+		{"syntax", "{{define \"headline\"}}\n{{if}}{{end}}", "push.md.tmpl:2: missing value for if"},
+		{"unknown function", `{{define "headline"}}{{env "HOME"}}{{end}}`, "push.md.tmpl:1: there is no function env"},
 		{"recursion", `{{define "headline"}}{{template "a" .}}{{end}}{{define "a"}}{{if .}}{{template "a" .}}{{end}}{{end}}`,
-			`compile template push.md.tmpl: template "a" calls itself: a → a`},
-		{"html", `{{define "headline"}}{{.Title | html}}{{end}}`, "compile template push.md.tmpl: there is no function html"},
-		{"call", `{{define "headline"}}{{if (call .X)}}x{{end}}{{end}}`, "compile template push.md.tmpl: there is no function call"},
+			`push.md.tmpl:1: template "a" calls itself: a → a`},
+		{"html", `{{define "headline"}}{{.Title | html}}{{end}}`, "push.md.tmpl:1: there is no function html"},
+		{"call", `{{define "headline"}}{{if (call .X)}}x{{end}}{{end}}`, "push.md.tmpl:1: there is no function call"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := setOf(t, map[string]string{"push": tt.text})
@@ -63,20 +72,17 @@ func TestCompileErrors(t *testing.T) {
 			}
 		})
 	}
-	if _, err := compile(fstest.MapFS{}); err == nil {
-		t.Error("a set without a generic template compiles")
-	}
 }
 
 // TestTemplateFails: whatever a template does, a message comes, and says why.
 func TestTemplateFails(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
 		{"missing field", "{{define \"headline\"}}\n{{.Titel}}{{end}}",
-			"push.md.tmpl:2: <.Titel>: can't evaluate field Titel in type *formatters.Data"},
+			"push.md.tmpl:2: there is no field Titel in the event; did you mean Title?"},
 		{"missing key", `{{define "headline"}}{{.Payload.nothing}}{{end}}`,
-			`push.md.tmpl:1: <.Payload.nothing>: map has no entry for key "nothing"`},
+			`push.md.tmpl:1: the payload of push has no "nothing" there; {{get . "a.b"}} prints nothing where there is nothing`},
 		{"nil part", `{{define "headline"}}{{.Issue.Title}}{{end}}`,
-			"push.md.tmpl:1: <.Issue.Title>: nil pointer evaluating *formatters.Issue.Title"},
+			"push.md.tmpl:1: push has no Issue; put what needs it between {{with .Issue}} and {{end}}"},
 		{"endless", `{{define "headline"}}{{range 1000000000000}}{{end}}{{end}}`,
 			"push.md.tmpl: it ran for more than 100 ms"},
 		{"endless template", `{{define "headline"}}{{range 1000000000000}}{{template "a"}}{{end}}{{end}}{{define "a"}}{{end}}`,
@@ -84,16 +90,30 @@ func TestTemplateFails(t *testing.T) {
 		{"too much", `{{define "headline"}}{{range 1000000}}too much {{end}}{{end}}`,
 			"push.md.tmpl: more than 64 KiB of output"},
 		{"doubling", `{{define "headline"}}{{$x := "double"}}{{range 60}}{{$x = print $x $x}}{{end}}{{end}}`,
-			"push.md.tmpl:1: <print $x $x>: error calling print: more than 64 KiB of output"},
+			"push.md.tmpl:1: print: more than 64 KiB of output"},
 		{"wide", `{{define "headline"}}{{printf "%1000000d" 1}}{{end}}`,
-			"push.md.tmpl:1: <printf \"%1000000d\" 1>: error calling printf: printf: width and precision are at most 99"},
+			"push.md.tmpl:1: printf: width and precision are at most 99"},
+		{"missing field of a part", `{{define "headline"}}{{.Issue.Titel}}{{end}}`,
+			"push.md.tmpl:1: there is no field Titel in an Issue; did you mean Title?"},
+		{"field of a text", `{{define "headline"}}{{.Title.Name}}{{end}}`,
+			"push.md.tmpl:1: there is no field Name in a text"},
+		{"field of a list", `{{define "headline"}}{{.Labels.Title}}{{end}}`,
+			"push.md.tmpl:1: there is no field Title in a list; go through a list with {{range}}"},
+		{"nested lists", `{{define "headline"}}{{$x := list 1}}{{range 60}}{{$x = list $x $x}}{{end}}{{$x}}{{end}}`,
+			"push.md.tmpl:1: list: a list holds at most 1000 values"},
+		{"nested dicts", `{{define "headline"}}{{$x := dict "a" 1}}{{range 60}}{{$x = dict "a" $x "b" $x}}{{end}}{{$x}}{{end}}`,
+			"push.md.tmpl:1: dict: it holds at most 1000 values"},
+		{"many verbs", `{{define "headline"}}{{$f := "%s"}}{{range 10}}{{$f = print $f $f}}{{end}}{{printf $f 1}}{{end}}`,
+			"push.md.tmpl:1: printf: at most 100 verbs"},
+		{"wrong argument", `{{define "headline"}}{{facts .Title}}{{end}}`,
+			"push.md.tmpl:1: .Title: wrong type for value; expected the event; got a text"},
 		{"index", `{{define "headline"}}{{index .Labels 3}}{{end}}`,
-			"push.md.tmpl:1: <index .Labels 3>: error calling index: index out of range: 3"},
+			"push.md.tmpl:1: index: index out of range: 3"},
 		{"empty headline", `{{define "headline"}} {{end}}`, "push.md.tmpl: the headline is empty"},
 		{"color", `{{define "headline"}}x{{end}}{{define "body"}}x{{end}}{{define "color"}}red{{end}}`,
 			"push.md.tmpl: the color is not good, warning, danger or #rrggbb"},
 		{"cut Markdown", `{{define "headline"}}{{cut 3 (code .Title)}}{{end}}`,
-			"push.md.tmpl:1: <cut 3 (code .Title)>: error calling cut: cut: finished Markdown cannot be cut; cut the text that goes into it"},
+			"push.md.tmpl:1: cut: finished Markdown cannot be cut; cut the text that goes into it"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			post, err := write(t, tt.text)
@@ -117,8 +137,7 @@ func TestGenericFailsToo(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = set.Render(context.Background(), Request{Event: pushEvent(), Kind: configs.KindLog})
-	want := "render a message: template other.md.tmpl:1: <.Nothing>: can't evaluate field Nothing in type *formatters.Data; " +
-		"and without its template: other.md.tmpl:1: <.Nothing>: can't evaluate field Nothing in type *formatters.Data"
+	want := "render a message: template other.md.tmpl:1: there is no field Nothing in the event"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v\nwant %s", err, want)
 	}

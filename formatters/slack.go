@@ -17,38 +17,52 @@ import (
 // every < of the text is.
 func mrkdwn(markdown string) string {
 	src := []byte(markdown)
-	s := slackWriter{src: src}
-	s.blocks(markdownParser.Parse(text.NewReader(src)))
-	return strings.Join(s.lines, "\n")
+	s := slackWriter{src: src, out: make([]byte, 0, len(src)+len(src)/8), buf: make([]byte, 0, 512)}
+	s.blocks(parse(markdownParser, src))
+	return string(s.out)
 }
 
 // slackWriter writes a parsed message as mrkdwn.
 type slackWriter struct {
 	src   []byte
-	lines []string
-	buf   strings.Builder
-	first string
-	rest  string
-	mark  bool // in bold or italic
+	out   []byte
+	lines int
+	buf   []byte // the line being written, without its prefix
+	first string // prefix of the next line
+	rest  string // prefix of the lines after it
+	marks marks
+	label bool // in the text of a link
 }
 
 func (s *slackWriter) flush() {
-	if s.buf.Len() == 0 {
+	if len(s.buf) == 0 {
 		return
 	}
-	s.line(s.buf.String())
-	s.buf.Reset()
+	line := s.buf
+	s.buf = s.buf[:0]
+	s.line(line)
 }
 
-func (s *slackWriter) line(l string) {
-	s.lines = append(s.lines, strings.TrimRight(s.first+l, " "))
+// line adds a finished line.
+func (s *slackWriter) line(l []byte) {
+	s.newLine(s.first)
+	s.out = trimSpaces(append(s.out, l...))
 	s.first = s.rest
+}
+
+// newLine starts a line with a prefix.
+func (s *slackWriter) newLine(prefix string) {
+	if s.lines > 0 {
+		s.out = append(s.out, '\n')
+	}
+	s.lines++
+	s.out = append(s.out, prefix...)
 }
 
 func (s *slackWriter) blocks(parent ast.Node) {
 	for n := parent.FirstChild(); n != nil; n = n.NextSibling() {
-		if n.PreviousSibling() != nil && n.Kind() != ast.KindListItem && n.HasBlankPreviousLines() && len(s.lines) > 0 {
-			s.lines = append(s.lines, strings.TrimRight(s.rest, " "))
+		if n.PreviousSibling() != nil && n.Kind() != ast.KindListItem && n.HasBlankPreviousLines() && s.lines > 0 {
+			s.newLine(strings.TrimRight(s.rest, " "))
 		}
 		s.block(n)
 	}
@@ -60,11 +74,7 @@ func (s *slackWriter) block(n ast.Node) {
 		s.inlines(n)
 		s.flush()
 	case *ast.Heading:
-		s.buf.WriteByte('*')
-		s.mark = true
-		s.inlines(n)
-		s.mark = false
-		s.buf.WriteByte('*')
+		s.marked(n, strong, '*')
 		s.flush()
 	case *ast.Blockquote:
 		s.nested(n, "> ", "> ")
@@ -72,13 +82,8 @@ func (s *slackWriter) block(n ast.Node) {
 		s.list(n)
 	case *ast.FencedCodeBlock, *ast.CodeBlock:
 		s.fence(n.Lines())
-	case *ast.HTMLBlock:
-		for i := range n.Lines().Len() {
-			seg := n.Lines().At(i)
-			s.line(slackEscape(strings.TrimRight(string(seg.Value(s.src)), "\n")))
-		}
 	case *ast.ThematicBreak:
-		s.line("———")
+		s.line([]byte("———"))
 	case *east.Table:
 		s.table(n)
 	default:
@@ -87,12 +92,12 @@ func (s *slackWriter) block(n ast.Node) {
 }
 
 func (s *slackWriter) nested(n ast.Node, first, rest string) {
-	outerFirst, outerRest, before := s.first, s.rest, len(s.lines)
+	outerFirst, outerRest, before := s.first, s.rest, s.lines
 	s.first += first
 	s.rest += rest
 	s.blocks(n)
 	s.first, s.rest = outerFirst, outerRest
-	if len(s.lines) > before {
+	if s.lines > before {
 		s.first = outerRest
 	}
 }
@@ -109,14 +114,16 @@ func (s *slackWriter) list(l *ast.List) {
 	}
 }
 
+var slackFenceMarks = []byte("```")
+
 func (s *slackWriter) fence(lines *text.Segments) {
-	s.line("```")
+	s.line(slackFenceMarks)
 	for i := range lines.Len() {
 		seg := lines.At(i)
-		code := strings.TrimRight(string(seg.Value(s.src)), "\n")
-		s.line(slackEscape(strings.ReplaceAll(code, "```", "'''")))
+		code := bytes.TrimRight(seg.Value(s.src), "\n")
+		s.line(appendSlack(nil, bytes.ReplaceAll(code, slackFenceMarks, []byte("'''"))))
 	}
-	s.line("```")
+	s.line(slackFenceMarks)
 }
 
 // table writes a table as code, its columns aligned: Slack has no tables.
@@ -137,60 +144,69 @@ func (s *slackWriter) table(t *east.Table) {
 		}
 		rows = append(rows, cells)
 	}
-	s.line("```")
+	s.line(slackFenceMarks)
 	for _, cells := range rows {
-		var b strings.Builder
+		var line []byte
 		for i, c := range cells {
 			if i > 0 {
-				b.WriteString("  ")
+				line = append(line, "  "...)
 			}
-			b.WriteString(slackEscape(c))
-			b.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c)))
+			line = appendSlack(line, c)
+			for range widths[i] - utf8.RuneCountInString(c) {
+				line = append(line, ' ')
+			}
 		}
-		s.line(strings.TrimRight(b.String(), " "))
+		s.line(line)
 	}
-	s.line("```")
+	s.line(slackFenceMarks)
 }
 
 func (s *slackWriter) inlines(parent ast.Node) {
 	for n := parent.FirstChild(); n != nil; n = n.NextSibling() {
+		if t, ok := n.(*ast.Text); ok {
+			n = s.texts(t)
+			continue
+		}
 		s.inline(n)
 	}
 }
 
+// texts writes a run of text, and returns its last piece.
+func (s *slackWriter) texts(t *ast.Text) ast.Node {
+	t, run := textRun(t, s.src)
+	s.text(run)
+	switch {
+	case !t.SoftLineBreak() && !t.HardLineBreak():
+	case s.label:
+		s.buf = append(s.buf, ' ')
+	default:
+		s.flush()
+	}
+	return t
+}
+
 func (s *slackWriter) inline(n ast.Node) {
 	switch n := n.(type) {
-	case *ast.Text:
-		s.text(n.Segment.Value(s.src))
-		if n.SoftLineBreak() || n.HardLineBreak() {
-			s.flush()
-		}
 	case *ast.String:
 		s.text(n.Value)
 	case *ast.CodeSpan:
 		s.code(n)
 	case *ast.Emphasis:
-		s.marked(n, [...]string{"_", "*"}[min(n.Level, 2)-1])
+		if n.Level > 1 {
+			s.marked(n, strong, '*')
+		} else {
+			s.marked(n, italic, '_')
+		}
 	case *east.Strikethrough:
-		s.marked(n, "~")
+		s.marked(n, struck, '~')
 	case *ast.Link:
 		s.link(n, decodeReferences(string(n.Destination)))
 	case *ast.Image:
 		s.link(n, decodeReferences(string(n.Destination)))
 	case *ast.AutoLink:
-		url := safeURL(string(n.URL(s.src)))
-		if url == "" || n.AutoLinkType == ast.AutoLinkEmail {
-			s.buf.WriteString(slackEscape(string(n.Label(s.src))))
-			return
-		}
-		s.buf.WriteString("<" + slackEscape(url) + ">")
-	case *ast.RawHTML:
-		for i := range n.Segments.Len() {
-			seg := n.Segments.At(i)
-			s.buf.WriteString(slackEscape(string(seg.Value(s.src))))
-		}
+		s.autoLink(n)
 	case *east.TaskCheckBox:
-		s.buf.WriteString(map[bool]string{true: "☑ ", false: "☐ "}[n.IsChecked])
+		s.buf = append(s.buf, map[bool]string{true: "☑ ", false: "☐ "}[n.IsChecked]...)
 	default:
 		s.inlines(n)
 	}
@@ -198,41 +214,78 @@ func (s *slackWriter) inline(n ast.Node) {
 
 // code writes a code span; Slack knows only single backticks around it.
 func (s *slackWriter) code(n ast.Node) {
-	var b strings.Builder
-	appendPlain(&b, n, s.src)
-	code := strings.TrimSpace(strings.ReplaceAll(b.String(), "`", "'"))
-	if code != "" {
-		s.buf.WriteString("`" + slackEscape(code) + "`")
+	s.buf = append(s.buf, '`')
+	start := len(s.buf)
+	for c := n.FirstChild(); c != nil; c = c.NextSibling() {
+		if t, ok := c.(*ast.Text); ok {
+			s.buf = appendSlack(s.buf, t.Segment.Value(s.src))
+		}
 	}
+	code := bytes.TrimSpace(s.buf[start:])
+	for i, c := range code {
+		if c == '`' {
+			code[i] = '\''
+		} else if c == '\n' {
+			code[i] = ' '
+		}
+	}
+	if len(code) == 0 {
+		s.buf = s.buf[:start-1]
+		return
+	}
+	s.buf = append(append(s.buf[:start], code...), '`')
 }
 
-func (s *slackWriter) marked(n ast.Node, mark string) {
-	if s.mark {
+// marked writes bold, italic or struck text. Slack sees marks only at the ends
+// of words, none within their like, and none in the text of a link.
+func (s *slackWriter) marked(n ast.Node, kind marks, mark byte) {
+	if s.marks&kind != 0 || s.label {
 		s.inlines(n)
 		return
 	}
-	s.mark = true
-	s.buf.WriteString(mark)
+	s.marks |= kind
+	if k := len(s.buf); k > 0 && (isAlnum(s.buf[k-1]) || s.buf[k-1] >= utf8.RuneSelf) {
+		s.buf = append(s.buf, zeroWidth...)
+	}
+	s.buf = append(s.buf, mark)
 	s.inlines(n)
-	s.buf.WriteString(mark)
-	s.mark = false
+	s.buf = append(s.buf, mark)
+	s.marks &^= kind
+	if next := n.NextSibling(); next != nil && next.Kind() == ast.KindText && !spaceAfter(n, s.src) {
+		s.buf = append(s.buf, zeroWidth...)
+	}
 }
 
-// link writes a link; its text is plain, for Slack shows no markup but code
-// there.
+// link writes a link.
 func (s *slackWriter) link(n ast.Node, url string) {
-	var b strings.Builder
-	appendPlain(&b, n, s.src)
-	text := slackEscape(oneLine(b.String()))
-	url = safeURL(url)
-	switch {
-	case url == "" || text == "":
-		s.buf.WriteString(text)
-	case n.ChildCount() == 1 && n.FirstChild().Kind() == ast.KindCodeSpan:
-		s.buf.WriteString("<" + slackEscape(url) + "|`" + strings.ReplaceAll(text, "`", "'") + "`>")
-	default:
-		s.buf.WriteString("<" + slackEscape(url) + "|" + text + ">")
+	if url = safeURL(url); url == "" || s.label {
+		s.inlines(n)
+		return
 	}
+	start := len(s.buf)
+	s.buf = append(s.buf, '<')
+	s.buf = appendSlack(s.buf, url)
+	s.buf = append(s.buf, '|')
+	text := len(s.buf)
+	s.label = true
+	s.inlines(n)
+	s.label = false
+	if len(bytes.TrimSpace(s.buf[text:])) == 0 {
+		s.buf = s.buf[:start]
+		return
+	}
+	s.buf = append(s.buf, '>')
+}
+
+func (s *slackWriter) autoLink(n *ast.AutoLink) {
+	url := safeURL(string(n.URL(s.src)))
+	if url == "" || n.AutoLinkType == ast.AutoLinkEmail || s.label {
+		s.buf = appendSlack(s.buf, n.Label(s.src))
+		return
+	}
+	s.buf = append(s.buf, '<')
+	s.buf = appendSlack(s.buf, url)
+	s.buf = append(s.buf, '>')
 }
 
 // appendPlain writes what is read of n, without markup.
@@ -266,37 +319,58 @@ func appendPlain(b *strings.Builder, n ast.Node, src []byte) {
 	}
 }
 
-var slackEscaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
-
-func slackEscape(s string) string { return slackEscaper.Replace(s) }
+// appendSlack writes text that holds no markup.
+func appendSlack[T string | []byte](dst []byte, s T) []byte {
+	for i := range len(s) {
+		switch c := s[i]; c {
+		case '&':
+			dst = append(dst, "&amp;"...)
+		case '<':
+			dst = append(dst, "&lt;"...)
+		case '>':
+			dst = append(dst, "&gt;"...)
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
 
 // zeroWidth (U+200B ZERO WIDTH SPACE) beside a mark keeps Slack from reading
 // it as one; there is no other way to write it.
 const zeroWidth = "\u200b"
 
+// lookalike (U+02CB MODIFIER LETTER GRAVE ACCENT) stands for a backtick, which
+// starts code wherever it is.
+const lookalike = "\u02cb"
+
 // text writes a piece of text. What was escaped in Markdown must not be taken
 // for markup; what was not, like the colons of an emoji, stays as it is.
 func (s *slackWriter) text(seg []byte) {
 	for i := 0; i < len(seg); i++ {
-		c := seg[i]
-		switch {
+		switch c := seg[i]; {
 		case c == '\\' && i+1 < len(seg) && isPunct(seg[i+1]):
 			i++
 			s.literal(string(seg[i]), seg[i+1:])
 		case c == '&':
 			char, n := charReference(string(seg[i:min(len(seg), i+40)]))
 			if n == 0 {
-				s.buf.WriteString("&amp;")
+				s.buf = append(s.buf, "&amp;"...)
 				continue
 			}
 			s.literal(char, seg[i+n:])
 			i += n - 1
 		case c == '<':
-			s.buf.WriteString("&lt;")
+			if n := slackMentionLength(seg[i:]); n > 0 {
+				s.buf = append(s.buf, seg[i:i+n]...)
+				i += n - 1
+				continue
+			}
+			s.buf = append(s.buf, "&lt;"...)
 		case c == '>':
-			s.buf.WriteString("&gt;")
+			s.buf = append(s.buf, "&gt;"...)
 		default:
-			s.buf.WriteByte(c)
+			s.buf = append(s.buf, c)
 		}
 	}
 }
@@ -304,16 +378,48 @@ func (s *slackWriter) text(seg []byte) {
 // literal writes a character that stands for itself; rest is what follows.
 func (s *slackWriter) literal(c string, rest []byte) {
 	switch c {
-	case "*", "_", "~", "`":
-		s.buf.WriteString(zeroWidth + c + zeroWidth)
+	case "*", "_", "~":
+		s.buf = append(append(append(s.buf, zeroWidth...), c...), zeroWidth...)
+	case "`":
+		s.buf = append(s.buf, lookalike...)
 	case ">":
-		s.buf.WriteString(zeroWidth + "&gt;")
+		s.buf = append(append(s.buf, zeroWidth...), "&gt;"...)
 	case ":":
-		s.buf.WriteByte(':')
+		s.buf = append(s.buf, ':')
 		if !bytes.HasPrefix(rest, []byte("//")) {
-			s.buf.WriteString(zeroWidth)
+			s.buf = append(s.buf, zeroWidth...)
 		}
 	default:
-		s.buf.WriteString(slackEscape(c))
+		s.buf = appendSlack(s.buf, c)
 	}
+}
+
+// slackMentionLength is the length of the mention that starts s, as the relay
+// or a template's author wrote it: <@U02ABC>, <!here>, <!subteam^S1>. Text from
+// GitLab holds none, because its < is written &lt;.
+func slackMentionLength(s []byte) int {
+	end := bytes.IndexByte(s[:min(len(s), 64)], '>')
+	if end < 0 {
+		return 0
+	}
+	word := string(s[1:end])
+	id, ok := strings.CutPrefix(word, "@")
+	if !ok {
+		id, ok = strings.CutPrefix(word, "!subteam^")
+	}
+	switch {
+	case word == "!here", word == "!channel", word == "!everyone", ok && isSlackID(id):
+		return end + 1
+	}
+	return 0
+}
+
+// isSlackID tells whether s is one of Slack's ids: capital letters and digits.
+func isSlackID(s string) bool {
+	for i := range len(s) {
+		if !isDigit(s[i]) && (s[i] < 'A' || s[i] > 'Z') {
+			return false
+		}
+	}
+	return s != ""
 }

@@ -189,10 +189,10 @@ func startsEmoji(s string, i int) bool {
 		digits = digits && isDigit(rest[n])
 		n++
 	}
-	if n == len(rest) {
+	if n == 0 || digits && n <= 2 { // 10:30:45 is no emoji
 		return false
 	}
-	return n > 0 && rest[n] == ':' && !(digits && n <= 2) // 10:30:45 is no emoji
+	return n == len(rest) || rest[n] == ':' // a colon may follow
 }
 
 // joinsDomain tells whether the dot s[i] stands in something that Mattermost

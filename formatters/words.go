@@ -85,7 +85,17 @@ func suffix(url any, s string) URL {
 	return URL(to + s)
 }
 
+// inSentence is a comment short and plain enough to stand in a sentence.
 func inSentence(d *Document) Text { return d.Plain(80) }
+
+// aside is the same, with live mentions.
+func aside(d *Document) Markdown {
+	s := inSentence(d)
+	if s == "" {
+		return ""
+	}
+	return Markdown(d.line(string(s)))
+}
 
 var emojiName = regexp.MustCompile(`^[a-z0-9+-](?:[a-z0-9_+-]{0,62}[a-z0-9+-])?$`)
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/gitlab-mattermost/relay/configs"
@@ -42,6 +43,7 @@ func (l *lane) deliver(j *job) {
 	}
 	if post.Fault != "" {
 		l.set.metrics.templates.Inc()
+		l.set.trouble("template", "⚠️ A template failed; its messages are sent without it: `"+codeSafe(post.Fault)+"`")
 		l.set.log.Warn("template failed; sent without it", "event_id", j.item.ID.String(), "address", l.address.String(), "fault", post.Fault)
 	}
 	for {
@@ -137,6 +139,7 @@ func (l *lane) judge(j *job, dest *Destination, r result) bool {
 		return l.refused(j, now)
 	case Rejected:
 		l.dest.answered()
+		l.set.trouble("rejected "+l.address.String(), fmt.Sprintf("⚠️ `%s` refuses messages (%s). They wait on disk; every few minutes one is tried.", l.address, r.text))
 		l.hold(j, now.Add(jitter(l.set.limits.rejected)), r.reason)
 		return false
 	case NotAccepted:
@@ -170,6 +173,7 @@ func (l *lane) pause(j *job, r result) {
 		return
 	}
 	pause := l.dest.failedAgain(time.Now(), r.retryAfter)
+	l.set.trouble("paused "+l.name.Destination, fmt.Sprintf("⚠️ Destination `%s` takes no messages now (%s). They wait on disk and are tried again.", l.name.Destination, r.text))
 	l.set.log.Warn("destination paused", "destination", l.name.Destination, "reason", r.reason, "for", pause.Round(time.Second).String())
 	l.set.parkDestination(l.dest, r.reason)
 	l.land(j, true)
@@ -252,6 +256,11 @@ func (l *lane) conclude(j *job, outcome string, err error) {
 // ended tells whether the journal takes nothing more from this relay.
 func ended(err error) bool { return errors.Is(err, queue.ErrFenced) || errors.Is(err, queue.ErrClosed) }
 
+// codeSafe makes a text fit to stand in a code span.
+func codeSafe(s string) string {
+	return strings.NewReplacer("`", "'", "\n", " ", "<", "‹", ">", "›").Replace(s)
+}
+
 func goneReason(l queue.Lane) string {
 	return fmt.Sprintf("the destination %q is no longer in relay.yaml", l.Destination)
 }
@@ -265,6 +274,7 @@ func (s *Lanes) bury(d *queue.Dead, reason string, from func() queue.Place) erro
 		}
 		return err
 	}
+	s.trouble("dead "+AddressOf(d.Lane).String(), fmt.Sprintf("❌ A message for `%s` was given up: %s. It is kept as a dead letter (event %s).", AddressOf(d.Lane), d.Reason, d.ID))
 	s.log.Error("delivery given up", "event_id", d.ID.String(), "address", AddressOf(d.Lane).String(), "outcome", queue.OutcomeDead, "reason", reason, "err", d.Reason)
 	s.dead(d.Lane, &d.Webhook)
 	return s.journal.Write(s.kill, &queue.Settled{

@@ -55,6 +55,10 @@ type Options struct {
 	// wrote to; a nil function where that pings nobody.
 	People func(destination string) func(username string) (mention string, ok bool)
 
+	// Trouble, if set, is told what an operator should hear of: one kind of
+	// trouble again and again, and a sentence in Markdown.
+	Trouble func(kind, text string)
+
 	// Dead, if set, is called for every delivery that was given up.
 	Dead func(lane queue.Lane, w *queue.Webhook)
 
@@ -71,6 +75,7 @@ type Lanes struct {
 	log       *slog.Logger
 	metrics   *metrics
 	people    func(destination string) func(username string) (string, bool)
+	trouble   func(kind, text string)
 	dead      func(lane queue.Lane, w *queue.Webhook)
 	limits    limits
 	dests     map[string]*destination
@@ -92,11 +97,14 @@ type Lanes struct {
 func New(opt Options) *Lanes {
 	s := &Lanes{
 		formatter: opt.Formatter, journal: opt.Journal, parking: opt.Parking, stdout: opt.Stdout, log: opt.Log,
-		metrics: newMetrics(opt.Registerer), limits: usual, people: opt.People, dead: opt.Dead,
+		metrics: newMetrics(opt.Registerer), limits: usual, people: opt.People, trouble: opt.Trouble, dead: opt.Dead,
 		dests: map[string]*destination{}, lanes: map[queue.Lane]*lane{}, eased: make(chan struct{}, 1),
 	}
 	if s.people == nil {
 		s.people = func(string) func(string) (string, bool) { return nil }
+	}
+	if s.trouble == nil {
+		s.trouble = func(string, string) {}
 	}
 	if s.dead == nil {
 		s.dead = func(queue.Lane, *queue.Webhook) {}

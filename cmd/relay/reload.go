@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,6 +52,8 @@ type reloader struct {
 	load  loader // nil: there is nothing to load
 	apply func(*configuration) error
 	log   *slog.Logger
+
+	trouble func(kind, text string) // tells the operator
 
 	successful prometheus.Gauge
 	at         prometheus.Gauge
@@ -94,6 +97,7 @@ func (r *reloader) reload(why string) error {
 	}
 	if err != nil {
 		r.successful.Set(0)
+		r.trouble("reload", "⚠️ relay.yaml has mistakes; the old one stays in force:\n```\n"+strings.NewReplacer("```", "'''", "<", "‹", ">", "›").Replace(err.Error())+"\n```")
 		r.log.Error("relay.yaml cannot be loaded; the old one stays in force", "trigger", why, "err", err)
 		return err
 	}

@@ -93,6 +93,7 @@ type relay struct {
 	failed   chan error // a part ended that should not have
 
 	clients *delivery.Clients
+	reports *reporter
 
 	swap         sync.Mutex // held while the configuration or the term changes
 	destinations []delivery.Destination
@@ -117,7 +118,9 @@ func (a *app) runServe(ctx context.Context, f serveFlags, c *configuration, load
 		return &exitError{code: exitUsage, message: err.Error()}
 	}
 	defer r.clients.Close()
+	r.reports = newReporter(r.reportAddress, a.secrets.clean, log)
 	r.reloader = newReloader(c, load, r.apply, log, r.registry)
+	r.reloader.trouble = r.reports.trouble
 	if _, set := a.env("GOMEMLIMIT"); !set && f.natsURL == "" {
 		debug.SetMemoryLimit(memoryLimit)
 	}
@@ -136,6 +139,7 @@ func (a *app) runServe(ctx context.Context, f serveFlags, c *configuration, load
 		}
 	}()
 	reloading := r.reloading(stop)
+	go r.reports.run(stop)
 	r.serve()
 	log.Info("listening", "public", r.public.Addr(), "admin", r.admin.Addr())
 	if started != nil {
@@ -377,7 +381,7 @@ func (r *relay) lead(ctx context.Context, journal *queue.Journal, state *queue.S
 	repeats := dispatch.NewRepeats()
 	r.swap.Lock()
 	lanes := delivery.New(delivery.Options{
-		Destinations: r.destinations, Formatter: &r.live, Journal: journal, Parking: r.queue, People: r.live.People, Dead: repeats.Forget,
+		Destinations: r.destinations, Formatter: &r.live, Journal: journal, Parking: r.queue, People: r.live.People, Trouble: r.reports.trouble, Dead: repeats.Forget,
 		Stdout: r.stdout, Log: r.log, Registerer: registry,
 	})
 	r.lanes = lanes

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gitlab-mattermost/relay/configs"
+	"github.com/gitlab-mattermost/relay/delivery"
+)
+
+const (
+	// reportEvery is how often one kind of trouble is told at most.
+	reportEvery = time.Hour
+	// reportWaiting is how many reports may wait to be posted.
+	reportWaiting = 16
+)
+
+// reportPauses are waited before a report that did not get through is tried
+// again; after the last one it is given up. The log holds it anyway.
+var reportPauses = []time.Duration{2 * time.Second, 30 * time.Second, 5 * time.Minute}
+
+// reporter posts the relay's own troubles to the address of `report`: one post
+// per kind and hour, outside the lanes, which may be what is in trouble.
+type reporter struct {
+	address func() (*delivery.Destination, string, configs.Look) // nil destination: nowhere
+	clean   func(string) string                                  // takes secrets out
+	log     *slog.Logger
+	now     func() time.Time
+	waiting chan string
+
+	mu   sync.Mutex
+	told map[string]time.Time // by kind
+}
+
+func newReporter(address func() (*delivery.Destination, string, configs.Look), clean func(string) string, log *slog.Logger) *reporter {
+	return &reporter{address: address, clean: clean, log: log, now: time.Now, waiting: make(chan string, reportWaiting), told: map[string]time.Time{}}
+}
+
+// trouble tells of something, unless its kind was told of within the hour. The
+// text is Markdown for people. It never waits.
+func (r *reporter) trouble(kind, text string) {
+	r.mu.Lock()
+	now := r.now()
+	last, told := r.told[kind]
+	if told && now.Sub(last) < reportEvery {
+		r.mu.Unlock()
+		return
+	}
+	r.told[kind] = now
+	r.mu.Unlock()
+	select {
+	case r.waiting <- r.clean(text):
+	default: // too much trouble at once: the log has it all
+	}
+}
+
+// run posts what is told, until ctx ends.
+func (r *reporter) run(ctx context.Context) {
+	for {
+		select {
+		case text := <-r.waiting:
+			r.post(ctx, text)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (r *reporter) post(ctx context.Context, text string) {
+	for i := 0; ; i++ {
+		d, channel, look := r.address()
+		if d == nil {
+			return
+		}
+		_, err := delivery.Once(ctx, d, reportBody(text, channel, look))
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		if i == len(reportPauses) {
+			r.log.Warn("a report of the relay's own trouble was not delivered", "destination", d.Name, "err", err)
+			return
+		}
+		select {
+		case <-time.After(reportPauses[i]):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// reportBody is a message that Mattermost and Slack both take.
+func reportBody(text, channel string, look configs.Look) []byte {
+	body := map[string]string{"text": text}
+	if channel != "" {
+		body["channel"] = channel
+	}
+	if look.Username != "" {
+		body["username"] = look.Username
+	}
+	switch {
+	case strings.HasPrefix(look.Icon, ":"):
+		body["icon_emoji"] = look.Icon
+	case look.Icon != "":
+		body["icon_url"] = look.Icon
+	}
+	b, _ := json.Marshal(body) // strings always marshal
+	return b
+}
+
+// reportAddress is where reports go now.
+func (r *relay) reportAddress() (*delivery.Destination, string, configs.Look) {
+	r.swap.Lock()
+	defer r.swap.Unlock()
+	c := r.live.Load()
+	if c.Report == nil {
+		return nil, "", configs.Look{}
+	}
+	for i := range r.destinations {
+		if d := &r.destinations[i]; d.Name == c.Report.Address.Destination && d.Kind != configs.KindLog {
+			channel := c.Report.Address.Channel
+			if channel == "" {
+				channel = d.Channel
+			}
+			return d, channel, c.table.Look(&d.Destination)
+		}
+	}
+	return nil, "", configs.Look{}
+}

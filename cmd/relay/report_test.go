@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gitlab-mattermost/relay/configs"
+	"github.com/gitlab-mattermost/relay/delivery"
+	"github.com/gitlab-mattermost/relay/test/chat"
+)
+
+func TestOneReportPerKindAndHour(t *testing.T) {
+	server, err := chat.Start(chat.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	clients := delivery.NewClients("test")
+	defer clients.Close()
+	ds, err := clients.Prepare([]configs.Destination{{Name: "own", Kind: configs.KindMattermost, URL: configs.NewSecret(server.URL("own"))}}, configs.EgressPrivate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var secrets redactor
+	secrets.add("the-secret")
+	r := newReporter(func() (*delivery.Destination, string, configs.Look) {
+		return &ds[0], "relay", configs.Look{Username: "Relay", Icon: ":gear:"}
+	}, secrets.clean, slog.New(slog.DiscardHandler))
+	now := time.Unix(1700000000, 0)
+	r.now = func() time.Time { return now }
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	go r.run(ctx)
+	r.trouble("reload", "one the-secret")
+	r.trouble("reload", "two")
+	r.trouble("paused mm", "three")
+	now = now.Add(reportEvery)
+	r.trouble("reload", "four")
+	got, err := server.WaitPosts(ctx, "own", 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"one [redacted]", "three", "four"}, chat.Texts(got)); diff != "" {
+		t.Errorf("reports (-want +got):\n%s", diff)
+	}
+	if got[0].Channel != "relay" || got[0].Username != "Relay" {
+		t.Errorf("posted as %q to %q", got[0].Username, got[0].Channel)
+	}
+}

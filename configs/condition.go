@@ -197,7 +197,7 @@ func (r *reader) patterns(o object, key string) ([]Pattern, bool) {
 		case v.text[0] == '!':
 			r.errorf(v.node, unnegated(key), "%q does not exclude anything: ! is not read, in %s of %s", v.shown(), key, o.where)
 		default:
-			out = append(out, Pattern{Text: v.text, Pos: r.pos(v.node)})
+			out = append(out, Pattern{Text: v.text, Pos: r.pos(v.node), Written: v.written()})
 		}
 	}
 	return out, ok && len(out) > 0

@@ -76,6 +76,10 @@ type Basic struct {
 type Pattern struct {
 	Text string
 	Pos  Pos
+
+	// Written is the text as the file has it, where the environment gave it
+	// another value; else empty. Sentences show it in place of Text.
+	Written string
 }
 
 // Kinds of destinations.

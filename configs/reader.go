@@ -43,6 +43,15 @@ type value struct {
 // of the environment appears, and without URLs.
 func (v value) shown() string { return harmless(v.node.Value) }
 
+// written is the value as the file has it, where the environment gave it
+// another one; else empty.
+func (v value) written() string {
+	if v.text == v.node.Value {
+		return ""
+	}
+	return v.shown()
+}
+
 func harmless(s string) string { return clip(anyURL.ReplaceAllString(s, redacted)) }
 
 // field is a key of a map with its value.

@@ -35,7 +35,10 @@ func (t *text) markSecrets(n *yaml.Node, path ...string) {
 		key, value := n.Content[i], n.Content[i+1]
 		inside := append(slices.Clone(path), key.Value)
 		named := len(path) == 1 && value.Kind == yaml.MappingNode && (path[0] == "destinations" || path[0] == "sources")
+		misplaced := value.Kind != yaml.MappingNode && (len(path) == 0 && key.Value == "sources" || len(path) == 1 && path[0] == "sources" || key.Value == "basic")
 		switch {
+		case misplaced:
+			t.hide(value) // a secret, likely, where a map should be
 		case named, len(path) == 1 && path[0] == "users":
 			t.markSecrets(value, inside...) // its key is a name of the file's own
 		case isSecretKey(key.Value),

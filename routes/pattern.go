@@ -20,6 +20,13 @@ type problem struct {
 }
 
 func (p *problem) at(pattern configs.Pattern) configs.Finding {
+	if pattern.Written != "" {
+		// The sentence would show what the environment holds.
+		return configs.Finding{
+			Pos: pattern.Pos, Severity: p.severity, Message: fmt.Sprintf("%q does not fit here", pattern.Written),
+			Hint: "look at what the environment makes of it", Width: utf8.RuneCountInString(pattern.Written),
+		}
+	}
 	return configs.Finding{
 		Pos: pattern.Pos, Severity: p.severity, Message: p.message, Hint: p.hint,
 		Width: utf8.RuneCountInString(pattern.Text),

@@ -378,6 +378,11 @@ var misplaced = map[string]string{
 	"unset variable":         "sources: {gitlab: {token: \"kanarie${NOT_SET}\"}}\n",
 	"no variable":            "sources: {gitlab: {token: \"kanarie${kanarie\"}}\n",
 	"variables everywhere":   "sources: {gitlab: {token: \"${CANARY}\", path: \"${CANARY}\", require: \"${CANARY}\"}}\ndestinations: {mm: {url: \"${CANARY}\", kind: \"${CANARY}\", icon: \"${CANARY}\", concurrency: \"${CANARY}\", give_up_after: \"${CANARY}\", channel: \"${CANARY} x\", confidential: \"${CANARY} x\"}}\nroutes: [{to: \"${CANARY}\"}]\nunrouted: \"${CANARY}\"\n",
+	"text for all sources":   "sources: kanarie\n",
+	"list of sources":        "sources: [kanarie]\n",
+	"list for a source":      "sources: {gitlab: [kanarie]}\n",
+	"text for basic":         "sources: {gitlab: {basic: \"gitlab:kanarie\"}}\n",
+	"variables in routes":    "destinations: {mm: {kind: log}}\nroutes: [{to: mm, when: {projects: \"${CANARY}[\", events: \"${CANARY}\", branches: \"$${CANARY}\", labels: \"${CANARY}*\", actors: \"a ${CANARY}\", paths: \"${CANARY}/\"}}]\n",
 	"secret file":            "sources: {gitlab: {token_file: secret}}\ndestinations: {mm: {url_file: secret}}\n",
 }
 

@@ -43,7 +43,7 @@ func (a *app) preview() *cobra.Command {
 	}
 	f.add(cmd)
 	cmd.Flags().StringVar(&to, "to", "", "`address` whose look and dialect to use; without it Mattermost's")
-	as = addChoice(cmd, "as", "", "markdown: the text, in Slack's own markup for a Slack; payload: the JSON exactly as it would be posted", "markdown", "markdown", "payload")
+	as = addChoice(cmd, "as", "", "markdown: the text, in Slack's own markup for a Slack; payload: the JSON exactly as it would be posted; html: a fragment for a page", "markdown", "markdown", "payload", "html")
 	return cmd
 }
 
@@ -55,6 +55,8 @@ func (a *app) printPost(post formatters.Post, kind, as string) error {
 	switch {
 	case as == "payload":
 		text = string(post.Body)
+	case as == "html":
+		text = post.HTML()
 	case kind == configs.KindSlack:
 		text = slackText(post.Body)
 	}

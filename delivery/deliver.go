@@ -17,7 +17,7 @@ import (
 // deliver takes a job as far as it goes: settled, back to the line, or given up
 // because the relay stops.
 func (l *lane) deliver(j *job) {
-	if !l.admit(j) {
+	if !l.admit(j) || !l.paced() {
 		l.land(j, true)
 		return
 	}
@@ -32,36 +32,46 @@ func (l *lane) deliver(j *job) {
 		l.bury(j, ReasonTooOld, "undelivered for "+dest.GiveUpAfter.String())
 		return
 	}
-	post, err := l.set.formatter.Render(l.set.kill, formatters.Request{
-		Event: j.item.Event, Kind: dest.Kind, Channel: cmp.Or(l.name.Channel, dest.Channel), Look: j.item.Look, Mention: j.item.Mention,
-		People: l.set.people(l.name.Destination), Now: time.Now(),
-	})
+	message, err := l.message(j.item, dest)
 	if err != nil {
 		l.dest.probed()
 		l.bury(j, ReasonTemplate, "the message cannot be written: "+err.Error())
 		return
 	}
-	if post.Fault != "" {
-		l.set.metrics.templates.Inc()
-		l.set.trouble("template", "⚠️ A template failed; its messages are sent without it: `"+codeSafe(post.Fault)+"`")
-		l.set.log.Warn("template failed; sent without it", "event_id", j.item.ID.String(), "address", l.address.String(), "fault", post.Fault)
-	}
 	for {
-		if l.dest.pace.Wait(l.set.stop) != nil {
-			l.dest.probed()
-			l.land(j, true)
-			return
-		}
-		r := l.attempt(j, dest, post)
+		r := l.attempt(j, dest, message)
 		if again := l.judge(j, dest, r); !again {
 			return
 		}
-		if l.dest.config.Load() != dest {
+		if !l.paced() || l.dest.config.Load() != dest {
 			l.parkNow("destination changed")
 			l.land(j, true)
 			return
 		}
 	}
+}
+
+// paced waits for the destination's rate limit; false when the relay stops.
+func (l *lane) paced() bool {
+	if l.dest.pace.Wait(l.set.stop) != nil {
+		l.dest.probed()
+		return false
+	}
+	return true
+}
+
+// message writes what is to be posted.
+func (l *lane) message(it *Item, dest *Destination) (formatters.Post, error) {
+	post, err := l.set.formatter.Render(l.set.kill, formatters.Request{
+		Event: it.Event, Kind: dest.Kind, Channel: cmp.Or(l.name.Channel, dest.Channel), Look: it.Look, Mention: it.Mention,
+		People: l.set.people(l.name.Destination), Now: time.Now(),
+	})
+	if err == nil && post.Fault != "" {
+		l.set.metrics.templates.Inc()
+		l.set.trouble("template", "⚠️ A template failed; its messages are sent without it: `"+codeSafe(post.Fault)+"`")
+		l.set.log.Warn("template failed; sent without it", "event_id", it.ID.String(), "address", l.address.String(), "fault", post.Fault)
+	}
+	return post, err
 }
 
 // admit waits until the lane and its destination may be tried; false when the

@@ -67,6 +67,9 @@ type world struct {
 	log     *syncBuffer
 	seq     uint64
 	undone  atomic.Int64
+
+	sizes   queue.Options                // of the streams
+	through func(*queue.Journal) Journal // what the lanes write to, if not the journal itself
 }
 
 type syncBuffer struct {
@@ -109,21 +112,33 @@ func newWorld(t *testing.T, change func(*world)) *world {
 
 func (w *world) start() {
 	w.t.Helper()
+	w.open()
+	if err := w.lanes.Resume(w.t.Context(), w.state.Lanes); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// open does everything before Resume.
+func (w *world) open() {
+	w.t.Helper()
 	var err error
 	log := slog.New(slog.NewJSONHandler(w.log, nil))
-	if w.queue, err = queue.Open(w.t.Context(), queue.Options{Dir: w.dir, Log: log}); err != nil {
+	opt := w.sizes
+	opt.Dir, opt.Log = w.dir, log
+	if w.queue, err = queue.Open(w.t.Context(), opt); err != nil {
 		w.t.Fatal(err)
 	}
 	if w.journal, w.state, err = w.queue.Lead(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
+	var journal Journal = w.journal
+	if w.through != nil {
+		journal = w.through(w.journal)
+	}
 	w.lanes = New(Options{
-		Destinations: w.prepared(w.dests), Formatter: plainly{}, Journal: w.journal, Parking: w.queue, Stdout: w.log, Log: log,
+		Destinations: w.prepared(w.dests), Formatter: plainly{}, Journal: journal, Parking: w.queue, Stdout: w.log, Log: log,
 		Registerer: prometheus.NewRegistry(), limits: &w.limits,
 	})
-	if err := w.lanes.Resume(w.t.Context(), w.state.Lanes); err != nil {
-		w.t.Fatal(err)
-	}
 }
 
 func (w *world) prepared(ds []configs.Destination) []Destination {
@@ -148,22 +163,82 @@ func (w *world) stop() {
 // deliver hands in deliveries with these titles.
 func (w *world) deliver(address string, titles ...string) {
 	w.t.Helper()
+	for _, title := range titles {
+		w.bulky(address, title, "")
+	}
+}
+
+// bulky hands in a delivery that is as large as its ballast.
+func (w *world) bulky(address, title, ballast string) {
+	w.t.Helper()
 	a, err := configs.ParseAddress(address)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	for _, title := range titles {
-		w.seq++
-		body := fmt.Sprintf(`{"object_kind":"push","title":%q}`, title)
-		w.undone.Add(1)
-		err := w.lanes.Deliver(w.t.Context(), &Item{
-			ID: queue.ID{Seq: w.seq}, Webhook: &queue.Webhook{Source: "gitlab", Received: time.Now(), Body: []byte(body)},
-			Event: events.Decode(events.Input{Source: "gitlab", Body: []byte(body)}), Address: a, Route: "R", Done: func() { w.undone.Add(-1) },
+	w.seq++
+	body := fmt.Sprintf(`{"object_kind":"push","title":%q,"ballast":%q}`, title, ballast)
+	w.undone.Add(1)
+	err = w.lanes.Deliver(w.t.Context(), &Item{
+		ID: queue.ID{Seq: w.seq}, Webhook: &queue.Webhook{Source: "gitlab", Received: time.Now(), Body: []byte(body)},
+		Event: events.Decode(events.Input{Source: "gitlab", Body: []byte(body)}), Address: a, Route: "R", Done: func() { w.undone.Add(-1) },
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// forgotten waits until every delivery has let go of its event: it is settled
+// or in RELAY_PARKED.
+func (w *world) forgotten() {
+	w.t.Helper()
+	w.until("every event is let go", func() bool { return w.undone.Load() == 0 })
+}
+
+// until waits for something that comes of itself, and looks again whenever the
+// journal has moved on: with the disk, not with the clock.
+func (w *world) until(what string, is func() bool) {
+	w.t.Helper()
+	for ctx := w.context(); !is(); {
+		if err := w.journal.Write(ctx); err != nil {
+			w.t.Fatalf("until %s: %v; the log:\n%.3000s", what, err, w.log)
+		}
+	}
+}
+
+// recorded waits for a record in the journal.
+func (w *world) recorded(what string, is func(queue.Record) bool) {
+	w.t.Helper()
+	read := uint64(0)
+	w.until(what, func() bool {
+		found := false
+		err := w.queue.Entries(w.context(), read, func(e queue.Entry) bool {
+			read, found = e.Seq, slices.ContainsFunc(e.Records, is)
+			return !found
 		})
 		if err != nil {
 			w.t.Fatal(err)
 		}
-	}
+		return found
+	})
+}
+
+// opened waits until a lane says that it is open again.
+func (w *world) opened(name queue.Lane) {
+	w.t.Helper()
+	w.recorded("the lane is open again", func(rec queue.Record) bool {
+		s, ok := rec.(*queue.LaneState)
+		return ok && s.Lane == name && s.State == queue.LaneOpen
+	})
+}
+
+// last waits until the newest delivery is settled. In a lane that delivers one
+// at a time, nothing that was to come before it is still to be posted then.
+func (w *world) last() {
+	w.t.Helper()
+	w.recorded("the newest delivery is settled", func(rec queue.Record) bool {
+		s, ok := rec.(*queue.Settled)
+		return ok && s.ID.Seq == w.seq
+	})
 }
 
 func (w *world) context() context.Context {
@@ -300,11 +375,7 @@ func TestParkedDeliveriesSurviveARestart(t *testing.T) {
 	w.chat.Set("hooka", chat.Status(500, nil, ""))
 	want := numbered(1, 50)
 	w.deliver("a#dev", want[:30]...)
-	for ctx := w.context(); w.undone.Load() > 0; {
-		if err := w.journal.Write(ctx); err != nil {
-			t.Fatal(err)
-		}
-	}
+	w.forgotten()
 	w.stop()
 	w.chat.Set("hooka", chat.OK())
 	w.limits.paused = []time.Duration{time.Millisecond}
@@ -366,11 +437,7 @@ func TestDestinationThatIsGoneLeavesDeadLetters(t *testing.T) {
 	w := newWorld(t, nil)
 	w.chat.Set("hooka", chat.Status(500, nil, ""))
 	w.deliver("a#dev", numbered(1, 3)...)
-	for ctx := w.context(); w.undone.Load() > 0; {
-		if err := w.journal.Write(ctx); err != nil {
-			t.Fatal(err)
-		}
-	}
+	w.forgotten()
 	w.stop()
 	w.dests = w.dests[1:]
 	w.start()
@@ -406,11 +473,7 @@ func TestReloadRemovesADestination(t *testing.T) {
 	w := newWorld(t, func(w *world) { w.limits.paused = []time.Duration{time.Hour} })
 	w.chat.Set("hooka", chat.Status(500, nil, ""))
 	w.deliver("a#dev", numbered(1, 3)...)
-	for ctx := w.context(); w.undone.Load() > 0; {
-		if err := w.journal.Write(ctx); err != nil {
-			t.Fatal(err)
-		}
-	}
+	w.forgotten()
 	w.lanes.Update(w.prepared(w.dests[1:]))
 	w.deliver("a#dev", "4") // decided before the reload
 	for id, outcome := range w.settled(4) {

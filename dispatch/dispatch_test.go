@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -72,10 +73,7 @@ func newStage(t *testing.T, dir string) *stage {
 		t.Fatal(err)
 	}
 	s := &stage{t: t, hands: &hands{items: make(chan *delivery.Item, 100)}, log: &strings.Builder{}}
-	s.Dispatcher = New(Options{
-		Queue: q, Journal: j, State: state, Routes: byProject{}, Lanes: s.hands, Repeats: NewRepeats(), History: time.Hour,
-		Log: slog.New(slog.NewTextHandler(s.log, nil)), Registerer: prometheus.NewRegistry(),
-	})
+	s.Dispatcher = New(options(q, j, state, s.hands, s.log))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error)
 	go func() { ended <- s.Run(ctx) }()
@@ -94,6 +92,13 @@ func newStage(t *testing.T, dir string) *stage {
 	}
 	t.Cleanup(s.stop)
 	return s
+}
+
+func options(q *queue.Queue, j *queue.Journal, state *queue.State, lanes Lanes, log io.Writer) Options {
+	return Options{
+		Queue: q, Journal: j, State: state, Routes: byProject{}, Lanes: lanes, Repeats: NewRepeats(), History: time.Hour,
+		Log: slog.New(slog.NewTextHandler(log, nil)), Registerer: prometheus.NewRegistry(),
+	}
 }
 
 func (s *stage) store(project string) queue.ID {
@@ -142,11 +147,7 @@ func TestRestartGoesOnFromTheCursor(t *testing.T) {
 	for range 4 {
 		it := s.take()
 		if it.ID == first || it.ID == third && it.Address.Destination == "a" {
-			lane := delivery.LaneOf(it.Address)
-			if err := s.Journal.Write(t.Context(), &queue.Settled{ID: it.ID, Lane: lane, Outcome: queue.OutcomeDelivered}); err != nil {
-				t.Fatal(err)
-			}
-			it.Done()
+			s.settle(it)
 		}
 	}
 	if c := s.checkpoint(); c.Cursor != first.Seq {
@@ -165,6 +166,16 @@ func TestRestartGoesOnFromTheCursor(t *testing.T) {
 	if diff := cmp.Diff([]string{second.String() + " a", third.String() + " b", fourth.String() + " c"}, got); diff != "" {
 		t.Errorf("after the restart (-want +got):\n%s", diff)
 	}
+}
+
+// settle records that a delivery has reached its chat, and lets go of its event.
+func (s *stage) settle(it *delivery.Item) {
+	s.t.Helper()
+	err := s.Journal.Write(s.t.Context(), &queue.Settled{ID: it.ID, Lane: delivery.LaneOf(it.Address), Outcome: queue.OutcomeDelivered})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	it.Done()
 }
 
 // What nobody takes is settled at once and recorded with its reason.

@@ -172,6 +172,8 @@ func (j *Journal) run() {
 			case <-j.kick:
 			case <-after(delay, noteDelay):
 			case <-j.stop:
+			case <-j.ctx.Done():
+				return
 			}
 		case <-j.beat(delay):
 		case <-j.stop:

@@ -3,15 +3,18 @@ package server
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
@@ -173,6 +176,67 @@ func TestBodiesInFlightAreBounded(t *testing.T) {
 	}
 	if n := d.flight.Load(); n != bodyBudget {
 		t.Errorf("%d bytes were not given back", n-bodyBudget)
+	}
+}
+
+// stalled is a body of which one byte comes.
+type stalled struct {
+	came bool
+	wait chan struct{} // closed when the rest is awaited
+	end  chan struct{}
+}
+
+func (s *stalled) Read(p []byte) (int, error) {
+	if !s.came {
+		s.came = true
+		return copy(p, "{"), nil
+	}
+	close(s.wait)
+	<-s.end
+	return 0, io.ErrUnexpectedEOF
+}
+
+// Senders whose signature only the body can disprove announce all the memory
+// that there is, and send next to nothing.
+func TestAnnouncedLengthsTakeNoMemory(t *testing.T) {
+	signed, err := events.NewProof(events.ProofConfig{SigningKeys: []string{"whsec_" + base64.StdEncoding.EncodeToString(make([]byte, 32))}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, err := events.NewProof(events.ProofConfig{Tokens: []string{token}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const most = 25 << 20
+	d := NewDoor(Options{
+		Sources: []Source{{Name: "signed", Paths: []string{"/hooks/signed"}, Proof: signed}, {Name: "gitlab", Paths: []string{"/hooks/gitlab"}, Proof: known}},
+		Store:   &kept{}, MaxBody: most, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
+	})
+	var strangers sync.WaitGroup
+	end := make(chan struct{})
+	for range bodyBudget/most + 1 {
+		body := &stalled{wait: make(chan struct{}), end: end}
+		r := request("POST", "/hooks/signed", "", "Webhook-Id", "a", "Webhook-Timestamp", strconv.FormatInt(time.Now().Unix(), 10), "Webhook-Signature", "v1,AAAA", "X-Gitlab-Token", "")
+		r.Body, r.ContentLength = io.NopCloser(body), most
+		strangers.Go(func() {
+			if w := answer(d, r); w.Code != http.StatusBadRequest {
+				t.Errorf("a stranger got %d %s", w.Code, w.Body)
+			}
+			select {
+			case <-body.wait:
+			default:
+				close(body.wait) // refused before its body was read
+			}
+		})
+		<-body.wait
+	}
+	if w := answer(d, request("POST", "/hooks/gitlab", `{}`)); w.Code != http.StatusAccepted {
+		t.Errorf("meanwhile an honest webhook gets %d %s", w.Code, w.Body)
+	}
+	close(end)
+	strangers.Wait()
+	if n := d.flight.Load(); n != 0 {
+		t.Errorf("%d bytes were not given back", n)
 	}
 }
 

@@ -54,7 +54,7 @@ type chapter struct {
 var (
 	heading  = regexp.MustCompile(`^#{2,3} (.+)$`)
 	numbered = regexp.MustCompile(`^([2-9]|\d\d)\. `)
-	fileName = regexp.MustCompile("`([\\w./-]+)`:$") // ends the line before a file's block
+	fileName = regexp.MustCompile("`([\\w./-]+\\.ya?ml)`(?:, [\\w ]+)?:$") // ends the line before a file's block
 )
 
 // chapters reads the page. A YAML block is relay.yaml unless the line before it
@@ -118,9 +118,13 @@ func TestRoutingPage(t *testing.T) {
 	all := chapters(page)
 	files, commands := 0, 0
 	printed := map[int]string{} // by the line of the console block
+	fails := map[int]bool{}
+	for i, line := range strings.Split(page, "\n") {
+		fails[i+2] = strings.TrimSpace(line) == "```console exit=1"
+	}
 	for _, c := range all {
 		t.Run(c.title, func(t *testing.T) {
-			d := &desk{t: t, dir: t.TempDir(), env: deskEnvironment(t, c), loaded: map[string]bool{}}
+			d := &desk{t: t, dir: t.TempDir(), env: deskEnvironment(t, c), fails: fails, loaded: map[string]bool{}}
 			for _, s := range c.steps {
 				if s.file != "" {
 					files++
@@ -132,6 +136,9 @@ func TestRoutingPage(t *testing.T) {
 				commands += n
 			}
 			d.settle()
+			if line, ok := d.written[".gitlab-ci.yml"]; ok {
+				d.pipeline(line)
+			}
 			for file := range d.written {
 				if !d.loaded[file] {
 					t.Errorf("%s:%d: nothing loads %s", routingPage, d.written[file], file)
@@ -152,6 +159,7 @@ type desk struct {
 	t       *testing.T
 	dir     string
 	env     []string
+	fails   map[int]bool    // console blocks that show a mistake, by line
 	written map[string]int  // files, and the lines of their blocks
 	loaded  map[string]bool // files that a good relay.yaml read, or that a command showed to be wrong
 	dirty   bool            // there is something new to load
@@ -206,11 +214,6 @@ func (d *desk) settle() {
 		return
 	}
 	d.dirty = false
-	for name, line := range d.written {
-		if name == ".gitlab-ci.yml" {
-			d.pipeline(line)
-		}
-	}
 	if _, ok := d.written["relay.yaml"]; !ok {
 		return
 	}
@@ -235,51 +238,71 @@ func (d *desk) settle() {
 	}
 }
 
-// pipeline runs the script of a GitLab CI file's jobs where the desk has what
-// they need: the commands are of the relay.
+// pipeline runs the script of each job of a GitLab CI file, with no other
+// variables than the job's. It must leave the reports that the job names, and
+// end as the tests do.
 func (d *desk) pipeline(line int) {
 	d.t.Helper()
 	data, err := os.ReadFile(filepath.Join(d.dir, ".gitlab-ci.yml"))
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	var jobs map[string]struct{ Script []string }
+	var jobs map[string]struct {
+		Variables map[string]string
+		Script    []string
+		Artifacts struct{ Reports map[string]string }
+	}
 	if err := yaml.Unmarshal(data, &jobs); err != nil || len(jobs) == 0 {
 		d.t.Errorf("%s:%d: %d jobs, %v", routingPage, line, len(jobs), err)
 	}
-	d.loaded[".gitlab-ci.yml"] = true
+	_, want := d.run("relay test")
+	for name, job := range jobs {
+		own := *d
+		own.env = slices.DeleteFunc(slices.Clone(d.env), func(v string) bool { return !strings.HasPrefix(v, "PATH=") })
+		for key, value := range job.Variables {
+			own.env = append(own.env, key+"="+value)
+		}
+		if out, got := own.run("set -e\n" + strings.Join(job.Script, "\n")); got != want {
+			d.t.Errorf("%s:%d: job %s: exit %d, want %d\n%s", routingPage, line, name, got, want, out)
+		}
+		for _, report := range job.Artifacts.Reports {
+			if info, err := os.Stat(filepath.Join(d.dir, report)); err != nil || info.Size() == 0 {
+				d.t.Errorf("%s:%d: job %s leaves no %s", routingPage, line, name, report)
+			}
+		}
+	}
+	d.loaded[".gitlab-ci.yml"] = len(jobs) > 0
 }
 
-var (
-	reportsErrors   = regexp.MustCompile(`(?m)(: \d+ errors?(, \d+ warnings?)?|, [1-9]\d* failed)$|^relay: `)
-	machineReadable = regexp.MustCompile(` -o (gitlab|junit|json)\b`)
-)
-
-// console runs the commands of a block, and says what the block should be. A
-// command may fail when it says what is wrong; it shows then what it was
-// written for.
+// console runs the commands of a block, and says what the block should be. All
+// must succeed, but for the last of a block that begins with
+//
+//	```console exit=1
+//
+// which shows what is wrong with the files of the desk.
 func (d *desk) console(b block) (text string, commands int) {
 	d.t.Helper()
 	var out strings.Builder
-	for _, part := range strings.Split("\n"+b.text, "\n$ ")[1:] {
-		commands++
+	parts := strings.Split("\n"+b.text, "\n$ ")[1:]
+	for i, part := range parts {
 		command, _, _ := strings.Cut(part, "\n")
 		got, code := d.run(command)
 		fmt.Fprintf(&out, "$ %s\n%s", command, got)
-		if code != 0 && !reportsErrors.MatchString(got) && !machineReadable.MatchString(command) {
-			d.t.Errorf("%s:%d: %s: exit %d\n%s", routingPage, b.line, command, code, got)
-		}
-		if code != 0 && strings.HasPrefix(command, "relay ") {
-			d.dirty = false
+		want := 0
+		if i == len(parts)-1 && d.fails[b.line] {
+			want, d.dirty = 1, false
 			for name := range d.written {
 				d.loaded[name] = true
 			}
+		}
+		if code != want {
+			d.t.Errorf("%s:%d: %s: exit %d, want %d\n%s", routingPage, b.line, command, code, want, got)
 		}
 	}
 	if diff := cmp.Diff(b.text, out.String()); diff != "" && !*update {
 		d.t.Errorf("%s:%d: (-page +printed):\n%s", routingPage, b.line, diff)
 	}
-	return out.String(), commands
+	return out.String(), len(parts)
 }
 
 func (d *desk) run(command string) (out string, code int) {
@@ -356,6 +379,196 @@ func between(t *testing.T, page, begin, end, text string) string {
 	return before + begin + "\n" + text + end + after
 }
 
+var (
+	anyHeading = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	link       = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	unanchored = regexp.MustCompile(`[^\p{L}\p{N} _-]`) // what GitHub leaves out of a heading's anchor
+)
+
+// TestRoutingLinks: the page's links to itself and to other files lead there.
+func TestRoutingLinks(t *testing.T) {
+	read := func(path string) string {
+		data, err := os.ReadFile(filepath.Join(root, "docs", path))
+		if err != nil {
+			t.Errorf("%s links to %s: %v", routingPage, path, err)
+		}
+		return string(data)
+	}
+	printed := map[string]bool{} // lines of console blocks, whose links are the samples'
+	for _, b := range fences(routing(t), "console") {
+		for line := range strings.Lines(b.text) {
+			printed[line] = true
+		}
+	}
+	links := 0
+	for line := range strings.Lines(routing(t)) {
+		for _, m := range link.FindAllStringSubmatch(line, -1) {
+			if printed[line] || strings.HasPrefix(m[1], "https://") {
+				continue
+			}
+			links++
+			path, fragment, _ := strings.Cut(m[1], "#")
+			if path == "" {
+				path = filepath.Base(routingPage)
+			}
+			text := read(path)
+			if fragment != "" && !slices.Contains(anchors(text), fragment) {
+				t.Errorf("%s links to %s, which has no such heading", routingPage, m[1])
+			}
+		}
+	}
+	if links < 5 {
+		t.Errorf("%s has %d links", routingPage, links)
+	}
+}
+
+// anchors are those of a page's headings, as GitHub makes them.
+func anchors(page string) []string {
+	var all []string
+	for _, m := range anyHeading.FindAllStringSubmatch(page, -1) {
+		all = append(all, strings.ReplaceAll(unanchored.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-"))
+	}
+	return all
+}
+
+// keyText is what the schema does not say of a key.
+type keyText struct {
+	name, missing, example string // missing: what holds without it
+}
+
+// keyTable is the keys of one map, in the order of the page.
+type keyTable struct {
+	name, pointer string // pointer: into the schema
+	keys          []keyText
+}
+
+var keyTables = []keyTable{
+	{"file", "", []keyText{
+		{"sources", "`gitlab`, from the environment", `sources: {gitlab: {token: "${GITLAB_TOKEN}"}}`},
+		{"destinations", "there must be one", `destinations: {mm: "${MM_URL}"}`},
+		{"defaults", "", `defaults: {username: GitLab, detail: brief}`},
+		{"users", "nobody is known", `users: {jdoe: john.doe}`},
+		{"bots", "the built-in list", `bots: {add: jenkins-ci}`},
+		{"ignore", "nothing", `ignore: {actors: intern-bot}`},
+		{"egress", "`private`", `egress: public`},
+		{"templates", "`standard`", `templates: [standard, ./templates]`},
+		{"include", "none", `include: routes.d/*.yaml`},
+		{"routes", "there must be one", `routes: [{to: mm}]`},
+		{"unrouted", "`drop`", `unrouted: mm#gitlab`},
+		{"report", "nowhere", `report: mm#relay`},
+		{"tests", "none", `tests: [{event: push, expect: {to: mm}}]`},
+	}},
+	{"source", "/properties/sources/additionalProperties/anyOf/0", []keyText{
+		{"token", "", `token: ${GITLAB_TOKEN}`},
+		{"token_file", "", `token_file: /run/secrets/gitlab`},
+		{"signing_key", "", `signing_key: ${GITLAB_SIGNING_KEY}`},
+		{"signing_key_file", "", `signing_key_file: /run/secrets/gitlab-signing`},
+		{"basic", "", `basic: {username: gitlab, password: "${PASSWORD}"}`},
+		{"require", "`any`", `require: signature`},
+		{"insecure", "false", `insecure: true`},
+		{"path", "`/hooks/NAME`", `path: [/hooks/gitlab, /new_event]`},
+		{"projects", "all", `projects: acme/**`},
+	}},
+	{"basic", "/properties/sources/additionalProperties/anyOf/0/properties/basic", []keyText{
+		{"username", "must be there", `username: gitlab`},
+		{"password", "it or the file", `password: ${PASSWORD}`},
+		{"password_file", "", `password_file: /run/secrets/password`},
+	}},
+	{"destination", "/properties/destinations/additionalProperties/anyOf/1", []keyText{
+		{"url", "it or the file", `url: ${MM_URL}`},
+		{"url_file", "", `url_file: /run/secrets/mm`},
+		{"kind", "`slack` for hooks.slack.com, else `mattermost`", `kind: log`},
+		{"channel", "the webhook's own", `channel: ops-alerts`},
+		{"username", "`defaults`, or the webhook's own", `username: CI`},
+		{"icon", "`defaults`, or the webhook's own", `icon: ":rotating_light:"`},
+		{"detail", "`defaults`, or `full`", `detail: title`},
+		{"layout", "`defaults`, or `auto`", `layout: card`},
+		{"mentions", "`defaults`, or `mapped`", `mentions: route`},
+		{"confidential", "none", `confidential: [security]`},
+		{"only", "everything", `only: {visibility: public}`},
+		{"rate_limit", "none; Slack: `1/s`", `rate_limit: 30/m`},
+		{"concurrency", "1", `concurrency: 4`},
+		{"ca_file", "the system's", `ca_file: /etc/ssl/chat.pem`},
+		{"give_up_after", "72h", `give_up_after: 24h`},
+	}},
+	{"defaults", "/properties/defaults", []keyText{
+		{"username", "the webhook's own", `username: GitLab`},
+		{"icon", "the webhook's own", `icon: ":fox_face:"`},
+		{"usernames", "only those in `users` are known", `usernames: same`},
+		{"detail", "`full`", `detail: brief`},
+		{"layout", "`auto`", `layout: plain`},
+		{"mentions", "`mapped`", `mentions: none`},
+	}},
+	{"user", "/properties/users/additionalProperties/anyOf/1", []keyText{
+		{"mattermost", "", `mattermost: anna`},
+		{"slack", "", `slack: U02ABCDEF`},
+		{"email", "", `email: [anna@acme.example]`},
+	}},
+	{"bots", "/properties/bots", []keyText{
+		{"add", "", `add: [jenkins-ci, sonar*]`},
+		{"remove", "", `remove: talbot`},
+	}},
+	{"include", "/properties/include/anyOf/1", []keyText{
+		{"files", "must be there", `files: pay/relay.yaml`},
+		{"projects", "all", `projects: acme/pay/**`},
+		{"to", "all", `to: [mm#pay, "mm#pay-*"]`},
+	}},
+	{"route", "/properties/routes/items", []keyText{
+		{"name", "`routes[0]`, by its place", `name: Main is broken`},
+		{"when", "the `standard` events", `when: {events: pipeline.failed, branches: $default}`},
+		{"except", "nothing", `except: {bots: true}`},
+		{"to", "must be there", `to: [ops, mm#reviews, mm@alice]`},
+		{"stop", "false", `stop: true`},
+		{"template", "that of the event's kind", `template: docs_push`},
+		{"detail", "the destination's", `detail: brief`},
+		{"layout", "the destination's", `layout: plain`},
+		{"mention", "nobody", `mention: [reviewers, "@oncall"]`},
+	}},
+	{"conditions", "/definitions/when", []keyText{
+		{"events", "`standard`; in `except`, `ignore` and `only`: any", `events: [merge_request, pipeline.failed]`},
+		{"sources", "any", `sources: gitlab`},
+		{"projects", "any", `projects: [acme/backend/**, acme/libs/*]`},
+		{"visibility", "any", `visibility: [public, internal]`},
+		{"branches", "any", `branches: [$default, release/*]`},
+		{"target_branches", "any", `target_branches: main`},
+		{"labels", "any", `labels: [backend, "team::core"]`},
+		{"actors", "any", `actors: [jdoe, /^ext-/]`},
+		{"bots", "either", `bots: true`},
+		{"paths", "any", `paths: [docs/**, "**/*.md"]`},
+		{"environments", "any", `environments: [production, review/*]`},
+		{"draft", "either", `draft: false`},
+		{"confidential", "either", `confidential: true`},
+		{"if", "any", `if: pipeline.duration > 1800`},
+		{"also", "none; in a route's `when` only", `also: edited_notes`},
+	}},
+	{"labels", "/definitions/when/properties/labels/anyOf/2", []keyText{
+		{"any", "", `any: [backend, api]`},
+		{"none", "", `none: wip`},
+	}},
+	{"test", "/properties/tests/items", []keyText{
+		{"name", "`tests[0]`, by its place", `name: bots are quiet`},
+		{"event", "must be there", `event: merge_request.open~draft`},
+		{"with", "the sample as it is", `with: {project: acme/api, branch: main}`},
+		{"expect", "must be there", `expect: {to: [mm#reviews]}`},
+	}},
+	{"expect", "/properties/tests/items/properties/expect", []keyText{
+		{"to", "must be there", `to: [ops, mm#reviews]`},
+	}},
+	{"with", "/properties/tests/items/properties/with", []keyText{
+		{"source", "the first one", `source: partner`},
+		{"project", "the sample's", `project: acme/api`},
+		{"actor", "the sample's", `actor: jdoe`},
+		{"bot", "by the username", `bot: true`},
+		{"branch", "the sample's", `branch: release/2.0`},
+		{"target_branch", "the sample's", `target_branch: main`},
+		{"labels", "the sample's", `labels: [backend]`},
+		{"draft", "the sample's", `draft: true`},
+		{"confidential", "the sample's", `confidential: true`},
+		{"environment", "the sample's", `environment: production`},
+		{"paths", "the sample's", `paths: [docs/index.md]`},
+	}},
+}
+
 // schemaText is the schema of relay.yaml as JSON.
 type schemaText struct {
 	root     map[string]any
@@ -427,9 +640,7 @@ func (s schemaText) table(t *testing.T, table keyTable) string {
 		fmt.Fprintf(&out, "| `%s` | %s | %s | %s | `%s` |\n", k.name, s.takes(t, p), k.missing, cell(about), strings.ReplaceAll(k.example, "|", `\|`))
 	}
 	for _, name := range slices.Sorted(maps.Keys(left)) {
-		if !slices.Contains(table.untold, name) {
-			t.Errorf("%s: there is no text for the key %s", table.name, name)
-		}
+		t.Errorf("%s: there is no text for the key %s", table.name, name)
 	}
 	return out.String()
 }
@@ -466,17 +677,21 @@ func (s schemaText) takes(t *testing.T, part map[string]any) string {
 			words = append(words, w)
 		}
 	}
-	if i := slices.Index(words, "list"); i >= 0 { // last
-		words = append(slices.Delete(words, i, i+1), "list")
+	if i := slices.Index(words, "list"); i >= 0 && len(words) > 1 { // last
+		words = append(slices.Delete(words, i, i+1), "a list")
 	}
-	return strings.Join(words, " or ")
+	last := len(words) - 1
+	if last == 0 {
+		return words[0]
+	}
+	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
 // scalars are the patterns of texts that have a form.
 var scalars = map[string]string{
-	`\$\{`:     "", // a variable, which may stand everywhere
-	`^[0-9]+$`: "", // a number that was quoted
-	`^/.+/$`:   "`/…/`",
+	`\$\{`:                          "", // a variable, which may stand everywhere
+	`^[0-9]+$`:                      "", // a number that was quoted
+	`^/.+/$`:                        "`/…/`",
 	`^[a-z][a-z0-9_]*\.[a-z0-9_]+$`: "",
 	`^[1-9][0-9]{0,4}/[smh]$`:       "rate",
 	`^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`: "duration",
@@ -547,7 +762,7 @@ func setTable(t *testing.T) string {
 			if !ok {
 				continue
 			}
-			e := events.Decode(sample.Input)
+			e := events.Decode(events.Input{Source: "gitlab", Header: sample.Header, Body: sample.Body})
 			if len(table.Match(e).Deliveries) > 0 && !slices.Contains(takes[set][e.Kind], e.Action) {
 				takes[set][e.Kind] = append(takes[set][e.Kind], e.Action)
 			}

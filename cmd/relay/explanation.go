@@ -227,9 +227,24 @@ func (c *configuration) outcome(e *events.Event, x routes.Explanation) []string 
 		return lines
 	}
 	if c.Unrouted.Mode == configs.UnroutedAddress {
-		return append(lines, "goes nowhere: unrouted takes standard events only")
+		return append(lines, "goes nowhere: "+notUnrouted(x))
 	}
 	return append(lines, "goes nowhere")
+}
+
+// notUnrouted is why unrouted does not take an event that no route takes.
+func notUnrouted(x routes.Explanation) string {
+	if missing(x) != "" {
+		return "unrouted takes nothing that a route has to ask for with also"
+	}
+	for _, r := range x.Routes {
+		for _, k := range r.Keys {
+			if k.Part == "ignore" && k.OK {
+				return "ignore keeps it from unrouted too"
+			}
+		}
+	}
+	return "unrouted takes standard events only"
 }
 
 // missing is the word of also without which no route takes the event.

@@ -110,11 +110,16 @@ func (l *lane) attempt(j *job, dest *Destination, message formatters.Post) resul
 	if r.verdict != Delivered {
 		level, outcome = slog.LevelWarn, "failed"
 	}
-	l.set.log.LogAttrs(context.Background(), level, "delivery attempt",
+	attrs := []slog.Attr{
 		slog.String("event_id", j.item.ID.String()), slog.String("event", j.item.Event.Name()), slog.String("project", j.item.Event.Project.Path),
 		slog.String("route", j.item.Route), slog.String("address", l.address.String()), slog.Int("attempt", j.tries), slog.Int("status", r.status),
-		slog.String("outcome", outcome), slog.String("reason", r.reason), slog.String("err", r.text),
-		slog.Duration("delay", time.Since(j.item.Webhook.Received)), slog.Duration("duration", r.duration))
+		slog.String("outcome", outcome), slog.String("reason", r.reason),
+		slog.Duration("delay", time.Since(j.item.Webhook.Received)), slog.Duration("duration", r.duration),
+	}
+	if r.text != "" {
+		attrs = append(attrs, slog.String("err", r.text))
+	}
+	l.set.log.LogAttrs(context.Background(), level, "delivery attempt", attrs...)
 	return r
 }
 

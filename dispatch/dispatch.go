@@ -179,8 +179,13 @@ func (d *Dispatcher) decided(id queue.ID, e *events.Event, m routes.Decision, wa
 	}
 	d.Journal.Note(rec)
 	d.events.WithLabelValues(rec.Outcome).Inc()
-	if rec.Outcome == queue.OutcomeRouted {
-		return // each attempt has its own line
+	for _, w := range m.Withheld {
+		d.Log.LogAttrs(context.Background(), slog.LevelInfo, "delivery withheld",
+			slog.String("event_id", id.String()), slog.String("event", rec.Event), slog.String("project", rec.Project),
+			slog.String("route", w.Route), slog.String("address", w.Address.String()), slog.String("outcome", queue.OutcomeWithheld), slog.String("reason", w.Reason))
+	}
+	if rec.Outcome == queue.OutcomeRouted || rec.Outcome == queue.OutcomeWithheld {
+		return // each attempt, and each delivery withheld, has its own line
 	}
 	attrs := []slog.Attr{
 		slog.String("event_id", id.String()), slog.String("event", rec.Event), slog.String("project", rec.Project), slog.String("outcome", rec.Outcome),

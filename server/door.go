@@ -134,7 +134,7 @@ func (d *Door) report(c *gin.Context, source *Source, id queue.ID, result string
 		attrs = append(attrs, slog.String("err", err.Error()))
 	default:
 		level = slog.LevelWarn
-		attrs = append(attrs, slog.String("err", err.Error()))
+		attrs = append(attrs, slog.String("remote", c.RemoteIP()), slog.String("err", err.Error()))
 	}
 	d.opt.Log.LogAttrs(c.Request.Context(), level, "webhook", attrs...)
 }
@@ -144,7 +144,7 @@ func (d *Door) accept(c *gin.Context, source *Source) (queue.ID, error) {
 	r := c.Request
 	switch {
 	case source == nil:
-		return queue.ID{}, &refusal{status: http.StatusNotFound, text: "no source has this path: check the URL in GitLab against relay.yaml", result: "not_found"}
+		return queue.ID{}, &refusal{status: http.StatusNotFound, text: "no source has this path: compare the URL in GitLab with the one that relay serve prints", result: "not_found"}
 	case r.Method != http.MethodPost:
 		c.Header("Allow", http.MethodPost)
 		return queue.ID{}, &refusal{status: http.StatusMethodNotAllowed, text: "webhooks are sent with POST", result: "method"}
@@ -183,7 +183,7 @@ func (d *Door) unproved(source *Source, v events.Verdict) error {
 	d.metrics.proofs.WithLabelValues(source.Name, "refused").Inc()
 	return &refusal{
 		status: http.StatusUnauthorized, result: "unauthorized", detail: v.Reason,
-		text: "the secret token or signature is missing or wrong: compare it with this source in relay.yaml",
+		text: "the secret token or signature is missing or wrong: compare it with what the relay was given (this source in relay.yaml, or RELAY_TOKEN)",
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -141,7 +142,7 @@ func (a *app) runServe(ctx context.Context, f serveFlags, c *configuration, load
 	reloading := r.reloading(stop)
 	go r.reports.run(stop)
 	r.serve()
-	log.Info("listening", "public", r.public.Addr(), "admin", r.admin.Addr())
+	log.Info("listening", "public", r.public.Addr(), "admin", r.admin.Addr(), "version", versionString(), "config", strings.Join(c.Files[:min(len(c.Files), 1)], ""), "routes", len(c.Routes))
 	if started != nil {
 		started(r)
 	} else {

@@ -1,13 +1,8 @@
 package formatters
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/yuin/goldmark/text"
 )
 
 // The lengths that receivers take. Mattermost counts characters and cuts a
@@ -56,7 +51,7 @@ func newHookBody(r Request) hookBody {
 // cutName keeps a name within what fits beside an attachment.
 func cutName(s string) string { return cutEnd(oneLine(s), 100) }
 
-func mattermostBody(m message, r Request) ([]byte, error) {
+func mattermostBody(m message, r Request) []byte {
 	b := newHookBody(r)
 	if !m.isCard() {
 		b.Text = fit(m.markdown(), maxMattermostText, oneEach)
@@ -70,7 +65,7 @@ func mattermostBody(m message, r Request) ([]byte, error) {
 	return encodeBody(b)
 }
 
-func slackBody(m message, r Request) ([]byte, error) {
+func slackBody(m message, r Request) []byte {
 	b := newHookBody(r)
 	if !m.isCard() {
 		b.Text = fit(mrkdwn(m.markdown()), maxSlackText, oneEach)
@@ -85,14 +80,39 @@ func slackBody(m message, r Request) ([]byte, error) {
 	return encodeBody(b)
 }
 
-func encodeBody(b hookBody) ([]byte, error) {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(b); err != nil {
-		return nil, fmt.Errorf("encode the message: %w", err)
+// encodeBody is the JSON of a body. What is empty is left out, but for the
+// texts.
+func encodeBody(b hookBody) []byte {
+	size := 256 + len(b.Text) + len(b.Text)/8
+	for _, a := range b.Attachments {
+		size += 128 + len(a.Fallback) + len(a.Text) + len(a.Text)/8
 	}
-	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
+	out := appendJSON(append(make([]byte, 0, size), `{"text":`...), b.Text)
+	out = appendMember(out, `,"channel":`, b.Channel)
+	out = appendMember(out, `,"username":`, b.Username)
+	out = appendMember(out, `,"icon_emoji":`, b.IconEmoji)
+	out = appendMember(out, `,"icon_url":`, b.IconURL)
+	for i, a := range b.Attachments {
+		before := `,"attachments":[{"fallback":`
+		if i > 0 {
+			before = `,{"fallback":`
+		}
+		out = appendJSON(append(out, before...), a.Fallback)
+		out = appendMember(out, `,"color":`, a.Color)
+		out = append(appendJSON(append(out, `,"text":`...), a.Text), '}')
+	}
+	if len(b.Attachments) > 0 {
+		out = append(out, ']')
+	}
+	return append(out, '}')
+}
+
+// appendMember writes a member of an object, if it has a value.
+func appendMember(dst []byte, name, value string) []byte {
+	if value == "" {
+		return dst
+	}
+	return appendJSON(append(dst, name...), value)
 }
 
 // jsonRune is what a character costs in the JSON that Mattermost stores, which
@@ -126,7 +146,7 @@ func costOf(s string, cost func(rune) int) int {
 func plainText(markdown string) string {
 	src := []byte(markdown)
 	var b strings.Builder
-	appendPlain(&b, markdownParser.Parse(text.NewReader(src)), src)
+	appendPlain(&b, parse(markdownParser, src), src)
 	return oneLine(b.String())
 }
 

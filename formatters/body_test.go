@@ -30,10 +30,7 @@ func TestMattermostBody(t *testing.T) {
 		{"card", message{headline: "a", body: "test: [x](https://x.example), `y`", color: "danger"}, Request{},
 			`{"text":"a","attachments":[{"fallback":"test: x, y","color":"danger","text":"test: [x](https://x.example), ` + "`y`" + `"}]}`},
 	} {
-		got, err := mattermostBody(tt.m, tt.r)
-		if err != nil {
-			t.Fatal(err)
-		}
+		got := mattermostBody(tt.m, tt.r)
 		if diff := cmp.Diff(tt.want, string(got)); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", tt.name, diff)
 		}
@@ -42,10 +39,7 @@ func TestMattermostBody(t *testing.T) {
 
 func TestSlackBody(t *testing.T) {
 	m := message{headline: "a **[b](https://x.example)** <c", body: "- x_y_z \\*d\\* :tada: &#58;no:", color: "good"}
-	got, err := slackBody(m, Request{Channel: "reviews", Look: configs.Look{Username: "GitLab", Icon: ":fox_face:"}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	got := slackBody(m, Request{Channel: "reviews", Look: configs.Look{Username: "GitLab", Icon: ":fox_face:"}})
 	want := `{"text":"a *<https://x.example|b>* &lt;c","channel":"reviews","username":"GitLab","icon_emoji":":fox_face:",` +
 		`"attachments":[{"fallback":"x_y_z *d* :tada: :no:","color":"good","text":"• x_y_z ` +
 		"\u200b*\u200bd\u200b*\u200b :tada: :\u200bno:" + `"}]}`
@@ -73,10 +67,7 @@ func TestLimits(t *testing.T) {
 
 func checkMattermost(t *testing.T, m message, r Request) {
 	t.Helper()
-	body, err := mattermostBody(m, r)
-	if err != nil {
-		t.Fatal(err)
-	}
+	body := mattermostBody(m, r)
 	if len(body) > 128<<10 {
 		t.Errorf("the body has %d bytes", len(body))
 	}
@@ -108,10 +99,7 @@ func checkMattermost(t *testing.T, m message, r Request) {
 
 func checkSlack(t *testing.T, m message, r Request) {
 	t.Helper()
-	body, err := slackBody(m, r)
-	if err != nil {
-		t.Fatal(err)
-	}
+	body := slackBody(m, r)
 	b := decodeBody(t, body)
 	for _, text := range append([]string{b.Text}, attachmentTexts(b)...) {
 		if n := utf8.RuneCountInString(text); n > maxSlackText {

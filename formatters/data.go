@@ -59,6 +59,7 @@ type Data struct {
 	Commit        *Commit        // head commit of a push, pipeline, job or deployment; what a comment is on
 
 	event   *events.Event
+	in      setting
 	payload map[string]any // decoded at the first use
 }
 
@@ -84,11 +85,13 @@ type User struct {
 }
 
 // String is the name; the user name when there is none.
-func (u User) String() string {
+func (u User) String() string { return Text(u.shown()).String() }
+
+func (u User) shown() string {
 	if u.Name != "" {
-		return u.Name.String()
+		return string(u.Name)
 	}
-	return u.Username.String()
+	return string(u.Username)
 }
 
 // Change is one thing that an update changed.
@@ -124,7 +127,8 @@ func newData(r Request) *Data {
 		Detail:       cmp.Or(r.Look.Detail, configs.DetailFull),
 		event:        e,
 	}
-	d.addParts(e, &setting{at: &e.Project, audience: newAudience(r)})
+	d.in = setting{at: &e.Project, audience: newAudience(r), names: e.Labels, labels: d.Labels}
+	d.addParts(e, &d.in)
 	d.Who, d.Object, d.Where = who(d), object(d), where(d)
 	if d.Where != "" {
 		d.In = " in " + d.Where
@@ -136,6 +140,16 @@ func newData(r Request) *Data {
 type setting struct {
 	at       *events.Project // what their relative links are relative to
 	audience *audience       // whom they may mention
+	names    []string        // of the event's labels
+	labels   []Text          // the same
+}
+
+// labelTexts are the labels of a part of the event, which mostly are its own.
+func (s *setting) labelTexts(list []string) []Text {
+	if len(list) > 0 && len(list) == len(s.names) && &list[0] == &s.names[0] {
+		return s.labels
+	}
+	return texts(list)
 }
 
 // document returns nil for a text without anything to see.

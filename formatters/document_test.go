@@ -1,10 +1,13 @@
 package formatters
 
 import (
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/gitlab-mattermost/relay/events"
 )
@@ -176,5 +179,77 @@ func TestLongDocuments(t *testing.T) {
 			t.Fatal(err)
 		}
 		checkQuote(t, unit, string(out), extent{lines: 6, chars: 500})
+	}
+}
+
+// TestFirstPart: of a long document, what is written of its first part is what
+// would be written of all of it.
+func TestFirstPart(t *testing.T) {
+	var examples []string
+	files, err := filepath.Glob("testdata/examples/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, example := range strings.Split(string(raw), "\n%%\n") {
+			if !strings.Contains(example, "]:") && firstPart(example+strings.Repeat("\n\nx", 2*enough)) < enough {
+				examples = append(examples, example)
+			}
+		}
+	}
+	random, parts := rand.New(rand.NewPCG(1, 2)), 0
+	for range 200 {
+		var b strings.Builder
+		for b.Len() < 3*enough {
+			b.WriteString(examples[random.IntN(len(examples))])
+			b.WriteString("\n\n")
+		}
+		d := document(b.String(), project)
+		raw, all := d.head()
+		if firstPart(raw) < len(raw) {
+			parts++
+		}
+		for _, limit := range []extent{{lines: 6, chars: 500}, {lines: 3, chars: 280, prose: true}, {lines: 100, chars: 3000}} {
+			lines, left, open := rewrite(d, limit)
+			w := written(d, raw, !all, limit)
+			if diff := cmp.Diff(w.lines, lines); diff != "" || left != w.left || open != w.open {
+				t.Fatalf("%s\n%v %v, want %v %v (-all +part)\n%s", d.raw, left, open, w.left, w.open, diff)
+			}
+		}
+	}
+	if parts < 20 {
+		t.Errorf("only %d of the documents have a first part", parts)
+	}
+}
+
+// TestMentionsAreCounted: a mention that is written and then left out with its
+// block, or with the first part of a document, was not given.
+func TestMentionsAreCounted(t *testing.T) {
+	people := func(name string) (string, bool) { return "@" + name + ".chat", name == "grace" }
+	for _, tt := range []struct {
+		name, raw string
+		want      int // how often she is mentioned
+		given     int
+	}{
+		{"shown", "@grace look", 1, 1},
+		{"twice", "@grace and @grace", 1, 1},
+		{"left out", strings.Repeat("words ", 45) + "\n\n@grace " + strings.Repeat("more words ", 60), 0, 0},
+		{"in the second reading", "@grace look\n\n" + strings.Repeat("<!-- nothing to see -->\n\n", 300), 1, 1},
+		{"in code", "`@grace` look", 0, 0},
+		{"in a link", "[@grace](https://x.example) look", 0, 0},
+	} {
+		d := document(tt.raw, project)
+		d.audience = &audience{people: people}
+		out, err := quote(6, 500, d, URL("https://gitlab.example/all"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Count(string(out), "@grace.chat"); got != tt.want || len(d.audience.done) != tt.given {
+			t.Errorf("%s: mentioned %d times, want %d; given %q\n%s", tt.name, got, tt.want, d.audience.done, out)
+		}
 	}
 }

@@ -92,10 +92,7 @@ func source(v any) (s string, finished bool) {
 	case URL:
 		return string(v), false
 	case User:
-		if v.Name != "" {
-			return string(v.Name), false
-		}
-		return string(v.Username), false
+		return v.shown(), false
 	case string:
 		return v, true
 	case Markdown:
@@ -229,21 +226,24 @@ func join(sep string, items any) (Markdown, error) {
 
 func people(list []User) Markdown {
 	const most = 3
-	names := make([]string, 0, most+1)
-	for _, u := range list[:min(len(list), most)] {
-		s, _ := source(u)
-		names = append(names, Text(cutEnd(oneLine(s), 60)).String())
+	var b strings.Builder
+	b.Grow(16 * min(len(list), most))
+	for i, u := range list[:min(len(list), most)] {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(Text(cutEnd(oneLine(u.shown()), maxName)).String())
 	}
-	out := strings.Join(names, ", ")
 	if more := len(list) - most; more > 0 {
-		out += " and " + string(plural(more, "other"))
+		b.WriteString(" and " + string(plural(more, "other")))
 	}
-	return Markdown(out)
+	return Markdown(b.String())
 }
 
 func labels(list []Text) Markdown {
 	const most = 5
 	var b strings.Builder
+	b.Grow(16 * min(len(list), most))
 	for i, t := range list[:min(len(list), most)] {
 		if i > 0 {
 			b.WriteString(", ")

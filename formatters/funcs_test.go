@@ -197,3 +197,18 @@ func TestChanges(t *testing.T) {
 		}
 	}
 }
+
+// TestPrintfEscapes: a verb that is not for strings prints no text as it came.
+func TestPrintfEscapes(t *testing.T) {
+	for _, verb := range []string{"%d", "%t", "%v", "%+v", "%#v", "%q", "%x", "%!", "%z"} {
+		for _, v := range []any{Text("@all"), URL("javascript:@all"), User{Name: "@all"}, []Text{"@all"}, Change{To: "@all"}, map[string]any{"x": Text("@all")}} {
+			got, err := sprintf(verb, v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(got, "@all") {
+				t.Errorf("printf %q of a %T prints %s", verb, v, got)
+			}
+		}
+	}
+}

@@ -18,7 +18,8 @@ func (u URL) String() string { return safeURL(string(u)) }
 // address at all.
 func followable(s string) string {
 	s = safeURL(s)
-	if _, err := url.Parse(s); err != nil {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" && u.Opaque == "" {
 		return ""
 	}
 	return s
@@ -39,15 +40,18 @@ func safeURL(s string) string {
 	if cleanURL(s) {
 		return s
 	}
-	for _, r := range authority(s) {
-		if !keepInURL(r) || r == '%' {
-			return "" // nothing can be encoded there
-		}
+	host := authority(s)
+	if !safeAuthority(host) {
+		return "" // nothing can be encoded there
 	}
 	const hex = "0123456789ABCDEF"
 	b := make([]byte, 0, len(s)+16)
+	b = append(b, host...)
 	for i, r := range s {
-		if keepInURL(r) && (r != '%' || isEncoded(s[i:])) {
+		if i < len(host) {
+			continue
+		}
+		if keepInURL(r) && (r != '%' || isEncoded(s[i:])) && (r != ';' || !endsReference(s[:i+1])) {
 			b = utf8.AppendRune(b, r)
 			continue
 		}
@@ -59,6 +63,21 @@ func safeURL(s string) string {
 		return ""
 	}
 	return string(b)
+}
+
+// safeAuthority tells whether the part of an address up to its path can stand as
+// it is. Brackets stand around an IPv6 address only.
+func safeAuthority(s string) bool {
+	for _, r := range s {
+		if !keepInURL(r) && r != '[' && r != ']' || r == '%' || r == '&' || r == ';' {
+			return false
+		}
+	}
+	if !strings.ContainsAny(s, "[]") {
+		return true
+	}
+	_, err := url.Parse(s)
+	return err == nil && strings.Contains(s, "://[") && strings.Count(s, "[") == 1 && strings.Count(s, "]") == 1
 }
 
 func hasSafeScheme(s string) bool {
@@ -82,11 +101,22 @@ func authority(s string) string {
 
 func cleanURL(s string) bool {
 	for i := range len(s) {
-		if c := s[i]; c >= utf8.RuneSelf || c == '%' || !keepInURL(rune(c)) {
+		if c := s[i]; c >= utf8.RuneSelf || c == '%' || c == ';' || !keepInURL(rune(c)) {
 			return false
 		}
 	}
 	return true
+}
+
+// endsReference tells whether a semicolon ends a character reference, which
+// Markdown would decode.
+func endsReference(s string) bool {
+	i := strings.LastIndexByte(s, '&')
+	if i < 0 {
+		return false
+	}
+	_, n := charReference(s[i:])
+	return n == len(s)-i
 }
 
 // isEncoded tells whether s starts with a percent-encoded byte.
@@ -96,7 +126,7 @@ func isHex(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
 
 func keepInURL(r rune) bool {
 	switch r {
-	case '"', '<', '>', '\\', '^', '`', '{', '|', '}', '(', ')', '*', '\'':
+	case '"', '<', '>', '\\', '^', '`', '{', '|', '}', '(', ')', '[', ']', '*', '\'':
 		return false
 	}
 	if r < utf8.RuneSelf {

@@ -11,13 +11,6 @@ import (
 	"github.com/gitlab-mattermost/relay/events"
 )
 
-// extent is how much of a document is shown.
-type extent struct {
-	lines int  // without blank ones
-	chars int  // as they are seen
-	prose bool // only the first prose: no headings, tables, checklists, comments
-}
-
 // writer writes a parsed document again as Mattermost Markdown, up to an
 // extent. Links and marks that are begun are always closed.
 type writer struct {
@@ -42,19 +35,6 @@ type writer struct {
 	}
 }
 
-// position is how far the writer is, between two blocks.
-type position struct {
-	written int    // lines, blank ones too
-	room    int    // characters left
-	count   int    // lines written, without blank ones
-	first   string // prefix of the next line
-	left    bool   // something was left out
-	open    bool   // the last line may be continued: it is text
-	gap     bool   // the next line needs a blank line before it
-	gapped  string // the prefix of that blank line
-	given   int    // people mentioned
-}
-
 // maxDepth bounds how deep quotes and lists are followed into each other.
 const maxDepth = 8
 
@@ -63,39 +43,22 @@ const maxDepth = 8
 func rewrite(d *Document, limit extent) (lines []string, left, open bool) {
 	raw, all := d.head()
 	if n := firstPart(raw); n < len(raw) {
-		w := written(d, raw[:n], limit)
+		w := written(d, raw[:n], true, limit)
 		if w.full() {
 			return w.lines, true, w.open
 		}
 		d.audience.forget(w.given)
 	}
-	w := written(d, raw, limit)
+	w := written(d, raw, !all, limit)
 	return w.lines, w.left || !all, w.open
 }
 
-// enough is how much of a document, in bytes, nearly always fills a message.
-const enough = 2 << 10
-
-// firstPart is the length of the part of a long document that is tried first:
-// whole blocks, which mean the same without the rest.
-func firstPart(s string) int {
-	if len(s) < 2*enough || strings.Contains(s, ">>>") || strings.Contains(s, "$$") {
-		return len(s)
-	}
-	n := strings.LastIndex(s[:enough], "\n\n")
-	if n < enough/2 || strings.Contains(s[n:], "]:") { // where links and footnotes lead
-		return len(s)
-	}
-	return n
-}
-
-// written writes a document, or its first part.
-func written(d *Document, raw string, limit extent) *writer {
+// written writes a document, or, if more follows, its first part.
+func written(d *Document, raw string, more bool, limit extent) *writer {
 	w := &writer{src: []byte(plainBlocks(manyLines(raw))), at: d.at, audience: d.audience, limit: limit}
 	w.room = limit.chars
 	w.blocks(parse(documentParser, w.src))
-	left := w.left || len(raw) < len(d.raw)
-	if left && w.heading.before.written > 0 && w.heading.after.written == w.written {
+	if (w.left || more) && w.heading.before.written > 0 && w.heading.after.written == w.written {
 		full := w.full()
 		w.back(w.heading.before) // a heading of nothing
 		if w.left = true; full {
@@ -103,37 +66,6 @@ func written(d *Document, raw string, limit extent) *writer {
 		}
 	}
 	return w
-}
-
-// forget takes back the last n mentions: they are not shown.
-func (m *audience) forget(n int) {
-	if n > 0 {
-		m.done = m.done[:len(m.done)-n]
-	}
-}
-
-func (w *writer) full() bool { return w.room <= 0 || w.count >= w.limit.lines }
-
-// back undoes what was written since a position.
-func (w *writer) back(to position) {
-	w.audience.forget(w.given - to.given)
-	w.position = to
-	w.lines = w.lines[:to.written]
-	w.buf = w.buf[:0]
-}
-
-// cutBefore leaves out the block that was written since a position if it is
-// not whole and enough stands before it.
-func (w *writer) cutBefore(at position) {
-	if !w.left || at.left {
-		return
-	}
-	if at.count*2 < w.limit.lines && (w.limit.chars-at.room)*2 < w.limit.chars {
-		return
-	}
-	w.back(at)
-	w.left = true
-	w.room = 0
 }
 
 // blocks writes the children of a block.
@@ -366,58 +298,6 @@ func language(info []byte) string {
 	return string(info)
 }
 
-func (w *writer) table(t *east.Table) {
-	w.apart()
-	for row := t.FirstChild(); row != nil; row = row.NextSibling() {
-		if w.full() {
-			w.left = true
-			break
-		}
-		at := w.position
-		w.row(row)
-		if w.left && !at.left && row.PreviousSibling() != nil {
-			w.back(at) // rather no row than half of one
-			w.left = true
-			w.room = 0
-			break
-		}
-		if row.Kind() == east.KindTableHeader {
-			w.line(alignments(t.Alignments))
-			w.count--
-		}
-	}
-	w.apart()
-}
-
-// alignments is the line under the header of a table.
-func alignments(columns []east.Alignment) string {
-	marks := map[east.Alignment]string{east.AlignLeft: "|:--", east.AlignRight: "|--:", east.AlignCenter: "|:-:"}
-	var b strings.Builder
-	for _, a := range columns {
-		if m, ok := marks[a]; ok {
-			b.WriteString(m)
-		} else {
-			b.WriteString("|---")
-		}
-	}
-	return b.String() + "|"
-}
-
-func (w *writer) row(row ast.Node) {
-	w.inCell = true
-	var b strings.Builder
-	b.WriteByte('|')
-	for cell := row.FirstChild(); cell != nil; cell = cell.NextSibling() {
-		w.inlines(cell)
-		b.WriteByte(' ')
-		b.WriteString(strings.TrimSpace(string(w.buf)))
-		b.WriteString(" |")
-		w.buf = w.buf[:0]
-	}
-	w.inCell = false
-	w.line(b.String())
-}
-
 // footnotes writes the footnotes that the text refers to.
 func (w *writer) footnotes(l *east.FootnoteList) {
 	for n := l.FirstChild(); n != nil; n = n.NextSibling() {
@@ -448,73 +328,4 @@ func appendFootnote(dst []byte, n int) []byte {
 	dst = append(dst, `\[`...)
 	dst = strconv.AppendInt(dst, int64(n), 10)
 	return append(dst, `\]`...)
-}
-
-// skips tells whether the first prose of a document is not in n.
-func (w *writer) skips(n ast.Node) bool {
-	switch n := n.(type) {
-	case *ast.Heading, *ast.ThematicBreak:
-		return true
-	case *east.Table:
-		w.left = w.left || w.count > 0 && w.shows(n)
-		return true
-	case *ast.HTMLBlock:
-		return !w.shows(n)
-	case *ast.List:
-		return isChecklist(n)
-	case *ast.Paragraph:
-		return onlyImages(n)
-	}
-	return false
-}
-
-// shows tells whether anything of a block would be seen.
-func (w *writer) shows(n ast.Node) bool {
-	switch n := n.(type) {
-	case *ast.ThematicBreak, *ast.LinkReferenceDefinition:
-		return false
-	case *ast.HTMLBlock:
-		return showsHTML(w.htmlOf(n))
-	case *east.Table:
-		for row := n.FirstChild(); row != nil; row = row.NextSibling() {
-			if row.Kind() == east.KindTableRow && !w.emptyRow(row) {
-				return true
-			}
-		}
-		return false
-	case *ast.List:
-		return !w.limit.prose || !isChecklist(n)
-	}
-	return true
-}
-
-func (w *writer) emptyRow(row ast.Node) bool {
-	for cell := row.FirstChild(); cell != nil; cell = cell.NextSibling() {
-		if cell.HasChildren() {
-			return false
-		}
-	}
-	return true
-}
-
-func isChecklist(l *ast.List) bool {
-	for item := l.FirstChild(); item != nil; item = item.NextSibling() {
-		block := item.FirstChild()
-		if block == nil || block.FirstChild() == nil {
-			return false
-		}
-		if box := block.FirstChild().Kind(); box != east.KindTaskCheckBox && box != kindInapplicableBox {
-			return false
-		}
-	}
-	return true
-}
-
-func onlyImages(p ast.Node) bool {
-	for n := p.FirstChild(); n != nil; n = n.NextSibling() {
-		if t, ok := n.(*ast.Text); n.Kind() != ast.KindImage && !(ok && t.Segment.Len() == 0) {
-			return false
-		}
-	}
-	return p.HasChildren()
 }

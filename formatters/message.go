@@ -14,11 +14,15 @@ type message struct {
 	body     string
 	color    string // only with a body
 	layout   string // as in [configs.Look]
+	whole    string // headline and body, once it is finished
 }
 
 func (m message) markdown() string {
 	if m.body == "" {
 		return m.headline
+	}
+	if m.whole != "" {
+		return m.whole
 	}
 	return m.headline + "\n" + m.body
 }
@@ -66,6 +70,7 @@ func (m *message) finish() {
 		m.body = widenAllPipes(m.body)
 	}
 	m.body = markDirection(widenPipes(m.body))
+	m.whole = m.markdown()
 }
 
 // lateAfter is the age from which on a message says how late it is.
@@ -110,7 +115,8 @@ func tidyBody(s string) string {
 	if strings.TrimSpace(s) == "" {
 		return ""
 	}
-	out := make([]byte, 0, len(s)+4)
+	var out strings.Builder
+	out.Grow(len(s) + 4)
 	fence, blank, quote := "", false, false
 	for l := range strings.SplitSeq(s, "\n") {
 		inFence := fence != ""
@@ -119,20 +125,20 @@ func tidyBody(s string) string {
 			l = strings.TrimRight(l, " \t\r")
 		}
 		if l == "" && !inFence {
-			blank = len(out) > 0
+			blank = out.Len() > 0
 			continue
 		}
 		isQuote := strings.HasPrefix(strings.TrimLeft(l, " "), ">")
 		if blank || quote && !isQuote {
-			out = append(out, '\n')
+			out.WriteByte('\n')
 		}
-		if len(out) > 0 {
-			out = append(out, '\n')
+		if out.Len() > 0 {
+			out.WriteByte('\n')
 		}
-		out = append(out, l...)
+		out.WriteString(l)
 		blank, quote = false, isQuote
 	}
-	return string(out)
+	return out.String()
 }
 
 // nextFence returns the marks of the code fence that is open after a line,

@@ -155,7 +155,7 @@ func newMergeRequest(m *events.MergeRequestPart, in *setting) *MergeRequest {
 		IID: m.IID, Title: Text(m.Title), URL: URL(m.URL), State: Text(m.State),
 		SourceBranch: Text(m.SourceBranch), TargetBranch: Text(m.TargetBranch), SourcePath: Text(m.SourcePath),
 		Description: in.document(m.Description), Draft: m.Draft,
-		Assignees: newUsers(m.Assignees), Reviewers: newUsers(m.Reviewers), Labels: texts(m.Labels),
+		Assignees: newUsers(m.Assignees), Reviewers: newUsers(m.Reviewers), Labels: in.labelTexts(m.Labels),
 		Milestone: Text(m.Milestone), MergeStatus: Text(m.MergeStatus), OldRev: Text(m.OldRev),
 		System: m.System, SystemAction: Text(m.SystemAction),
 	}
@@ -180,7 +180,7 @@ type Issue struct {
 func newIssue(i *events.IssuePart, in *setting) *Issue {
 	return &Issue{
 		IID: i.IID, Type: Text(i.Type), Title: Text(i.Title), URL: URL(i.URL), State: Text(i.State),
-		Description: in.document(i.Description), Assignees: newUsers(i.Assignees), Labels: texts(i.Labels),
+		Description: in.document(i.Description), Assignees: newUsers(i.Assignees), Labels: in.labelTexts(i.Labels),
 		Milestone: Text(i.Milestone), DueDate: Text(i.DueDate), Severity: Text(i.Severity),
 		Confidential: i.Confidential,
 	}

@@ -17,8 +17,8 @@ const (
 
 // who is the name of who did it.
 func who(d *Data) Markdown {
-	s, _ := source(d.Actor)
-	if s = oneLine(s); s == "" {
+	s := oneLine(d.Actor.shown())
+	if s == "" {
 		return "Someone"
 	}
 	return Markdown(Text(cutEnd(s, maxName)).String())
@@ -125,7 +125,10 @@ func boldLink(title Text, url URL) Markdown {
 	if s == "" {
 		s = "(no title)"
 	}
-	return Markdown("**" + linkTo(s, string(url)) + "**")
+	if to := safeURL(string(url)); to != "" {
+		return Markdown("**[" + s + "](" + to + ")**")
+	}
+	return Markdown("**" + s + "**")
 }
 
 // ref is the branch or tag of the event as code, linked to its commits. What
@@ -152,7 +155,7 @@ func refLink(d *Data, name Text, kind string) Markdown {
 // facts is what there is to know of a merge request or an issue, on one line:
 // branches, people, labels, dates.
 func facts(d *Data) Markdown {
-	f := line{}
+	f := line{b: make([]byte, 0, 256)}
 	switch {
 	case d.MergeRequest != nil:
 		m := d.MergeRequest

@@ -23,10 +23,10 @@ func quoted(v, url any, limit extent) (Markdown, error) {
 	if d == nil {
 		return "", nil
 	}
-	lines, left, open := plainLines(d, limit)
-	if lines == nil {
-		lines, left, open = rewrite(d, limit)
+	if s := d.plainQuote(limit); s != "" {
+		return Markdown(s), nil
 	}
+	lines, left, open := rewrite(d, limit)
 	to, _ := source(url)
 	return Markdown(asQuote(lines, left, open, to)), nil
 }
@@ -38,6 +38,11 @@ func asQuote(lines []string, left, open bool, url string) string {
 		return ""
 	}
 	var b strings.Builder
+	size := len(" … [read on]()") + len(url)
+	for _, s := range lines {
+		size += len("\n> ") + len(s)
+	}
+	b.Grow(size)
 	for i, s := range lines {
 		if i > 0 {
 			b.WriteByte('\n')
@@ -63,15 +68,15 @@ func asQuote(lines []string, left, open bool, url string) string {
 	return strings.TrimRight(b.String(), " ")
 }
 
-// plainLines is rewrite for a short text without any markup, which needs no
-// parser; nil for any other.
-func plainLines(d *Document, limit extent) (lines []string, left, open bool) {
+// plainQuote is the quote of a short text without any markup, for which no
+// parser is needed; "" for any other.
+func (d *Document) plainQuote(limit extent) string {
 	if len(d.raw) > limit.chars {
-		return nil, false, false
+		return ""
 	}
 	s := strings.TrimSpace(d.raw)
 	if strings.ContainsAny(s, "\n\r") || !plainLine(s) {
-		return nil, false, false
+		return ""
 	}
-	return []string{d.line(s)}, false, true
+	return "> " + d.line(s)
 }

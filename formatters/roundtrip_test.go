@@ -338,7 +338,7 @@ func (m *meaning) codeSpan(n *ast.CodeSpan, as run) {
 		b.Write(c.(*ast.Text).Segment.Value(m.src))
 	}
 	text := strings.Join(strings.Fields(b.String()), " ")
-	if cell := n.Parent(); m.source && cell.Kind() == east.KindTableCell && strings.ContainsAny(text, "|<") {
+	if cell := n.Parent(); m.source && cell.Kind() == east.KindTableCell && strings.Contains(text, "<") {
 		m.text(text, as)
 		return
 	}

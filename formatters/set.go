@@ -106,14 +106,11 @@ func (s *Set) Render(ctx context.Context, r Request) (p Post, err error) {
 	p = Post{Markdown: m.markdown(), Fault: fault}
 	switch r.Kind {
 	case configs.KindMattermost, configs.KindLog:
-		p.Body, err = mattermostBody(m, r)
+		p.Body = mattermostBody(m, r)
 	case configs.KindSlack:
-		p.Body, err = slackBody(m, r)
+		p.Body = slackBody(m, r)
 	default:
-		err = fmt.Errorf("no such kind of destination: %q", r.Kind)
-	}
-	if err != nil {
-		return Post{}, fmt.Errorf("render a message: %w", err)
+		return Post{}, fmt.Errorf("render a message: no such kind of destination: %q", r.Kind)
 	}
 	return p, nil
 }
@@ -156,7 +153,7 @@ func (s *Set) candidates(r Request) []*compiled {
 	if r.Look.Template != "" {
 		name = r.Look.Template
 	}
-	var list []*compiled
+	list := make([]*compiled, 0, 3)
 	for _, t := range [...]*compiled{s.own[name], s.builtin[kind], s.builtin[generic]} {
 		switch {
 		case t != nil && !slices.Contains(list, t):

@@ -35,7 +35,12 @@ func escape(s string) string {
 	if !strings.ContainsAny(s, special) && !awkwardStart(s) && !rightToLeft(s) {
 		return s
 	}
-	return string(appendEscaped(make([]byte, 0, len(s)+len(s)/8+8), s))
+	var room [256]byte
+	escaped := appendEscaped(room[:0], s)
+	if string(escaped) == s {
+		return s
+	}
+	return string(escaped)
 }
 
 const special = "\\`*[]|<&#~_!:@.>"
@@ -87,6 +92,12 @@ func appendEscaped(dst []byte, s string) []byte {
 // appendEscapedByte writes s[i]. number is listNumber(s).
 func appendEscapedByte(dst []byte, s string, i, number int) []byte {
 	c := s[i]
+	if c >= utf8.RuneSelf {
+		return append(dst, c)
+	}
+	if form := escapes[c]; form != "" {
+		return append(dst, form...)
+	}
 	next := byte(0) // 0: the end, behind which anything may follow
 	if i+1 < len(s) {
 		next = s[i+1]
@@ -96,12 +107,6 @@ func appendEscapedByte(dst []byte, s string, i, number int) []byte {
 		if next == 0 || isPunct(next) {
 			return append(dst, "&#92;"...)
 		}
-	case '`', '*', '[', ']':
-		return append(dst, '\\', c)
-	case '|':
-		return append(dst, "&#124;"...)
-	case '<':
-		return append(dst, "&lt;"...)
 	case '&':
 		if next == 0 || startsReference(s[i:]) {
 			return append(dst, "&amp;"...)
@@ -110,15 +115,8 @@ func appendEscapedByte(dst []byte, s string, i, number int) []byte {
 		if isLetter(next) || next >= utf8.RuneSelf {
 			return append(dst, "&#35;"...)
 		}
-		if i == 0 && (next == 0 || next == '#' || next == ' ') {
-			return append(dst, `\#`...)
-		}
-	case '~':
-		dst = append(dst, '\\', c)
-		if next == 0 || isWord(next) {
-			dst = append(dst, joiner...)
-		}
-		return dst
+	case '~', '@':
+		return appendSigil(dst, c, next)
 	case '_':
 		if i == 0 || !isAlnum(s[i-1]) || !isAlnum(next) {
 			return append(dst, `\_`...)
@@ -127,6 +125,47 @@ func appendEscapedByte(dst []byte, s string, i, number int) []byte {
 		if next == 0 || next == '[' {
 			return append(dst, `\!`...)
 		}
+	case ':':
+		if startsEmoji(s, i) {
+			return append(dst, "&#58;"...)
+		}
+	case '.':
+		if joinsDomain(s, i) {
+			return append(dst, `\.`...)
+		}
+	}
+	if i == 0 || i == number {
+		return appendLineStart(dst, c, i, next)
+	}
+	return append(dst, c)
+}
+
+// escapes are the characters that are escaped wherever they stand.
+var escapes = [utf8.RuneSelf]string{
+	'`': "\\`", '*': `\*`, '[': `\[`, ']': `\]`, '|': "&#124;", '<': "&lt;",
+}
+
+// appendSigil writes a ~ or an @ so that it starts neither a channel link nor a
+// mention.
+func appendSigil(dst []byte, c, next byte) []byte {
+	if c == '@' {
+		dst = append(dst, c)
+		if next != ' ' {
+			dst = append(dst, joiner...)
+		}
+		return dst
+	}
+	dst = append(dst, '\\', c)
+	if next == 0 || isWord(next) {
+		dst = append(dst, joiner...)
+	}
+	return dst
+}
+
+// appendLineStart writes a character that could make a block of its line: the
+// first one, or the one behind a number.
+func appendLineStart(dst []byte, c byte, i int, next byte) []byte {
+	switch c {
 	case '>', '+', '-':
 		if i == 0 {
 			return append(dst, '\\', c)
@@ -135,24 +174,14 @@ func appendEscapedByte(dst []byte, s string, i, number int) []byte {
 		if i == 0 {
 			return append(dst, "&#61;"...)
 		}
-	case ':':
-		if startsEmoji(s, i) {
-			return append(dst, "&#58;"...)
+	case '#':
+		if i == 0 && (next == 0 || next == '#' || next == ' ') {
+			return append(dst, `\#`...)
 		}
-	case '.':
-		if i == number && i > 0 || joinsDomain(s, i) {
-			return append(dst, `\.`...)
+	case '.', ')':
+		if i > 0 {
+			return append(dst, '\\', c)
 		}
-	case ')':
-		if i == number && i > 0 {
-			return append(dst, `\)`...)
-		}
-	case '@':
-		dst = append(dst, c)
-		if next != ' ' {
-			dst = append(dst, joiner...)
-		}
-		return dst
 	}
 	return append(dst, c)
 }

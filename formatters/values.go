@@ -1,12 +1,14 @@
 package formatters
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // values and entries are what list and dict make. They know how much they hold,
@@ -90,16 +92,16 @@ func sprint(args ...any) (string, error) { return bounded(fmt.Sprint(flat(args).
 
 func sprintln(args ...any) (string, error) { return bounded(fmt.Sprintln(flat(args)...)) }
 
-// flat replaces lists and dicts by their strings, which are bounded; fmt would
-// go through them for itself.
+// flat replaces all but numbers and words by their strings. The strings of
+// lists and dicts are bounded, while fmt would go through them for itself; and
+// fmt prints a [Text] as it came under a verb that is not for strings.
 func flat(args []any) []any {
 	args = slices.Clone(args)
 	for i, v := range args {
 		switch v := v.(type) {
-		case values:
-			args[i] = v.String()
-		case entries:
-			args[i] = v.String()
+		case nil, bool, string, Markdown, int, int64, float64, time.Duration, json.Number:
+		default:
+			args[i] = fmt.Sprint(v)
 		}
 	}
 	return args

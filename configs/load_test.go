@@ -49,11 +49,8 @@ func TestBad(t *testing.T) {
 	if err != nil || len(files) < 40 {
 		t.Fatalf("%d bad files, %v", len(files), err)
 	}
-	// A checkout leaves secret files readable by all, which is a warning.
 	for _, secret := range []string{"empty", "mm_url", "slack_url", "token", "two_lines"} {
-		if err := os.Chmod(filepath.Join("testdata/bad", secret), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		private(t, filepath.Join("testdata/bad", secret))
 	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".yaml"), func(t *testing.T) {

@@ -166,18 +166,24 @@ func TestIgnoredFiles(t *testing.T) {
 	}
 }
 
+// TestBinaryIsStatic reads the shipped binary; the one that the tests build for
+// themselves is linked as the machine likes.
 func TestBinaryIsStatic(t *testing.T) {
+	if os.Getenv("RELAY_BINARY") == "" {
+		t.Skip("RELAY_BINARY names no shipped binary")
+	}
 	data, err := os.ReadFile(relayBinary(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if raceDetector {
-		t.Log("with the race detector it needs the C library")
-	} else if bytes.Contains(data, []byte("/ld-linux")) || bytes.Contains(data, []byte("/ld-musl")) {
+	if bytes.Contains(data, []byte("/ld-linux")) || bytes.Contains(data, []byte("/ld-musl")) {
 		t.Error("the binary wants a dynamic linker: the image has none")
 	}
+}
+
+func TestVersionIsLinkedIn(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), relayBinary(t), "version").CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "v0.0.0-test") {
+	if err != nil || !regexp.MustCompile(`^relay (v\d|ci)`).Match(out) {
 		t.Errorf("relay version: %v, %q; want the version that was linked in", err, out)
 	}
 }

@@ -24,22 +24,39 @@ func TestAudience(t *testing.T) {
 	for _, tt := range []struct{ in, want string }{
 		{"@grace have a look", "@grace have a look"},
 		{"cc @grace, @alan.t.", "cc @grace, @alan."},
-		{"(@grace)", "(@grace)"},
+		{"(@grace) “@alan.t” cc:@both", "(@grace) “@alan” cc:@\u2060both"},
+		{"@grace's, 见@alan.t。", "@grace's, 见@\u2060alan.t。"},
+		{"。@grace，", "。@grace，"},
 		{"@grace @grace @both", "@grace @\u2060grace @\u2060both"}, // nobody twice
 		{"@ada", "@\u2060ada"},                                     // who wrote it
 		{"@all @trick @here @none @unknown", "@\u2060all @\u2060trick @\u2060here @\u2060none @\u2060unknown"},
 		{"mail@grace x@grace @grace@x.example @grace/api", "mail@\u2060grace x@\u2060grace @\u2060grace@\u2060x.example @\u2060grace/api"},
-		{"*@grace*", "\\*@grace\\*"},
+		{"@\u200dgrace @\u2060grace é@grace @graceé @grace_ -@grace", "@\u2060\u200dgrace @\u2060\u2060grace é@\u2060grace @\u2060graceé @\u2060grace\\_ -@\u2060grace"},
 		{"@", "@\u2060"},
 		{"שלום @grace", "\u2068שלום @grace\u2069"},
 	} {
-		a := &audience{people: chatNames, actor: "ada"}
-		if got := a.escapeLine(tt.in); got != tt.want {
+		d := &Document{audience: &audience{people: chatNames, actor: "ada"}}
+		if got := d.line(tt.in); got != tt.want {
 			t.Errorf("%q: got %q, want %q", tt.in, got, tt.want)
 		}
 	}
-	if got := (*audience)(nil).escapeLine("@grace *"); got != "@\u2060grace \\*" {
+	if got := new(Document).line("@grace *"); got != "@\u2060grace \\*" {
 		t.Errorf("without an audience: %q", got)
+	}
+}
+
+// TestMentionsInTables: in Slack a table is code, in which a mention would be
+// shown and notify nobody.
+func TestMentionsInTables(t *testing.T) {
+	for kind, want := range map[string]string{configs.KindMattermost: "| @U02ABC |", configs.KindSlack: "@\u2060alan"} {
+		e := sampleEvent(t, "note.merge_request")
+		e.Note.Body = "| who |\n|---|\n| @alan |"
+		post, err := newSet(t).Render(context.Background(), Request{
+			Event: e, Kind: kind, People: func(string) (string, bool) { return "@U02ABC", true },
+		})
+		if err != nil || !strings.Contains(decodeBody(t, post.Body).Text, want) {
+			t.Errorf("for %s: %s, %v", kind, post.Body, err)
+		}
 	}
 }
 

@@ -134,25 +134,27 @@ func BenchmarkPipeline(b *testing.B) {
 	b.Run("slack", func(b *testing.B) { benchmarkPost(b, "pipeline.failed", configs.KindSlack, nil) })
 }
 
-// TestOpenAllocations bounds what a message without anybody's words costs, for it is
-// most of them.
-func TestOpenAllocations(t *testing.T) {
+// TestAllocations bounds what messages cost that quote nobody's words: most of
+// them.
+func TestAllocations(t *testing.T) {
 	if underRace {
 		t.Skip("pools keep nothing under the race detector")
 	}
 	set := newSet(t)
-	sample, _ := events.SampleNamed("merge_request.open")
-	e := decodeSample(sample)
-	e.MergeRequest.Description = ""
-	for kind, most := range map[string]float64{configs.KindMattermost: 40, configs.KindSlack: 80} {
-		r := Request{Event: e, Kind: kind}
-		got := testing.AllocsPerRun(200, func() {
-			if _, err := set.Render(context.Background(), r); err != nil {
-				t.Fatal(err)
+	for _, name := range []string{"merge_request.open", "merge_request.merge"} {
+		sample, _ := events.SampleNamed(name)
+		e := decodeSample(sample)
+		e.MergeRequest.Description = ""
+		for kind, most := range map[string]float64{configs.KindMattermost: 40, configs.KindSlack: 80} {
+			r := Request{Event: e, Kind: kind}
+			got := testing.AllocsPerRun(200, func() {
+				if _, err := set.Render(context.Background(), r); err != nil {
+					t.Fatal(err)
+				}
+			})
+			if got > most {
+				t.Errorf("%s for %s takes %v allocations, want at most %v", name, kind, got, most)
 			}
-		})
-		if got > most {
-			t.Errorf("a message for %s takes %v allocations, want at most %v", kind, got, most)
 		}
 	}
 }

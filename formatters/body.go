@@ -150,7 +150,8 @@ func plainText(markdown string) string {
 	return oneLine(b.String())
 }
 
-// fallback is what a notification shows of a card's body.
+// fallback is what a notification shows of a card's body. It is no Markdown, but
+// nothing in it may look like one of Slack's forms.
 func fallback(body string) string {
 	var l line
 	for s := range strings.SplitSeq(body, "\n") {
@@ -160,7 +161,7 @@ func fallback(body string) string {
 		}
 		l.list("", Markdown(s))
 	}
-	return cutEnd(l.String(), maxFallback)
+	return widenAllPipes(inCode(cutEnd(l.String(), maxFallback)))
 }
 
 // fit cuts a message to a limit, at the end of a line if there is one. Code
@@ -170,15 +171,20 @@ func fit(s string, limit int, cost func(rune) int) string {
 		return s
 	}
 	const more = "…"
-	fence, out := "", make([]byte, 0, len(s))
+	fence, closing, out := "", "", make([]byte, 0, len(s))
 	used := 0
 	for l := range strings.SplitSeq(s, "\n") {
-		next := nextFence(fence, l)
+		next, end := nextFence(fence, l), closing
+		switch {
+		case next == "":
+			end = ""
+		case fence == "":
+			end = closingLine(l, next)
+		}
 		// Room for this line, for the marks that would close its fence, and
 		// for the line that says that there is more.
-		closing := closingLine(l, next)
 		need := costOf(l, cost) + cost('\n')
-		reserve := 2*cost('\n') + cost('…') + costOf(closing, cost)
+		reserve := 2*cost('\n') + cost('…') + costOf(end, cost)
 		if used+need+reserve > limit {
 			break
 		}
@@ -187,31 +193,29 @@ func fit(s string, limit int, cost func(rune) int) string {
 		}
 		out = append(out, l...)
 		used += need
-		fence = next
+		fence, closing = next, end
 	}
 	if len(out) == 0 {
 		first, _, _ := strings.Cut(s, "\n")
 		return cutLine(first, limit-cost('…'), cost) + more
 	}
-	if fence != "" {
-		last := string(out[strings.LastIndexByte(string(out), '\n')+1:])
-		out = append(out, '\n')
-		out = append(out, closingLine(last, fence)...)
+	if closing != "" {
+		out = append(append(out, '\n'), closing...)
 	}
 	return string(out) + "\n" + more
 }
 
-// closingLine is the line that closes a fence after line l, with its quote
-// marks.
+// closingLine is the line that closes the fence that line l opens: behind the
+// same quotes, and as far in as the list that it stands in.
 func closingLine(l, fence string) string {
-	if fence == "" {
-		return ""
+	b := make([]byte, 0, len(l))
+	for _, r := range l[:blockMarks(l)] {
+		if r != '>' {
+			r = ' '
+		}
+		b = append(b, byte(r))
 	}
-	n := 0
-	for n < len(l) && (l[n] == '>' || l[n] == ' ') {
-		n++
-	}
-	return l[:n] + fence
+	return string(append(b, fence...))
 }
 
 // cutLine cuts a single line at a space that stands neither in a link nor in

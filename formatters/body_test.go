@@ -78,20 +78,7 @@ func checkMattermost(t *testing.T, m message, r Request) {
 	checkWhole(t, b.Text)
 	for _, a := range b.Attachments {
 		checkWhole(t, a.Text)
-		// What an old server stores: the attachments with all their keys, and
-		// the name and icon, as JSON escaped for HTML.
-		props, err := json.Marshal(map[string]any{
-			"attachments": []any{map[string]any{
-				"id": 0, "fallback": a.Fallback, "color": a.Color, "pretext": "", "author_name": "", "author_link": "",
-				"author_icon": "", "title": "", "title_link": "", "text": a.Text, "fields": nil, "image_url": "",
-				"thumb_url": "", "footer": "", "footer_icon": "", "ts": nil,
-			}},
-			"from_webhook": "true", "webhook_display_name": "a name of the hook", "override_username": b.Username, "override_icon_url": b.IconURL,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n := utf8.RuneCount(props); n > maxMattermostProps {
+		if n := propsCost(t, b); n > maxMattermostProps {
 			t.Errorf("the properties have %d characters", n)
 		}
 	}
@@ -124,11 +111,11 @@ func attachmentTexts(b hookBody) (texts []string) {
 	return texts
 }
 
-func decodeBody(t *testing.T, body []byte) hookBody {
+func decodeBody(t tester, body []byte) hookBody {
 	t.Helper()
 	var b hookBody
 	if err := json.Unmarshal(body, &b); err != nil {
-		t.Fatal(err)
+		t.Fatalf("the body is no JSON: %v", err)
 	}
 	return b
 }
@@ -161,6 +148,9 @@ func TestFit(t *testing.T) {
 		{"lines", "one\ntwo\nthree\nfour", 14, "one\ntwo\n…"},
 		{"fence", "a\n```go\nx\ny\nz\n```\nb", 17, "a\n```go\nx\n```\n…"},
 		{"quoted fence", "> ```\n> x\n> y\n> z\n> ```", 20, "> ```\n> x\n> ```\n…"},
+		{"fence in a list", "- ```go\n  x\n  y\n  z\n  ```\n- b", 22, "- ```go\n  x\n  ```\n…"},
+		{"list in a fence", "```\n- x\n- y\n- z\n```", 17, "```\n- x\n```\n…"},
+		{"fence in Slack's list", "> • ```\n>     x\n>     y\n>     ```", 30, "> • ```\n>     x\n>   ```\n…"},
 		{"one line", "some words and [a link](https://x.example) here", 30, "some words and…"},
 		{"one word", strings.Repeat("x", 50), 10, "xxxxxxxxx…"},
 		{"one link", "[" + strings.Repeat("x", 50) + "](https://x.example)", 10, "xxxxxxxxx…"},
@@ -168,6 +158,31 @@ func TestFit(t *testing.T) {
 		if got := fit(tt.in, tt.limit, oneEach); got != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
 		}
+	}
+}
+
+// TestOpenFences: what opens and closes a block of code in the lines above.
+func TestOpenFences(t *testing.T) {
+	for _, tt := range []struct{ lines, open string }{
+		{"a", ""}, {"```", "```"}, {"```go\nx", "```"}, {"```\n```", ""}, {"``` a ` b", ""}, {"````\n```", "````"},
+		{"```\n~~~", "```"}, {"~~~\n```\n~~~", ""}, {"~~~ a `\n$$", "~~~"}, {"> - ```", "```"}, {"1. ~~~~ x\n   ~~~", "~~~~"},
+		{"```\n``` x", "```"}, {"~~\n``", ""}, {"# ```", ""},
+	} {
+		open := ""
+		for l := range strings.SplitSeq(tt.lines, "\n") {
+			open = nextFence(open, l)
+		}
+		if open != tt.open {
+			t.Errorf("after %q %q is open, want %q", tt.lines, open, tt.open)
+		}
+	}
+	for _, in := range []string{"~~~\n$$\nx\n$$\n~~~", "```\n>>>\nx\n>>>\n```", "$$\nx", ">>>\n$$\n"} {
+		if got := plainBlocks(in); got != in {
+			t.Errorf("plainBlocks(%q) = %q", in, got)
+		}
+	}
+	if got, want := plainBlocks("~~~\na\n```\n~~~\n$$\nx\n$$"), "~~~\na\n```\n~~~\n```math\nx\n```"; got != want {
+		t.Errorf("plainBlocks gives %q, want %q", got, want)
 	}
 }
 

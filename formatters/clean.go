@@ -24,8 +24,12 @@ const nbsp = "\u00a0"
 
 // oneLine makes any string fit for one line: valid UTF-8, runs of white space
 // folded into one space, no space at the ends, neither control nor
-// bidirectional characters.
+// bidirectional characters. No more of the string is looked at than may be
+// printed.
 func oneLine(s string) string {
+	if len(s) > maxOutput {
+		s = s[:runeStart(s, maxOutput)]
+	}
 	if tidyASCII(s) {
 		return s
 	}
@@ -34,7 +38,7 @@ func oneLine(s string) string {
 	gap := false
 	for _, r := range s {
 		switch {
-		case unicode.IsSpace(r) && r != '\u00a0':
+		case unicode.IsSpace(r) && (r != '\u00a0' || b.Len() == 0):
 			gap = b.Len() > 0
 			continue
 		case unwanted(r):
@@ -46,7 +50,7 @@ func oneLine(s string) string {
 		}
 		b.WriteRune(r) // invalid bytes come as U+FFFD
 	}
-	return b.String()
+	return strings.TrimRight(b.String(), " "+nbsp)
 }
 
 // tidyASCII tells whether oneLine would return s unchanged, for the most
@@ -123,6 +127,16 @@ func rightToLeft(s string) bool {
 		i += n
 	}
 	return false
+}
+
+// runeStart is the last place in s, at i or before it, where a rune starts.
+func runeStart(s string, i int) int {
+	for n := range utf8.UTFMax {
+		if i-n >= 0 && utf8.RuneStart(s[i-n]) {
+			return i - n
+		}
+	}
+	return i
 }
 
 // runesUpTo returns the length in bytes of the first n runes of s.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gitlab-mattermost/relay/configs"
 	"github.com/gitlab-mattermost/relay/events"
 )
 
@@ -79,8 +80,9 @@ func FuzzDocument(f *testing.F) {
 
 func checkQuote(t *testing.T, source, out string, limit extent) {
 	t.Helper()
-	message := tidyBody("facts\n" + out + "\nnext")
-	message = widenAllPipes(message)
+	whole := message{headline: "x", body: tidyBody("facts\n" + out + "\nnext"), layout: configs.LayoutCard}
+	whole.finish()
+	message := whole.body
 	if extra := look(message).beyond(seen{}, true, false); len(extra) > 0 {
 		t.Errorf("%q: %v\n%s", source, extra, message)
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/gitlab-mattermost/relay/configs"
 	"github.com/gitlab-mattermost/relay/events"
@@ -21,7 +22,7 @@ var update = flag.Bool("update", false, "write the goldens")
 
 const goldenDir = "testdata/golden"
 
-// variant is one way of writing samples: <sample>.<name>.golden.
+// variant is one way of writing samples: a section of their goldens.
 type variant struct {
 	name string
 	set  *Set
@@ -59,28 +60,22 @@ func variants(t testing.TB) []variant {
 }
 
 // TestGoldens renders every built-in sample in every way and compares it with
-// the goldens.
+// its golden, testdata/golden/<sample>.txtar.
 func TestGoldens(t *testing.T) {
 	want := map[string]bool{}
-	for _, v := range variants(t) {
-		for _, sample := range events.Samples() {
-			e := decodeSample(sample)
-			if !v.of(sample, e) {
-				continue
+	all := variants(t)
+	for _, sample := range events.Samples() {
+		name := sample.Name + ".txtar"
+		want[name] = true
+		t.Run(name, func(t *testing.T) {
+			var got txtar.Archive
+			for _, v := range all {
+				if e := decodeSample(sample); v.of(sample, e) {
+					got.Files = append(got.Files, v.golden(t, e)...)
+				}
 			}
-			name := sample.Name + "." + v.name + ".golden"
-			want[name] = true
-			t.Run(name, func(t *testing.T) {
-				post, err := v.set.Render(context.Background(), Request{Event: e, Kind: v.kind, Look: v.look})
-				if err != nil {
-					t.Fatal(err)
-				}
-				if post.Fault != "" {
-					t.Errorf("the template failed: %s", post.Fault)
-				}
-				compareGolden(t, filepath.Join(goldenDir, name), readable(t, post, v.kind))
-			})
-		}
+			compareGolden(t, filepath.Join(goldenDir, name), string(txtar.Format(&got)))
+		})
 	}
 	files, err := os.ReadDir(goldenDir)
 	if err != nil {
@@ -93,26 +88,39 @@ func TestGoldens(t *testing.T) {
 	}
 }
 
-// readable is a post as its golden shows it: for Mattermost the Markdown, then
-// the JSON; for Slack the text of the parts, then the JSON.
-func readable(t *testing.T, p Post, kind string) string {
+// golden renders an event, and returns what people read, and the JSON.
+func (v *variant) golden(t *testing.T, e *events.Event) []txtar.File {
 	t.Helper()
-	var b hookBody
-	if err := json.Unmarshal(p.Body, &b); err != nil {
-		t.Fatalf("the body is no JSON: %v", err)
-	}
-	text := p.Markdown
-	if kind == configs.KindSlack {
-		text = b.Text
-		for _, a := range b.Attachments {
-			text += "\n[" + a.Color + "]\n" + a.Text
-		}
-	}
-	var pretty bytes.Buffer
-	if err := json.Indent(&pretty, p.Body, "", "  "); err != nil {
+	post, err := v.set.Render(context.Background(), Request{Event: e, Kind: v.kind, Look: v.look})
+	if err != nil {
 		t.Fatal(err)
 	}
-	return visible(text) + "\n\n" + visible(pretty.String()) + "\n"
+	if post.Fault != "" {
+		t.Errorf("the template failed: %s", post.Fault)
+	}
+	var pretty bytes.Buffer
+	if err := json.Indent(&pretty, post.Body, "", "  "); err != nil {
+		t.Fatal(err)
+	}
+	return []txtar.File{
+		{Name: v.name, Data: []byte(visible(readable(t, post, v.kind)) + "\n")},
+		{Name: v.name + ".json", Data: []byte(visible(pretty.String()) + "\n")},
+	}
+}
+
+// readable is a post as its golden shows it: for Mattermost the Markdown, for
+// Slack the text of the parts.
+func readable(t *testing.T, p Post, kind string) string {
+	t.Helper()
+	if kind != configs.KindSlack {
+		return p.Markdown
+	}
+	b := decodeBody(t, p.Body)
+	text := b.Text
+	for _, a := range b.Attachments {
+		text += "\n[" + a.Color + "]\n" + a.Text
+	}
+	return text
 }
 
 // visible writes the characters that nobody sees as their names.

@@ -92,8 +92,8 @@ func TestSlackMentions(t *testing.T) {
 }
 
 // FuzzMessage: whatever stands in a message, by a template's raw even, its HTML
-// loads and runs nothing, and for Slack it has no control sequences but links
-// and the mentions that stand in it.
+// loads and runs nothing, for Slack it has no control sequences but links and
+// the mentions that stand in it, and in short, as a fallback, it has none at all.
 func FuzzMessage(f *testing.F) {
 	for _, s := range allSeeds() {
 		f.Add(s)
@@ -109,6 +109,9 @@ func FuzzMessage(f *testing.F) {
 		s = strings.ToValidUTF8(s, "\ufffd")
 		if faults := lookHTML(Post{Markdown: s}.HTML()); len(faults) > 0 {
 			t.Errorf("%q: %v\n%s", s, faults, Post{Markdown: s}.HTML())
+		}
+		if short := fallback(s); len([]rune(short)) > maxFallback || oneLine(short) != short || slackForm.MatchString(short) || store(short, true) != short {
+			t.Errorf("%q in short: %q", s, short)
 		}
 		slack := mrkdwn(s)
 		if faults := lookSlack(mention.ReplaceAllString(slack, "")).faults; len(faults) > 0 && !strings.Contains(faults[0], "open fence") {

@@ -133,9 +133,10 @@ func (w *writer) prose(s string) {
 	w.text(s[done:])
 }
 
-// mention is how the chat mentions a user, if that may be.
+// mention is how the chat mentions a user, if that may be. In Slack a table is
+// code, in which nobody is.
 func (w *writer) mention(user string) (mention string, ok bool) {
-	if user == "" {
+	if user == "" || w.audience == nil || w.inCell && !w.audience.tables {
 		return "", false
 	}
 	return w.audience.mention(user)
@@ -372,13 +373,16 @@ func tidyPiece(s string) string {
 	}
 	core := oneLine(s)
 	if core == "" {
-		return " "[:min(1, strings.Count(s, " "))]
+		return " "[:min(1, len(s)-len(strings.TrimLeft(s, spaces)))]
 	}
-	if s[0] == ' ' || s[0] == '\t' {
+	if strings.TrimLeft(s, spaces) != s {
 		core = " " + core
 	}
-	if c := s[len(s)-1]; c == ' ' || c == '\t' {
+	if strings.TrimRight(s, spaces) != s {
 		core += " "
 	}
 	return core
 }
+
+// spaces are those that stay between two pieces of a line.
+const spaces = " \t" + nbsp

@@ -196,3 +196,45 @@ func propsCost(t *testing.T, b hookBody) int {
 	}
 	return utf8.RuneCount(props)
 }
+
+// FuzzLength: a message that is cut keeps to the limit and stays as harmless as
+// it was, with its fences closed and its links whole.
+func FuzzLength(f *testing.F) {
+	for _, seed := range allSeeds() {
+		for _, s := range []string{seed, "- ```\n  " + seed + "\n  " + seed + "\n  ```\n- " + seed, "> 1. ~~~\n>    " + seed + "\n" + seed} {
+			f.Add(s, uint16(120))
+		}
+	}
+	f.Fuzz(func(t *testing.T, s string, limit uint16) {
+		limit = 80 + limit%2000
+		text := Text(cutEnd(oneLine(strings.ToValidUTF8(s, "")), maxTitle))
+		headline := "Ada commented on " + string(boldLink(text, "https://gitlab.example/all")) + ": " + text.String()
+		body, err := quoted(document(s, project), "", extent{lines: 100, chars: 4000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, whole := range []string{headline, tidyBody("facts\n" + string(body))} {
+			m := message{headline: "x", body: whole, layout: configs.LayoutCard}
+			m.finish()
+			cut := fit(m.body, int(limit), jsonRune)
+			if n := jsonCost(cut); n > int(limit) {
+				t.Errorf("%q is cut to %d, want at most %d", m.body, n, limit)
+			}
+			was, is := lookAt(m.body, true), lookAt(cut, true)
+			if extra := is.beyond(was, true, false); len(extra) > 0 {
+				t.Errorf("%q cut to %d: %v\n%q", m.body, limit, extra, cut)
+			}
+			if is.counts["code block"] > was.counts["code block"] {
+				t.Errorf("%q cut to %d has code that was none\n%q", m.body, limit, cut)
+			}
+			checkFences(t, "cut", cut)
+			slack := fit(mrkdwn(m.body), int(limit), oneEach)
+			if n := utf8.RuneCountInString(slack); n > int(limit) {
+				t.Errorf("%q is cut to %d for Slack, want at most %d", m.body, n, limit)
+			}
+			if faults := lookSlack(slack).faults; len(faults) > 0 {
+				t.Errorf("%q cut to %d for Slack: %v\n%q", m.body, limit, faults, slack)
+			}
+		}
+	})
+}

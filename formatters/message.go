@@ -145,26 +145,32 @@ func tidyBody(s string) string {
 // given those open before it; "" for none.
 func nextFence(open, line string) string {
 	line = line[blockMarks(line):]
-	n := 0
-	for n < len(line) && line[n] == '`' {
+	if line == "" || line[0] != '`' && line[0] != '~' {
+		return open
+	}
+	mark, n := line[0], 1
+	for n < len(line) && line[n] == mark {
 		n++
 	}
+	rest := line[n:]
 	switch {
 	case n < 3:
 		return open
 	case open == "":
-		if strings.Contains(line[n:], "`") {
+		if mark == '`' && strings.Contains(rest, "`") {
 			return ""
 		}
 		return line[:n]
-	case n >= len(open) && strings.TrimSpace(line[n:]) == "":
+	case mark == open[0] && n >= len(open) && strings.TrimSpace(rest) == "":
 		return ""
 	}
 	return open
 }
 
 // markDirection starts every line that holds right-to-left text with a
-// left-to-right mark, behind the marks of quotes and lists.
+// left-to-right mark, behind what makes the line a quote, a list or a heading,
+// and behind the marks of emphasis: these count only at the start of a word.
+// Every cell of a table has its own direction.
 func markDirection(s string) string {
 	if !rightToLeft(s) {
 		return s
@@ -174,11 +180,18 @@ func markDirection(s string) string {
 	for i, l := range lines {
 		inFence := fence != ""
 		fence = nextFence(fence, l)
-		if inFence || fence != "" || !rightToLeft(l) || strings.HasPrefix(l, "|") {
+		if inFence || fence != "" || !rightToLeft(l) {
 			continue
 		}
-		n := blockMarks(l)
-		lines[i] = l[:n] + ltrMark + l[n:]
+		rest := l[blockMarks(l):]
+		if strings.HasPrefix(rest, "|") {
+			continue
+		}
+		if text := strings.TrimLeft(rest, "#"); strings.HasPrefix(text, " ") {
+			rest = text[1:]
+		}
+		rest = strings.TrimLeft(rest, "*_~")
+		lines[i] = l[:len(l)-len(rest)] + ltrMark + rest
 	}
 	return strings.Join(lines, "\n")
 }
@@ -187,17 +200,18 @@ func markDirection(s string) string {
 func blockMarks(l string) int {
 	n := 0
 	for n < len(l) {
+		rest := l[n:]
 		switch {
-		case l[n] == ' ' || l[n] == '>':
+		case rest[0] == ' ' || rest[0] == '>':
 			n++
-		case strings.HasPrefix(l[n:], "- [ ] "), strings.HasPrefix(l[n:], "- [x] "):
+		case strings.HasPrefix(rest, "- [ ] "), strings.HasPrefix(rest, "- [x] "):
 			n += len("- [ ] ")
-		case strings.HasPrefix(l[n:], "- "):
-			n += 2
-		case listNumber(l[n:]) > 0:
-			n += listNumber(l[n:]) + 1
-		case l[n] == '|':
-			return 0
+		case strings.HasPrefix(rest, "- "), strings.HasPrefix(rest, "* "), strings.HasPrefix(rest, "+ "):
+			n += len("- ")
+		case strings.HasPrefix(rest, slackBullet):
+			n += len(slackBullet)
+		case listNumber(rest) > 0:
+			n += listNumber(rest) + 1
 		default:
 			return n
 		}

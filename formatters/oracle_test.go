@@ -24,6 +24,7 @@ import (
 //   - the server's words of a mention: which characters join and which end one
 //     (server app/mention_parser_standard.go), beyond the rows;
 //   - <!everyone> is let alone by that server, and a fault here;
+//   - a channel link that a backslash does not hide (webapp utils/markdown);
 //   - tables, block quotes, lists, rules and indented code, for which CommonMark
 //     stands in for Mattermost's marked;
 //   - everything that Slack does (docs.slack.dev, "Formatting message text"):
@@ -196,6 +197,10 @@ var (
 	shortcode = regexp.MustCompile(`:[A-Za-z_+-][\w+-]*:|:\d{3,}:`)
 	channel   = regexp.MustCompile(`(?:^|\W)~[a-zA-Z0-9]`)
 
+	// strayMark matches an asterisk that CommonMark shows. Mattermost reads
+	// emphasis where no mark ends it, too.
+	strayMark = regexp.MustCompile(`(?:^|[^\\])\*`)
+
 	// visibleBackslash matches a backslash that Mattermost shows, because it
 	// escapes nothing there.
 	visibleBackslash = regexp.MustCompile("\\\\[\"$%&',/:;<=?@^]")
@@ -207,6 +212,7 @@ func (s *seen) scan() {
 			s.fault("mentions %s in %q", m, raw)
 		}
 		s.counts["hashtag"] += len(hashtag.FindAllString(strings.ReplaceAll(raw, `\#`, "#"), -1))
+		s.counts["stray mark"] += len(strayMark.FindAllString(raw, -1))
 		s.counts["emoji"] += len(shortcode.FindAllString(raw, -1))
 		s.counts["channel link"] += len(channel.FindAllString(strings.ReplaceAll(raw, `\~`, "~"), -1))
 	}
@@ -292,7 +298,7 @@ func (s seen) most(other seen) seen {
 func (s seen) beyond(harmless seen, document, address bool) []string {
 	out := slices.Clone(s.faults)
 	for what, n := range s.counts {
-		always := what == "heading" || what == "rule" || what == "channel link" || what == "hashtag"
+		always := what == "heading" || what == "rule" || what == "channel link" || what == "hashtag" || what == "stray mark"
 		if n > harmless.counts[what] && (always || !document) {
 			out = append(out, fmt.Sprintf("%d more %s", n-harmless.counts[what], what))
 		}

@@ -100,6 +100,18 @@ var measuredStores = []struct {
 	{"x <y> | <z>", "x <y> | <z>", false},
 }
 
+// Whether a post notified, by where in it a mention stood.
+var measuredPlaces = []struct {
+	body     string
+	notified bool
+}{
+	{`{"text":"@channel hi"}`, true},
+	{`{"attachments":[{"text":"@channel"}]}`, true},
+	{`{"attachments":[{"text":"@alice"}]}`, true},
+	{`{"attachments":[{"text":"t","fallback":"@alice"}]}`, false},
+	{`{"text":"plain","username":"alice"}`, false},
+}
+
 // What its web app showed: each text has what is named, or nothing.
 var measuredRendering = []struct{ text, has string }{
 	{"#tag", "hashtag"},
@@ -117,7 +129,7 @@ var measuredRendering = []struct{ text, has string }{
 	{"![alt](https://x.test/a.png)", "an image"},
 	{"snake_case", ""},
 	{"__init__", "emphasis"},
-	{"*args, **kwargs*", "emphasis"},
+	{"*args, **kwargs", "stray mark"},
 	{"a line\n---", "heading"},
 	{"`` a`b ``", "code"},
 	{"[javascript](javascript:x)", "links to"},
@@ -129,6 +141,11 @@ func TestReceiver(t *testing.T) {
 	for _, tt := range measuredMentions {
 		if got := notifies(tt.text); got != tt.notified {
 			t.Errorf("notifies(%q) = %v, measured %v", tt.text, got, tt.notified)
+		}
+	}
+	for _, tt := range measuredPlaces {
+		if got := slices.ContainsFunc(partsOf(t, Post{Body: []byte(tt.body)}), notifies); got != tt.notified {
+			t.Errorf("%s notifies: %v, measured %v", tt.body, got, tt.notified)
 		}
 	}
 	for _, tt := range measuredStores {

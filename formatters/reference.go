@@ -2,6 +2,8 @@ package formatters
 
 import (
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/gitlab-mattermost/relay/events"
 )
@@ -57,11 +59,12 @@ func referenceAt(s string, start, i int, p *events.Project) (r reference, ok boo
 			return reference{}, false
 		}
 	}
-	if from > 0 && !startsReferenceAfter(s[from-1]) {
+	person := s[i] == '@' && from == i
+	if from > 0 && !startsReferenceAfter(s, from-1) && (!person || s[from-1] != ':') {
 		return reference{}, false
 	}
 	rest := s[i+1:]
-	if s[i] == '@' && from == i {
+	if person {
 		n := userName(rest)
 		return reference{from: i, to: i + 1 + n, url: siteURL(p, rest[:n]), user: rest[:n]}, n > 0
 	}
@@ -145,9 +148,19 @@ func siteURL(p *events.Project, path string) string {
 	return ""
 }
 
-// startsReferenceAfter tells whether a reference may stand behind c.
-func startsReferenceAfter(c byte) bool {
-	return !isAlnum(c) && c < 0x80 && strings.IndexByte("_&/@#~!%=+-.:\x00", c) < 0
+// startsReferenceAfter tells whether a reference may stand behind s[i].
+func startsReferenceAfter(s string, i int) bool {
+	return !isAlnum(s[i]) && !joinsWord(s, i) && strings.IndexByte("_&/@#~!%=+-.:\x00", s[i]) < 0
+}
+
+// joinsWord tells whether s[i] belongs to a character beyond ASCII that is part
+// of a word: a letter, a number, a mark upon one, or one that nobody sees.
+func joinsWord(s string, i int) bool {
+	if i >= len(s) || s[i] < utf8.RuneSelf {
+		return false
+	}
+	r, _ := utf8.DecodeRuneInString(s[runeStart(s, i):])
+	return unicode.In(r, unicode.L, unicode.N, unicode.M, unicode.Cf)
 }
 
 // endsWord tells whether no word that began before s[i] goes on there.
@@ -159,7 +172,7 @@ func endsWord(s string, i int) bool {
 	if c == '.' { // of a sentence, or between two commits: 1a2b3c4d..5e6f7a8b
 		return i+1 == len(s) || s[i+1] == '.' || s[i+1] == ' ' || i > 0 && s[i-1] == '.'
 	}
-	return !isAlnum(c) && c < 0x80 && strings.IndexByte("_-/\\:@#=&%+~\x00", c) < 0
+	return !isAlnum(c) && !joinsWord(s, i) && strings.IndexByte("_-/\\:@#=&%+~\x00", c) < 0
 }
 
 // number is the length of the number that starts s and stands for itself.
@@ -168,7 +181,7 @@ func number(s string) int {
 	for n < len(s) && isDigit(s[n]) {
 		n++
 	}
-	if n > 10 || n < len(s) && (isAlnum(s[n]) || s[n] == '_' || s[n] >= 0x80) {
+	if n > 10 || n < len(s) && (isAlnum(s[n]) || s[n] == '_' || joinsWord(s, n)) {
 		return 0
 	}
 	if n+1 < len(s) && (s[n] == '.' || s[n] == ',') && isDigit(s[n+1]) {
@@ -193,13 +206,14 @@ func isSHA(s string) bool {
 }
 
 // userName is the length of the user name that starts s. The words that notify
-// everybody are no user's, and @scope/package is none either.
+// everybody are no user's, and neither @scope/package nor @user@another.site
+// names one.
 func userName(s string) int {
 	n := 0
 	for n < len(s) && n < 255 && (isAlnum(s[n]) || strings.IndexByte("_-.", s[n]) >= 0) {
 		n++
 	}
-	if n < len(s) && (s[n] == '/' || s[n] >= 0x80) || n > 0 && s[0] == '-' {
+	if n < len(s) && (s[n] == '/' || s[n] == '@' || joinsWord(s, n)) || n > 0 && s[0] == '-' {
 		return 0
 	}
 	for n > 0 && (s[n-1] == '.' || s[n-1] == '-') {
@@ -229,7 +243,7 @@ func labelName(s string) int {
 	for strings.IndexByte(".?:&-", s[n-1]) >= 0 {
 		n--
 	}
-	if n > maxNameReferred || n < len(s) && (s[n] == '/' || s[n] >= 0x80) {
+	if n > maxNameReferred || n < len(s) && (s[n] == '/' || joinsWord(s, n)) {
 		return 0
 	}
 	return n
@@ -251,7 +265,7 @@ func milestoneName(s string) int {
 		n--
 	}
 	switch {
-	case n > maxNameReferred || n < len(s) && (s[n] == '/' || s[n] == '%' || s[n] >= 0x80):
+	case n > maxNameReferred || n < len(s) && (s[n] == '/' || s[n] == '%' || joinsWord(s, n)):
 		return 0
 	case isDigit(s[0]) && letters > 0, digits == 0 && letters < 4:
 		return 0

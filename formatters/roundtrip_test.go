@@ -342,10 +342,9 @@ func (m *meaning) codeSpan(n *ast.CodeSpan, as run) {
 		m.text(text, as)
 		return
 	}
-	if before, ok := n.PreviousSibling().(*ast.Text); ok && m.source && isFormula(n, m.src) {
+	if m.source && isFormula(n, m.src) {
 		last := &m.runs[len(m.runs)-1]
 		last.text = strings.TrimSuffix(last.text, "$")
-		_ = before
 		m.skip = 1
 	}
 	as.marks += "c"
@@ -399,12 +398,10 @@ func (m *meaning) link(n ast.Node, dest string, as run) {
 	if as.link != "" {
 		url = as.link
 	}
-	before := len(m.runs)
 	m.inlines(n, run{marks: as.marks, link: url})
 	if n.Kind() == ast.KindImage && !n.HasChildren() {
 		m.text("image", run{marks: as.marks, link: url})
 	}
-	_ = before
 }
 
 func (m *meaning) rawHTML(n *ast.RawHTML, as run) {

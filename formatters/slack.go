@@ -102,10 +102,13 @@ func (s *slackWriter) nested(n ast.Node, first, rest string) {
 	}
 }
 
+// slackBullet starts the items of lists: Slack has no others.
+const slackBullet = "• "
+
 func (s *slackWriter) list(l *ast.List) {
 	number := l.Start
 	for item := l.FirstChild(); item != nil; item = item.NextSibling() {
-		marker := "• "
+		marker := slackBullet
 		if l.IsOrdered() {
 			marker = strconv.Itoa(number) + ". "
 			number++

@@ -2,6 +2,7 @@ package formatters
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -208,11 +209,65 @@ func TestSafeURL(t *testing.T) {
 	}
 }
 
+// FuzzURL: an address that is kept is followed as it is written, in Markdown, in
+// Slack's link form and in HTML, and nothing of it is seen as anything else.
+func FuzzURL(f *testing.F) {
+	for _, s := range hostile {
+		f.Add(s)
+		f.Add("https://x.example/" + s)
+		f.Add("https://" + s)
+		f.Add("mailto:" + s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		to := URL(s).String()
+		if to == "" {
+			return
+		}
+		if !hasSafeScheme(to) || len(to) > maxURL || safeURL(to) != to || strings.ContainsAny(to, " \t\n\r<>|()[]\\`*\"'") && !strings.Contains(authority(to), "[") {
+			t.Fatalf("%q is kept as %q", s, to)
+		}
+		message := "a **" + linkTo("b", to) + "** c"
+		src := []byte(message)
+		paragraph := parse(markdownParser, src).FirstChild()
+		strong := paragraph.FirstChild().NextSibling()
+		if l, ok := strong.FirstChild().(*ast.Link); !ok || decodeReferences(string(l.Destination)) != to || strong.NextSibling() == nil {
+			t.Errorf("%q in %q is no link, or another", s, message)
+		}
+		if _, err := url.Parse(to); err != nil {
+			return // it leads nowhere
+		}
+		if extra := look(message).beyond(seen{counts: harmless{"link": 1, "emphasis": 1}}, false, true); len(extra) > 0 {
+			t.Errorf("%q in %q: %v", s, message, extra)
+		}
+		slack := mrkdwn(message)
+		if got := lookSlack(slack); len(got.faults) > 0 || got.counts["link"] != 1 || got.counts["bold"] != 1 {
+			t.Errorf("%q for Slack is %q: %v", s, slack, got)
+		}
+		if faults := lookHTML(Post{Markdown: message}.HTML()); len(faults) > 0 {
+			t.Errorf("%q as HTML: %v", s, faults)
+		}
+	})
+}
+
+// TestMarkDirection: the mark stands before what is read, and leaves the line
+// what it was.
 func TestMarkDirection(t *testing.T) {
-	in := "a\nb \u2068שלום\u2069\n> שלום\n- שלום\n> - שלום\n1. שלום\n```\nשלום\n```"
-	want := "a\n\u200eb \u2068שלום\u2069\n> \u200eשלום\n- \u200eשלום\n> - \u200eשלום\n1. \u200eשלום\n```\nשלום\n```"
-	if diff := cmp.Diff(want, markDirection(in)); diff != "" {
-		t.Errorf("(-want +got)\n%s", diff)
+	for _, tt := range []struct{ in, want string }{
+		{"a\nb \u2068שלום\u2069", "a\n^b \u2068שלום\u2069"},
+		{"> שלום\n- שלום\n> - שלום\n1. שלום\n> - [x] שלום", "> ^שלום\n- ^שלום\n> - ^שלום\n1. ^שלום\n> - [x] ^שלום"},
+		{"* [שלום](https://x.example)\n+ שלום\n#### [שלום](https://x.example)", "* ^[שלום](https://x.example)\n+ ^שלום\n#### ^[שלום](https://x.example)"},
+		{"**[שלום](https://x.example)** x\n*שלום* x\n> ~~שלום~~ x\n_**שלום** x_", "**^[שלום](https://x.example)** x\n*^שלום* x\n> ~~^שלום~~ x\n_**^שלום** x_"},
+		{"`שלום` x", "^`שלום` x"},
+		{"| שלום |\n|---|\n\n> | שלום |", "| שלום |\n|---|\n\n> | שלום |"},
+		{"```\nשלום\n```\n> ```\n> שלום\n> ```", "```\nשלום\n```\n> ```\n> שלום\n> ```"},
+	} {
+		got := markDirection(tt.in)
+		if diff := cmp.Diff(strings.ReplaceAll(tt.want, "^", ltrMark), got); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+		if diff := cmp.Diff(look(tt.in).counts, look(got).counts); diff != "" {
+			t.Errorf("%q means something else with the mark (-without +with)\n%s", tt.in, diff)
+		}
 	}
 }
 

@@ -33,7 +33,9 @@ type Options struct {
 	Journal    *queue.Journal
 	State      *queue.State // what was unsettled at the start
 	Routes     Matcher
+	Direct     Direct
 	Lanes      Lanes
+	Try        func(*delivery.Item) // writes a delivery's message and forgets it; see [delivery.Lanes.Try]
 	Repeats    *Repeats
 	History    time.Duration // how long settled events are kept
 	Log        *slog.Logger
@@ -44,6 +46,7 @@ type Options struct {
 type Dispatcher struct {
 	Options
 	progress progress
+	nonces   nonces
 	events   *prometheus.CounterVec
 }
 
@@ -89,8 +92,21 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	go d.tidy(ctx)
 	for after := d.progress.cursor; ; {
 		e, err := d.Queue.Next(ctx, after)
+		if damage := (*queue.DamageError)(nil); errors.As(err, &damage) {
+			if err := d.buryDamaged(ctx, damage); err != nil {
+				return err
+			}
+			after = damage.Seq
+			continue
+		}
 		if err != nil {
 			return err
+		}
+		queue.Failpoint(queue.FailRead)
+		if first, twice := d.nonces.twice(&e); twice {
+			d.passOver(e, first)
+			after = e.Seq
+			continue
 		}
 		if err := d.Journal.Room(ctx); err != nil {
 			return err
@@ -107,10 +123,6 @@ func (d *Dispatcher) envelope(ctx context.Context, e queue.Envelope) error {
 	open := d.progress.begin(e.Seq, e.Nonce, d.Journal.Last(), d.Queue.LastPark())
 	for i := range e.Webhooks {
 		w := &e.Webhooks[i]
-		if len(e.Webhooks) > 1 {
-			// Its own memory, so that one unsettled webhook does not hold all.
-			w.Body = append([]byte(nil), w.Body...)
-		}
 		if err := d.webhook(ctx, open, queue.ID{Seq: e.Seq, Index: i}, e.Nonce, w); err != nil {
 			return err // open stays unsettled: it will be read again
 		}
@@ -120,10 +132,14 @@ func (d *Dispatcher) envelope(ctx context.Context, e queue.Envelope) error {
 }
 
 func (d *Dispatcher) webhook(ctx context.Context, open *envelope, id queue.ID, nonce queue.Nonce, w *queue.Webhook) error {
+	if d.setAside(id) {
+		return nil
+	}
 	event := events.Decode(events.Input{Source: w.Source, Header: w.Get("X-Gitlab-Event"), Body: w.Body})
-	decision := d.Routes.Match(event)
-	wanted := d.withoutRepeats(id, w, decision.Deliveries)
-	d.decided(id, event, decision, wanted)
+	decision := d.match(event, w)
+	wanted, repeats := d.withoutRepeats(id, w, decision.Deliveries)
+	queue.Failpoint(queue.FailDecided)
+	d.decided(id, w, event, decision, wanted, repeats)
 	for _, r := range wanted {
 		if d.settled(id, r.Address) {
 			continue
@@ -136,22 +152,25 @@ func (d *Dispatcher) webhook(ctx context.Context, open *envelope, id queue.ID, n
 		if err != nil {
 			return fmt.Errorf("dispatch %s: %w", id, err)
 		}
+		queue.Failpoint(queue.FailHanded)
 	}
 	return nil
 }
 
 // withoutRepeats leaves out the deliveries that an earlier webhook has brought.
-func (d *Dispatcher) withoutRepeats(id queue.ID, w *queue.Webhook, all []routes.Delivery) []routes.Delivery {
-	if d.Repeats.sameEvent(id, w) {
-		return nil
-	}
-	var wanted []routes.Delivery
+func (d *Dispatcher) withoutRepeats(id queue.ID, w *queue.Webhook, all []routes.Delivery) (wanted []routes.Delivery, repeats []queue.Planned) {
+	event, same := d.Repeats.sameEvent(id, w)
 	for _, r := range all {
-		if !d.Repeats.sameDelivery(id, w, delivery.LaneOf(r.Address)) {
+		lane := delivery.LaneOf(r.Address)
+		if same {
+			repeats = append(repeats, queue.Planned{Lane: lane, Route: r.Route, Reason: fmt.Sprintf("the same event came as %s, from another hook", event)})
+		} else if of, again := d.Repeats.sameDelivery(id, w, lane); again {
+			repeats = append(repeats, queue.Planned{Lane: lane, Route: r.Route, Reason: fmt.Sprintf("the same webhook came as %s", of)})
+		} else {
 			wanted = append(wanted, r)
 		}
 	}
-	return wanted
+	return wanted, repeats
 }
 
 // settled tells whether an earlier run of the relay has settled or parked the
@@ -166,10 +185,15 @@ func (d *Dispatcher) settled(id queue.ID, a configs.Address) bool {
 }
 
 // decided records and logs what becomes of an event.
-func (d *Dispatcher) decided(id queue.ID, e *events.Event, m routes.Decision, wanted []routes.Delivery) {
+func (d *Dispatcher) decided(id queue.ID, w *queue.Webhook, e *events.Event, m routes.Decision, wanted []routes.Delivery, repeats []queue.Planned) {
 	rec := &queue.Decision{
 		ID: id, Time: time.Now(), Source: e.Source, Event: e.Name(), Project: e.Project.Path, Title: short(e.Title),
 		Outcome: outcome(m, wanted), Nearest: m.Nearest, Because: m.Because,
+		Received: w.Received, Repeats: repeats, Again: !d.State.Decided.Less(id),
+	}
+	rec.Replay, _ = w.Replay()
+	if rec.Outcome == queue.OutcomeRepeat {
+		rec.Because = repeats[0].Reason
 	}
 	for _, r := range wanted {
 		rec.Deliveries = append(rec.Deliveries, queue.Planned{Lane: delivery.LaneOf(r.Address), Route: r.Route})
@@ -191,7 +215,10 @@ func (d *Dispatcher) decided(id queue.ID, e *events.Event, m routes.Decision, wa
 		slog.String("event_id", id.String()), slog.String("event", rec.Event), slog.String("project", rec.Project), slog.String("outcome", rec.Outcome),
 	}
 	if rec.Nearest != "" {
-		attrs = append(attrs, slog.String("nearest_route", rec.Nearest), slog.String("because", rec.Because))
+		attrs = append(attrs, slog.String("nearest_route", rec.Nearest))
+	}
+	if rec.Because != "" {
+		attrs = append(attrs, slog.String("because", rec.Because))
 	}
 	d.Log.LogAttrs(context.Background(), slog.LevelInfo, "event not delivered", attrs...)
 }
@@ -226,13 +253,18 @@ func short(title string) string {
 	return title
 }
 
-// tidy drops settled history from time to time.
+// tidy drops settled history every minute, and every few seconds where room is
+// short.
 func (d *Dispatcher) tidy(ctx context.Context) {
-	t := time.NewTicker(time.Minute)
+	const look, whole = 3 * time.Second, 20
+	t := time.NewTicker(look)
 	defer t.Stop()
-	for {
+	for n := 1; ; n++ {
 		select {
 		case <-t.C:
+			if n%whole != 0 && !d.Queue.Tight(ctx) {
+				continue
+			}
 			if err := d.Queue.Tidy(ctx, d.Journal.Durable(), d.History); err != nil && !errors.Is(err, context.Canceled) {
 				d.Log.Warn("old history could not be dropped", "err", err)
 			}

@@ -64,7 +64,12 @@ type stage struct {
 
 func newStage(t *testing.T, dir string) *stage {
 	t.Helper()
-	q, err := queue.Open(t.Context(), queue.Options{Dir: dir})
+	return newStageOn(t, queue.Options{Dir: dir})
+}
+
+func newStageOn(t *testing.T, opt queue.Options) *stage {
+	t.Helper()
+	q, err := queue.Open(t.Context(), opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +101,7 @@ func newStage(t *testing.T, dir string) *stage {
 
 func options(q *queue.Queue, j *queue.Journal, state *queue.State, lanes Lanes, log io.Writer) Options {
 	return Options{
-		Queue: q, Journal: j, State: state, Routes: byProject{}, Lanes: lanes, Repeats: NewRepeats(), History: time.Hour,
+		Queue: q, Journal: j, State: state, Routes: byProject{}, Direct: anywhere, Lanes: lanes, Repeats: NewRepeats(), History: time.Hour,
 		Log: slog.New(slog.NewTextHandler(log, nil)), Registerer: prometheus.NewRegistry(),
 	}
 }

@@ -28,6 +28,14 @@ type envelope struct {
 	parked  uint64 // RELAY_PARKED's
 }
 
+// remember says that the journal holds something about an event that recovery
+// needs until the cursor has reached it.
+func (p *progress) remember(seq uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.known = max(p.known, seq)
+}
+
 // begin adds an envelope that is about to be read.
 func (p *progress) begin(seq uint64, nonce queue.Nonce, journal, parked uint64) *envelope {
 	e := &envelope{seq: seq, nonce: nonce, left: 1, journal: journal, parked: parked}

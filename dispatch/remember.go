@@ -20,13 +20,9 @@ func (d *Dispatcher) remember(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("look for the events of the last minutes: %w", err)
 	}
-	for after < d.progress.cursor {
-		e, err := d.Queue.Next(ctx, after)
-		if err != nil {
-			return err
-		}
-		if e.Seq > d.progress.cursor {
-			break
+	return d.Queue.Envelopes(ctx, after, d.progress.cursor, func(e queue.Envelope) bool {
+		if _, twice := d.nonces.twice(&e); twice {
+			return ctx.Err() == nil
 		}
 		for i := range e.Webhooks {
 			w, id := &e.Webhooks[i], queue.ID{Seq: e.Seq, Index: i}
@@ -35,9 +31,8 @@ func (d *Dispatcher) remember(ctx context.Context) error {
 				d.Repeats.sameDelivery(id, w, lane)
 			}
 		}
-		after = e.Seq
-	}
-	return nil
+		return ctx.Err() == nil
+	})
 }
 
 // lanesSince tells, by event, which lanes got it since then or wait for it.

@@ -2,8 +2,8 @@ package dispatch
 
 import (
 	"cmp"
-	"container/list"
 	"crypto/sha256"
+	"encoding/binary"
 	"sync"
 	"time"
 
@@ -31,15 +31,23 @@ type Repeats struct {
 	mu     sync.Mutex
 	keys   map[digest]remembered // source, key and address
 	bodies map[digest]remembered // source and body
-	order  list.List             // of digest, oldest first
+	order  []digest              // oldest first
+	oldest int                   // its place in order
 }
 
 type digest [16]byte
 
+// remembered holds no pointers, so that the collector need not look at a million
+// of them.
 type remembered struct {
 	id   queue.ID
 	key  digest // of the key, in bodies
-	time time.Time
+	time int64  // Unix µs
+}
+
+// past is how long before t it was.
+func (r remembered) past(t time.Time) time.Duration {
+	return time.Duration(t.UnixMicro()-r.time) * time.Microsecond
 }
 
 // NewRepeats makes an empty window.
@@ -47,67 +55,73 @@ func NewRepeats() *Repeats {
 	return &Repeats{keys: map[digest]remembered{}, bodies: map[digest]remembered{}}
 }
 
-// hash makes one digest of several strings.
-func hash(parts ...string) (d digest) {
-	h := sha256.New()
+// hash makes one digest of several strings and a body, or nil.
+func hash(body []byte, parts ...string) (d digest) {
+	var room [256]byte
+	head := room[:0]
 	for _, p := range parts {
-		var n [8]byte
-		for i := range n {
-			n[i] = byte(len(p) >> (8 * i))
-		}
-		h.Write(n[:])
-		h.Write([]byte(p))
+		head = binary.LittleEndian.AppendUint64(head, uint64(len(p)))
+		head = append(head, p...)
 	}
-	copy(d[:], h.Sum(nil))
+	if body == nil {
+		sum := sha256.Sum256(head)
+		copy(d[:], sum[:])
+		return d
+	}
+	h := sha256.New()
+	h.Write(head)
+	h.Write(body)
+	copy(d[:], h.Sum(room[:0]))
 	return d
 }
 
-// key is what GitLab calls this delivery, or "".
+// key is what GitLab calls this delivery, or "". A replay repeats only what the
+// same request for a replay has brought.
 func key(w *queue.Webhook) string {
-	return cmp.Or(w.Get("Idempotency-Key"), w.Get("Webhook-Id"))
+	return cmp.Or(w.ReplayKey(), w.Get("Idempotency-Key"), w.Get("Webhook-Id"))
 }
 
 // sameEvent tells whether the webhook is an event that came in under another
-// key just before, and remembers it if not. A webhook without a key repeats
-// nothing.
-func (r *Repeats) sameEvent(id queue.ID, w *queue.Webhook) bool {
+// key just before, and as which, and remembers it if not. A webhook without a
+// key, and a replay, repeats nothing.
+func (r *Repeats) sameEvent(id queue.ID, w *queue.Webhook) (first queue.ID, repeat bool) {
 	k := key(w)
-	if k == "" {
-		return false
+	if k == "" || w.ReplayKey() != "" {
+		return queue.ID{}, false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	body, mine := hash("body", w.Source, string(w.Body)), hash("key", k)
-	first, ok := r.bodies[body]
-	if ok && first.id.Less(id) && first.key != mine && w.Received.Sub(first.time) <= bodyWindow {
-		return true
+	body, mine := hash(w.Body, "body", w.Source), hash(nil, "key", k)
+	seen, ok := r.bodies[body]
+	if ok && seen.id.Less(id) && seen.key != mine && seen.past(w.Received).Abs() <= bodyWindow {
+		return seen.id, true
 	}
-	if !ok || id.Less(first.id) || w.Received.Sub(first.time) > bodyWindow {
-		r.remember(r.bodies, body, remembered{id, mine, w.Received})
+	if !ok || id.Less(seen.id) || seen.past(w.Received).Abs() > bodyWindow {
+		r.remember(r.bodies, body, remembered{id, mine, w.Received.UnixMicro()})
 	}
-	return false
+	return queue.ID{}, false
 }
 
 // sameDelivery tells whether the lane already has, or had, the webhook of that
-// key, and remembers that it has it now if not.
-func (r *Repeats) sameDelivery(id queue.ID, w *queue.Webhook, lane queue.Lane) bool {
+// key, and as which event, and remembers that it has it now if not.
+func (r *Repeats) sameDelivery(id queue.ID, w *queue.Webhook, lane queue.Lane) (first queue.ID, repeat bool) {
 	k := key(w)
 	if k == "" {
-		return false
+		return queue.ID{}, false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	d := deliveryDigest(w.Source, k, lane)
-	first, ok := r.keys[d]
-	if ok && first.id.Less(id) && w.Received.Sub(first.time) <= keyWindow {
-		return true
+	seen, ok := r.keys[d]
+	if ok && seen.id.Less(id) && seen.past(w.Received) <= keyWindow {
+		return seen.id, true
 	}
-	r.remember(r.keys, d, remembered{id: id, time: w.Received})
-	return false
+	r.remember(r.keys, d, remembered{id: id, time: w.Received.UnixMicro()})
+	return queue.ID{}, false
 }
 
 func deliveryDigest(source, key string, lane queue.Lane) digest {
-	return hash("delivery", source, key, lane.Destination, lane.Channel)
+	return hash(nil, "delivery", source, key, lane.Destination, lane.Channel)
 }
 
 // Forget tells that a delivery was given up, so that the same webhook sent
@@ -123,18 +137,22 @@ func (r *Repeats) Forget(lane queue.Lane, w *queue.Webhook) {
 // remember adds a hash and lets go of the oldest. The lock is held.
 func (r *Repeats) remember(m map[digest]remembered, d digest, v remembered) {
 	m[d] = v
-	r.order.PushBack(d)
-	for e := r.order.Front(); e != nil; e = r.order.Front() {
-		old := e.Value.(digest)
+	r.order = append(r.order, d)
+	for r.oldest < len(r.order) {
+		old := r.order[r.oldest]
 		seen, ok := r.keys[old]
 		if !ok {
 			seen, ok = r.bodies[old]
 		}
-		if ok && r.order.Len() <= maxRemembered && v.time.Sub(seen.time) <= keyWindow {
-			return
+		if ok && len(r.order)-r.oldest <= maxRemembered && time.Duration(v.time-seen.time)*time.Microsecond <= keyWindow {
+			break
 		}
-		r.order.Remove(e)
+		r.oldest++
 		delete(r.keys, old)
 		delete(r.bodies, old)
+	}
+	if r.oldest > len(r.order)/2 {
+		r.order = r.order[:copy(r.order, r.order[r.oldest:])]
+		r.oldest = 0
 	}
 }

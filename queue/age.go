@@ -12,15 +12,15 @@ import (
 // EventsSince returns the sequence of RELAY_EVENTS above which everything was
 // stored at that time or later.
 func (q *Queue) EventsSince(ctx context.Context, t time.Time) (uint64, error) {
-	return since(ctx, q.events, t)
+	return storedSince(ctx, q.events, t)
 }
 
 // EntriesSince is EventsSince for the journal.
 func (q *Queue) EntriesSince(ctx context.Context, t time.Time) (uint64, error) {
-	return since(ctx, q.journalStream, t)
+	return storedSince(ctx, q.journalStream, t)
 }
 
-func since(ctx context.Context, s jetstream.Stream, t time.Time) (uint64, error) {
+func storedSince(ctx context.Context, s stream, t time.Time) (uint64, error) {
 	info, err := s.Info(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("look at stream: %w", err)
@@ -37,7 +37,7 @@ func since(ctx context.Context, s jetstream.Stream, t time.Time) (uint64, error)
 
 // lastBefore finds the last message in [first, last] stored before the time,
 // or 0. Sequences and times grow together.
-func lastBefore(ctx context.Context, s jetstream.Stream, first, last uint64, before time.Time) (uint64, error) {
+func lastBefore(ctx context.Context, s stream, first, last uint64, before time.Time) (uint64, error) {
 	lo, hi := first, last+1 // everything below lo is older, everything from hi on is younger
 	for lo < hi {
 		mid := lo + (hi-lo)/2

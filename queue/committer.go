@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync/atomic"
@@ -16,7 +17,10 @@ type committer struct {
 	waiting chan *pending
 	done    chan struct{}
 
-	lastStored atomic.Int64 // Unix ns of the last commit, for Ready
+	packer packer
+	crowd  crowd
+
+	lastStored atomic.Int64 // when the last commit was, as [Queue.age]; for Ready
 }
 
 type pending struct {
@@ -38,27 +42,42 @@ func newCommitter(q *Queue) *committer {
 func (c *committer) wait() { <-c.done }
 
 // Store keeps a webhook and returns its id once it is on disk. When ctx ends
-// first it returns ctx's error, and the webhook may or may not be kept. The
-// webhook must not be changed afterwards.
+// first it returns ctx's error, and while the queue cannot write ErrDown, at
+// once; in both cases the webhook may or may not be kept. It must not be changed
+// afterwards.
 func (q *Queue) Store(ctx context.Context, w *Webhook) (ID, error) {
 	p := &pending{done: make(chan stored, 1)}
 	p.hook.Store(w)
-	select {
-	case q.committer.waiting <- p:
-	case <-ctx.Done():
-		return ID{}, fmt.Errorf("store webhook: %w", context.Cause(ctx))
-	case <-q.ctx.Done():
-		return ID{}, ErrClosed
+	waiting := q.committer.waiting
+	for {
+		changed, no := q.refuses()
+		if no != nil {
+			p.hook.Store(nil) // while the queue stands still, its memory is not held
+			return ID{}, no
+		}
+		select {
+		case waiting <- p:
+			waiting = nil // it is there
+		case s := <-p.done:
+			return s.id, s.err
+		case <-changed:
+		case <-ctx.Done():
+			p.hook.Store(nil)
+			return ID{}, fmt.Errorf("store webhook: %w", context.Cause(ctx))
+		case <-q.committer.done:
+			return ID{}, ErrClosed
+		}
 	}
-	select {
-	case s := <-p.done:
-		return s.id, s.err
-	case <-ctx.Done():
-		p.hook.Store(nil) // while the queue stands, its memory is not held
-		return ID{}, fmt.Errorf("store webhook: %w", context.Cause(ctx))
-	case <-q.committer.done:
-		return ID{}, ErrClosed
+}
+
+// refuses returns an error while webhooks are refused at once, and a channel
+// that is closed when that may have changed.
+func (q *Queue) refuses() (<-chan struct{}, error) {
+	changed, no := q.health.refuses()
+	if no == nil && q.disk.short.Load() {
+		no = q.disk.room(0, true)
 	}
+	return changed, no
 }
 
 func (c *committer) run() {
@@ -78,61 +97,124 @@ func (c *committer) run() {
 		if first == nil {
 			continue
 		}
-		size := first.size()
-	gather:
-		for size < maxEnvelope {
-			select {
-			case p := <-c.waiting:
-				w := p.hook.Load()
-				if w == nil {
-					continue
-				}
-				if size += w.size(); size > maxEnvelope {
-					next = p
-					break gather
-				}
-				if w = p.hook.Swap(nil); w != nil {
-					batch, hooks = append(batch, p), append(hooks, w)
-				}
-			default:
-				break gather
+		over := c.crowd.over()
+		for size := first.size(); size < maxEnvelope; {
+			p := c.more(len(batch), over)
+			if p == nil {
+				break
+			}
+			w := p.hook.Load()
+			if w == nil {
+				continue
+			}
+			if size += w.size(); size > maxEnvelope {
+				next = p
+				break
+			}
+			if w = p.hook.Swap(nil); w != nil {
+				batch, hooks = append(batch, p), append(hooks, w)
 			}
 		}
+		begin := time.Now()
 		c.commit(batch, hooks)
+		c.crowd = crowd{len(batch) + len(c.waiting), time.Since(begin)}
 		if c.q.ctx.Err() != nil {
 			return
 		}
 	}
 }
 
+// more returns the next webhook for an envelope that holds so many, or nil when
+// it is to be closed.
+func (c *committer) more(held int, over <-chan time.Time) *pending {
+	select {
+	case p := <-c.waiting:
+		return p
+	default:
+	}
+	if over == nil || held >= c.crowd.size {
+		return nil
+	}
+	select {
+	case p := <-c.waiting:
+		return p
+	case <-over:
+		return nil
+	case <-c.q.ctx.Done():
+		return nil
+	}
+}
+
 // commit stores one envelope and wakes everyone who waits for it.
 func (c *committer) commit(batch []*pending, hooks []*Webhook) {
 	nonce := newNonce()
-	seq, err := c.q.publish(c.q.ctx, subjectEvents, encodeEnvelope(nonce, hooks), nonce, nil)
+	data := c.packer.envelope(nonce, hooks)
+	Failpoint(FailPacked)
+	seq, err := c.q.publishEvent(c.q.ctx, data, nonce)
 	if err == nil {
-		c.lastStored.Store(time.Now().UnixNano())
-		c.q.tail.advance(seq)
-		if c.q.embedded == nil {
-			_ = c.q.nc.Publish(subjectWake, strconv.AppendUint(nil, seq, 10)) // a hint; readers also look by themselves
-		}
+		Failpoint(FailPublished)
+		c.q.recent.add(envelopeOf(seq, nonce, hooks))
+		c.q.stored(seq)
 	}
 	for i, p := range batch {
 		p.done <- stored{ID{seq, i}, err}
 	}
 }
 
-// Ready tells whether the queue can store: by a write of the last second, or
-// by writing an envelope that holds nothing.
+// publishEvent stores an envelope under a sequence that is reserved. What cannot
+// be reserved is not stored.
+func (q *Queue) publishEvent(ctx context.Context, data []byte, nonce Nonce) (uint64, error) {
+	if err := q.water.reserve(q.tail.load() + 1); err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrDown, err)
+	}
+	seq, err := q.publish(ctx, subjectEvents, data, nonce, nil)
+	if err != nil {
+		return 0, err
+	}
+	if err := q.water.reserve(seq); err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrDown, err)
+	}
+	return seq, nil
+}
+
+// envelopeOf is what a reader of the stream would get.
+func envelopeOf(seq uint64, nonce Nonce, hooks []*Webhook) Envelope {
+	e := Envelope{Seq: seq, Nonce: nonce, Webhooks: make([]Webhook, len(hooks))}
+	for i, h := range hooks {
+		e.Webhooks[i] = *h
+		e.Webhooks[i].Received = time.UnixMicro(h.Received.UnixMicro()) // as it is kept
+	}
+	return e
+}
+
+// stored makes known that something stands in RELAY_EVENTS up to there.
+func (q *Queue) stored(seq uint64) {
+	q.committer.lastStored.Store(int64(q.age()))
+	q.tail.advance(seq)
+	if q.External() {
+		_ = q.only.nc.Publish(subjectWake, strconv.AppendUint(nil, seq, 10)) // a hint; readers also look by themselves
+	}
+}
+
+// Ready tells whether the queue can store and the journal takes what is
+// recorded: by a write of the last second, or by writing an envelope that holds
+// nothing.
 func (q *Queue) Ready(ctx context.Context) error {
-	if time.Since(time.Unix(0, q.committer.lastStored.Load())) < time.Second {
+	if _, no := q.refuses(); no != nil {
+		return no
+	}
+	if j := q.leading.Load(); j != nil && j.stuck.Load() {
+		return errors.New("the journal cannot be written: nothing is delivered")
+	}
+	if last := q.committer.lastStored.Load(); last > 0 && q.age()-time.Duration(last) < time.Second {
 		return nil
 	}
 	nonce := newNonce()
-	seq, err := q.publish(ctx, subjectEvents, encodeEnvelope(nonce, nil), nonce, nil)
+	seq, err := q.publishEvent(ctx, encodeEnvelope(nonce, nil), nonce)
 	if err != nil {
 		return err
 	}
-	q.committer.lastStored.Store(time.Now().UnixNano())
+	q.committer.lastStored.Store(int64(q.age()))
 	q.tail.advance(seq)
 	return nil
 }

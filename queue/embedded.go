@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,16 +15,10 @@ import (
 )
 
 // embedded is a nats-server in this process that nobody outside can reach.
-type embedded struct {
-	server *server.Server
-	lock   *os.File
-}
+type embedded struct{ server *server.Server }
 
-func startEmbedded(opt Options) (*embedded, error) {
-	lock, err := lockDir(opt.Dir)
-	if err != nil {
-		return nil, err
-	}
+// startEmbedded starts the server; critical is called when it gives up writing.
+func startEmbedded(opt Options, critical func(what string)) (*embedded, error) {
 	s, err := server.NewServer(&server.Options{
 		ServerName:         "relay",
 		DontListen:         true,
@@ -40,29 +35,53 @@ func startEmbedded(opt Options) (*embedded, error) {
 		NoSigs:            true,
 	})
 	if err != nil {
-		lock.Close()
 		return nil, fmt.Errorf("start the embedded NATS server: %w", err)
 	}
-	s.SetLoggerV2(serverLog{opt.Log.With("component", "nats")}, false, false, false)
+	s.SetLoggerV2(serverLog{opt.Log.With("component", "nats"), critical}, false, false, false)
 	s.Start()
 	if !s.ReadyForConnections(20*time.Second) || !s.JetStreamEnabled() {
 		s.Shutdown()
 		s.WaitForShutdown()
-		lock.Close()
 		return nil, fmt.Errorf("start the embedded NATS server in %s: not ready (its log lines above say why)", opt.Dir)
 	}
-	return &embedded{s, lock}, nil
+	return &embedded{s}, nil
 }
 
 func (e *embedded) stop() {
 	e.server.Shutdown()
 	e.server.WaitForShutdown()
-	e.lock.Close() // releases the lock
+}
+
+// dirLock is the lock of the data directory.
+type dirLock struct {
+	path string
+	file *os.File
+}
+
+// release gives the lock back. Without one it does nothing.
+func (l *dirLock) release() {
+	if l != nil {
+		l.file.Close()
+	}
+}
+
+// here tells whether the directory is still the one that was locked: a server
+// goes on writing into files that were deleted.
+func (l *dirLock) here() error {
+	mine, err := l.file.Stat()
+	if err != nil {
+		return fmt.Errorf("look at the lock of the data directory: %w", err)
+	}
+	now, err := os.Stat(l.path)
+	if errors.Is(err, os.ErrNotExist) || err == nil && !os.SameFile(mine, now) {
+		return errors.New("the data directory was moved or deleted")
+	}
+	return nil // one that cannot be looked at says nothing
 }
 
 // lockDir makes sure that this is the only relay on the directory: the server
 // takes no lock of its own, and two on one directory corrupt it.
-func lockDir(dir string) (*os.File, error) {
+func lockDir(dir string) (*dirLock, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data directory: %w", err)
 	}
@@ -86,21 +105,37 @@ func lockDir(dir string) (*os.File, error) {
 		host, _ := os.Hostname()
 		_, _ = fmt.Fprintf(f, "pid %d on %s since %s\n", os.Getpid(), host, time.Now().UTC().Format(time.RFC3339))
 	}
-	return f, nil
+	return &dirLock{path, f}, nil
 }
 
 // serverLog routes the server's log to ours. Its notices are details here.
-type serverLog struct{ log *slog.Logger }
+type serverLog struct {
+	log      *slog.Logger
+	critical func(what string)
+}
 
 func (l serverLog) Warnf(format string, v ...any) {
 	if strings.HasPrefix(format, "Maximum payloads over") {
 		return // GitLab's webhooks may be that large
 	}
-	l.log.Warn(fmt.Sprintf(format, v...))
+	l.line(slog.LevelWarn, format, v)
+}
+
+// line writes a line, and passes on what says that the server writes no more:
+// no answer of it ever will.
+func (l serverLog) line(level slog.Level, format string, v []any) {
+	text := fmt.Sprintf(format, v...)
+	l.log.Log(context.Background(), level, text)
+	for _, sign := range []string{"Critical write error", "JetStream failed to store", "will be DISABLED", "disabling JetStream"} {
+		if strings.Contains(text, sign) {
+			l.critical(text)
+			return
+		}
+	}
 }
 
 func (l serverLog) Noticef(format string, v ...any) { l.log.Debug(fmt.Sprintf(format, v...)) }
 func (l serverLog) Debugf(string, ...any)           {}
 func (l serverLog) Tracef(string, ...any)           {}
-func (l serverLog) Errorf(format string, v ...any)  { l.log.Error(fmt.Sprintf(format, v...)) }
-func (l serverLog) Fatalf(format string, v ...any)  { l.log.Error(fmt.Sprintf(format, v...)) }
+func (l serverLog) Errorf(format string, v ...any)  { l.line(slog.LevelError, format, v) }
+func (l serverLog) Fatalf(format string, v ...any)  { l.line(slog.LevelError, format, v) }

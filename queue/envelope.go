@@ -1,13 +1,13 @@
 package queue
 
-import "fmt"
+import "bytes"
 
 // Envelope is one message of RELAY_EVENTS: the webhooks that waited together
 // when it was committed.
 type Envelope struct {
 	Seq      uint64
 	Nonce    Nonce
-	Webhooks []Webhook
+	Webhooks []Webhook // their bodies share no memory with each other
 }
 
 // maxEnvelope is how much raw content one envelope or one parked batch
@@ -15,31 +15,50 @@ type Envelope struct {
 const maxEnvelope = 700 << 10
 
 func encodeEnvelope(n Nonce, hooks []*Webhook) []byte {
-	size := 16
-	for _, h := range hooks {
-		size += h.size() + 8
-	}
-	w := buffer{make([]byte, 0, size)}
+	var p packer
+	return p.envelope(n, hooks)
+}
+
+// packer writes envelopes one after the other into the same memory: what it
+// returns holds until the next one.
+type packer struct{ content, sealed []byte }
+
+// maxPacker is how much memory a packer keeps for the next envelope, in bytes.
+const maxPacker = 2 * maxEnvelope
+
+func (p *packer) envelope(n Nonce, hooks []*Webhook) []byte {
+	w := buffer{b: p.content[:0]}
 	w.uint(uint64(len(hooks)))
 	for _, h := range hooks {
 		w.webhook(h)
 	}
-	return seal(n, w.b)
+	if w.apart != nil {
+		return w.seal(n)
+	}
+	out := sealInto(p.sealed, n, w.b)
+	if cap(w.b) <= maxPacker {
+		p.content, p.sealed = w.b, out
+	}
+	return out
 }
 
 func decodeEnvelope(seq uint64, msg []byte, limit int) (Envelope, error) {
 	nonce, content, err := unseal(Events, msg, limit)
 	if err != nil {
-		return Envelope{}, err
+		return Envelope{}, damaged(Events, seq, msg, err)
 	}
 	r := reader{b: content}
 	count := r.uint()
 	e := Envelope{Seq: seq, Nonce: nonce, Webhooks: make([]Webhook, 0, min(count, 512))}
 	for i := uint64(0); i < count && !r.bad; i++ {
-		e.Webhooks = append(e.Webhooks, r.webhook())
+		w := r.webhook()
+		if count > 1 {
+			w.Body = bytes.Clone(w.Body) // so that one that is kept does not keep all
+		}
+		e.Webhooks = append(e.Webhooks, w)
 	}
 	if err := r.err(); err != nil {
-		return Envelope{}, fmt.Errorf("read %s: envelope %d: %w", Events, seq, err)
+		return Envelope{}, damaged(Events, seq, msg, err)
 	}
 	return e, nil
 }
@@ -56,18 +75,22 @@ func (r *reader) parked() Parked {
 }
 
 func encodeParked(n Nonce, batch []Parked) []byte {
-	var w buffer
+	size := 16
+	for i := range batch {
+		size += min(batch[i].Webhook.size(), apart) + len(batch[i].Note) + 64
+	}
+	w := buffer{b: make([]byte, 0, size)}
 	w.uint(uint64(len(batch)))
 	for i := range batch {
 		w.parked(&batch[i])
 	}
-	return seal(n, w.b)
+	return w.seal(n)
 }
 
 func decodeParked(seq uint64, msg []byte, limit int) ([]Parked, error) {
 	_, content, err := unseal(ParkedStream, msg, limit)
 	if err != nil {
-		return nil, err
+		return nil, damaged(ParkedStream, seq, msg, err)
 	}
 	r := reader{b: content}
 	count := r.uint()
@@ -76,30 +99,30 @@ func decodeParked(seq uint64, msg []byte, limit int) ([]Parked, error) {
 		batch = append(batch, r.parked())
 	}
 	if err := r.err(); err != nil {
-		return nil, fmt.Errorf("read %s: message %d: %w", ParkedStream, seq, err)
+		return nil, damaged(ParkedStream, seq, msg, err)
 	}
 	return batch, nil
 }
 
 func encodeDead(n Nonce, d *Dead) []byte {
-	var w buffer
+	w := buffer{b: make([]byte, 0, min(d.Webhook.size(), apart)+len(d.Note)+len(d.Reason)+256)}
 	w.parked(&d.Parked)
 	w.lane(d.Lane)
 	w.str(d.Reason)
 	w.uint(uint64(d.Attempts))
 	w.time(d.Time)
-	return seal(n, w.b)
+	return w.seal(n)
 }
 
 func decodeDead(seq uint64, msg []byte, limit int) (Dead, error) {
 	_, content, err := unseal(DeadStream, msg, limit)
 	if err != nil {
-		return Dead{}, err
+		return Dead{}, damaged(DeadStream, seq, msg, err)
 	}
 	r := reader{b: content}
 	d := Dead{Parked: r.parked(), Lane: r.lane(), Reason: r.str(), Attempts: int(r.uint()), Time: r.time()}
 	if err := r.err(); err != nil {
-		return Dead{}, fmt.Errorf("read %s: message %d: %w", DeadStream, seq, err)
+		return Dead{}, damaged(DeadStream, seq, msg, err)
 	}
 	return d, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -19,8 +20,16 @@ const (
 	maxEntryBytes = 512 << 10
 	// closeGrace is how long Close may take to write what is pending.
 	closeGrace = time.Second
+	// journalSpare is how much larger a full journal may grow for the message
+	// that lets its history go, in bytes.
+	journalSpare = 1 << 20
+	// takeoverSpare is how much a full journal grows for a relay that takes over.
+	takeoverSpare = 4 << 10
 	// heartbeat is how often the writer shows a standby that it lives.
 	heartbeat = time.Second
+	// unsure is when the writer, having written nothing for so long, makes sure
+	// that it still is the one: less than a standby waits.
+	unsure = 2500 * time.Millisecond
 )
 
 // Journal writes RELAY_JOURNAL. Records that are handed in while a write is
@@ -35,10 +44,13 @@ type Journal struct {
 	mu         sync.Mutex
 	pending    []Record
 	waiters    []chan error
-	last       uint64 // sequence of the last message
+	last       uint64    // sequence of the last message
+	written    time.Time // when the write of it began, which is surely before it was stored
 	checkpoint func() Checkpoint
 	base       Checkpoint // until checkpoint is set
 	durable    Checkpoint // of the last message: what a start would recover from
+
+	crowd crowd // of the goroutine that writes
 
 	kick   chan struct{} // capacity 1: somebody waits
 	note   chan struct{} // capacity 1: something is pending
@@ -46,6 +58,8 @@ type Journal struct {
 	done   chan struct{}
 	lost   chan struct{} // closed when another relay has taken over
 	closed sync.Once
+	stuck  atomic.Bool // what is to be written is not, for now
+	starts atomic.Uint64
 }
 
 func newJournal(q *Queue, writer Nonce, last uint64, base Checkpoint) *Journal {
@@ -112,6 +126,22 @@ func (j *Journal) Write(ctx context.Context, recs ...Record) error {
 	}
 }
 
+// Confirm returns when this relay may post: at once when it has written lately.
+// A process that stood still for a while does not know whether another relay has
+// taken over; it writes first, and finds out. It fails as Write does.
+func (j *Journal) Confirm(ctx context.Context) error {
+	if !j.q.External() {
+		return nil // nobody else can write
+	}
+	j.mu.Lock()
+	sure := time.Since(j.written) < unsure
+	j.mu.Unlock()
+	if sure {
+		return nil
+	}
+	return j.Write(ctx)
+}
+
 // Note records without waiting: with the next write, or within a second.
 func (j *Journal) Note(recs ...Record) {
 	j.mu.Lock()
@@ -119,6 +149,14 @@ func (j *Journal) Note(recs ...Record) {
 	j.mu.Unlock()
 	signal(j.note)
 }
+
+// Harmless says that what is unsettled at this start does not end the relay
+// when it is read: the starts that count against it are counted anew.
+func (j *Journal) Harmless() { j.starts.Store(0) }
+
+// Stuck tells whether what is to be recorded is not, for now: whoever keeps the
+// journal's history from being dropped should let it go.
+func (j *Journal) Stuck() bool { return j.stuck.Load() }
 
 // Room waits until the journal has taken most of what was noted: what cannot be
 // recorded must not be decided without end.
@@ -182,6 +220,7 @@ func (j *Journal) run() {
 		case <-j.ctx.Done():
 			return
 		}
+		j.gather()
 		if err := j.flush(); err != nil {
 			if errors.Is(err, ErrFenced) {
 				j.q.log.Error("another relay has taken over; this one stops dispatching")
@@ -190,6 +229,26 @@ func (j *Journal) run() {
 			return
 		}
 	}
+}
+
+// gather lets those come along who are about to: see [crowd].
+func (j *Journal) gather() {
+	over := j.crowd.over()
+	for over != nil && j.waiting() < j.crowd.size {
+		select {
+		case <-j.kick:
+		case <-over:
+			return
+		case <-j.ctx.Done():
+			return
+		}
+	}
+}
+
+func (j *Journal) waiting() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.waiters)
 }
 
 func after(t *time.Timer, d time.Duration) <-chan time.Time {
@@ -209,20 +268,27 @@ func (j *Journal) beat(t *time.Timer) <-chan time.Time {
 func (j *Journal) flush(last ...Record) error {
 	for {
 		j.mu.Lock()
-		recs, waiters := j.pending, j.waiters
-		j.pending, j.waiters = nil, nil
-		if n := entrySize(recs); n < len(recs) {
-			// Those that wait hear of it with the part that holds the rest.
-			recs, j.pending = recs[:n:n], recs[n:]
-			waiters, j.waiters = nil, waiters
-		} else {
+		check := j.checkpoint
+		j.mu.Unlock()
+		// The checkpoint comes first: what it counts on is pending by then.
+		c := check()
+		recs, waiters, more := j.drain(&c)
+		if !more {
 			recs = append(recs, last...)
 		}
-		more := len(j.pending) > 0
-		expect, check := j.last, j.checkpoint
-		j.mu.Unlock()
-
-		err := j.write(expect, check(), recs)
+		begin := time.Now()
+		err := j.write(c, recs)
+		j.crowd = crowd{len(waiters) + j.waiting(), time.Since(begin)}
+		if errors.Is(err, ErrFull) {
+			if !more {
+				recs = recs[:len(recs)-len(last)]
+			}
+			j.putBack(recs, waiters)
+			if err := j.relieve(c); err != nil {
+				return err
+			}
+			continue
+		}
 		for _, w := range waiters {
 			w <- err
 		}
@@ -230,6 +296,30 @@ func (j *Journal) flush(last ...Record) error {
 			return err
 		}
 	}
+}
+
+// drain takes what fits into one message from what is pending. A message that
+// does not take all of it carries the last checkpoint: the newer one may count
+// on what is left.
+func (j *Journal) drain(c *Checkpoint) (recs []Record, waiters []chan error, more bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	recs, j.pending = j.pending, nil
+	if n := entrySize(recs); n < len(recs) {
+		recs, j.pending = recs[:n:n], recs[n:]
+		*c = j.durable
+		return recs, nil, true // who waits hears of it with the part that holds the rest
+	}
+	waiters, j.waiters = j.waiters, nil
+	return recs, waiters, false
+}
+
+// putBack makes pending again what was not written.
+func (j *Journal) putBack(recs []Record, waiters []chan error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.pending = append(recs[:len(recs):len(recs)], j.pending...)
+	j.waiters = append(waiters[:len(waiters):len(waiters)], j.waiters...)
 }
 
 // entrySize is how many of the records go into one message: at least one.
@@ -246,50 +336,89 @@ func entrySize(recs []Record) int {
 	return min(len(recs), maxEntry)
 }
 
-// write stores one message, for as long as it takes.
-func (j *Journal) write(expect uint64, c Checkpoint, recs []Record) error {
+// write stores one message, for as long as it takes, or returns ErrFull.
+func (j *Journal) write(c Checkpoint, recs []Record) error {
 	nonce := newNonce()
-	data := encodeEntry(nonce, j.writer, c, recs)
-	for room := j.Durable().Journal; ; room = min(c.Journal, expect-1) { // at first only what no start needs; never the last message
+	expect := j.Last()
+	data := encodeEntry(nonce, Entry{
+		Writer: j.writer, Checkpoint: c, Records: recs,
+		Ends: Ends{j.q.tail.load(), j.q.lastPark.load(), j.base.Cursor, j.starts.Load()},
+	})
+	Failpoint(FailJournaling)
+	begun := time.Now()
+	for {
 		seq, err := j.q.publish(j.ctx, subjectJournal, data, nonce, &expect)
 		if errors.Is(err, ErrFenced) {
 			seq, err = j.ours(expect+1, nonce)
 		}
 		switch {
 		case err == nil:
+			Failpoint(FailJournaled)
 			j.mu.Lock()
-			j.last, j.durable = seq, c
+			j.last, j.durable, j.written = seq, c, begun
 			j.mu.Unlock()
+			j.stuck.Store(false)
 			return nil
-		case errors.Is(err, ErrFull):
-			j.q.log.Error("the journal is full: dispatch waits until older history is dropped")
-			j.q.purgeJournal(j.ctx, room)
-		case errors.Is(err, ErrFenced):
+		case errors.Is(err, ErrFenced), errors.Is(err, ErrFull):
 			return err
 		case j.ctx.Err() != nil:
 			return ErrClosed
-		default:
-			j.q.log.Error("the journal cannot be written: dispatch waits", "err", err)
 		}
-		select {
-		case <-time.After(time.Second):
-		case <-j.ctx.Done():
+		j.stuck.Store(true)
+		j.q.log.Error("the journal cannot be written: dispatch waits", "err", err)
+		if !sleep(j.ctx, time.Second) {
 			return ErrClosed
 		}
 	}
+}
+
+// relieve makes room in a full journal: history that no start needs goes. What
+// is still needed stays until what c counts on is in the journal too; for that
+// message the journal may be larger than it should.
+func (j *Journal) relieve(c Checkpoint) error {
+	j.stuck.Store(true)
+	j.q.log.Error("the journal is full: dispatch waits until older history is dropped")
+	floor := j.Durable().Journal
+	freed, err := j.q.purgeJournal(j.ctx, min(floor, max(j.Last(), 1)-1))
+	switch {
+	case err != nil:
+		j.q.log.Error("the journal cannot be purged", "err", err)
+	case freed:
+		return nil
+	case c.Journal > floor:
+		if err = j.q.limit(j.ctx, JournalStream, j.q.opt.JournalSize+journalSpare); err == nil {
+			return nil
+		}
+		j.q.log.Error("the journal cannot be given more room", "err", err)
+	}
+	if !sleep(j.ctx, time.Second) {
+		return ErrClosed
+	}
+	return nil
 }
 
 // ours tells whether the message at seq is the one we wrote: a publish whose
 // answer was lost is refused when it is repeated, because it had been stored.
 func (j *Journal) ours(seq uint64, nonce Nonce) (uint64, error) {
 	msg, err := j.q.journalStream.GetMsg(j.ctx, seq)
-	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+	switch {
+	case err == nil && holds(msg, nonce):
+		return seq, nil
+	case err == nil:
+		return 0, ErrFenced
+	case !errors.Is(err, jetstream.ErrMsgNotFound):
 		return 0, fmt.Errorf("read %s: %w", JournalStream, err) // not known: the write is repeated
 	}
-	if err != nil || len(msg.Data) < 1+len(nonce) || Nonce(msg.Data[1:1+len(nonce)]) != nonce {
-		return 0, ErrFenced
+	info, err := j.q.journalStream.Info(j.ctx)
+	if err != nil {
+		return 0, fmt.Errorf("look at %s: %w", JournalStream, err)
 	}
-	return seq, nil
+	if info.State.LastSeq < seq {
+		// Who said no knows of more than who was asked now: a leader that is
+		// none any more, or one that has still to store it.
+		return 0, fmt.Errorf("%s ends at %d, and at %d for who refused the write", JournalStream, info.State.LastSeq, seq)
+	}
+	return 0, ErrFenced
 }
 
 // Lead makes this relay the one that writes the journal, and returns what was
@@ -310,9 +439,11 @@ func (q *Queue) Lead(ctx context.Context) (*Journal, *State, error) {
 		if err != nil {
 			return nil, nil, err
 		}
+		Failpoint(FailTakeover)
 		j := newJournal(q, newNonce(), last, state.Checkpoint)
+		j.starts.Store(state.Starts)
 		stop := context.AfterFunc(ctx, j.cancel)
-		err = j.write(last, state.Checkpoint, []Record{&Takeover{j.writer, time.Now()}})
+		err = j.takeOver(ctx, state.Checkpoint)
 		if !stop() && err == nil {
 			err = ctx.Err()
 		}
@@ -328,6 +459,24 @@ func (q *Queue) Lead(ctx context.Context) (*Journal, *State, error) {
 	}
 }
 
+// takeOver writes that this relay writes the journal now, also into one that is
+// full.
+func (j *Journal) takeOver(ctx context.Context, c Checkpoint) error {
+	recs := []Record{&Takeover{j.writer, time.Now()}}
+	err := j.write(c, recs)
+	if !errors.Is(err, ErrFull) {
+		return err
+	}
+	info, err := j.q.journalStream.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", JournalStream, err)
+	}
+	if err := j.q.limit(ctx, JournalStream, max(j.q.opt.JournalSize, int64(info.State.Bytes))+takeoverSpare); err != nil {
+		return err
+	}
+	return j.write(c, recs)
+}
+
 // standby returns the journal's last sequence once nobody else writes it: at
 // once where nobody else can, or when the writer has ended in good order, else
 // after TakeoverWait without a word from it.
@@ -336,11 +485,15 @@ func (q *Queue) standby(ctx context.Context) (uint64, error) {
 	var seen uint64
 	var since time.Time // when seen was first seen
 	for {
+		asked := time.Now()
 		info, err := q.journalStream.Info(ctx)
 		if err != nil {
 			return 0, fmt.Errorf("look at %s: %w", JournalStream, err)
 		}
 		last := info.State.LastSeq
+		if away := time.Since(asked) > look+firstAnswer; away && !since.IsZero() {
+			since = time.Now() // who could not ask could not hear either
+		}
 		if !q.External() || info.State.Msgs == 0 {
 			return last, nil
 		}
@@ -373,9 +526,8 @@ func (q *Queue) released(ctx context.Context, seq uint64) (bool, error) {
 		return false, fmt.Errorf("read %s: %w", JournalStream, err)
 	}
 	e, err := decodeEntry(seq, msg.Data, q.opt.maxContent())
-	if err != nil || len(e.Records) == 0 {
-		return false, err
+	if q.passOver(err) {
+		return false, nil
 	}
-	_, ok := e.Records[len(e.Records)-1].(*Released)
-	return ok, nil
+	return err == nil && e.released(), err
 }

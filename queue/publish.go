@@ -14,8 +14,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// publishTimeout is how long one publish may stay unanswered before it is
-// repeated under the same id.
+// publishTimeout is how long one publish may stay unanswered by the embedded
+// server before it is repeated under the same id.
 const publishTimeout = 3 * time.Second
 
 // Error codes of nats-server (server/errors.json) that the client has no names
@@ -24,33 +24,72 @@ const publishTimeout = 3 * time.Second
 const errCodeStoreFailed, errCodeNoStorage = 10077, 10047
 
 // publish stores one message and returns its sequence. An unanswered publish
-// is repeated with the same id until ctx ends; the server drops the repeat if
-// the first one was stored. expect is the stream's last sequence that must
-// hold, or nil.
+// is repeated with the same id until ctx ends, over the life of the server; the
+// server drops the repeat if the first one was stored. expect is the stream's
+// last sequence that must hold, or nil.
 func (q *Queue) publish(ctx context.Context, subject string, data []byte, nonce Nonce, expect *uint64) (uint64, error) {
 	msg := &nats.Msg{Subject: subject, Data: data, Header: nats.Header{}}
 	msg.Header.Set(nats.MsgIdHdr, hex.EncodeToString(nonce[:]))
 	if expect != nil {
 		msg.Header.Set(nats.ExpectedLastSeqHdr, strconv.FormatUint(*expect, 10))
 	}
-	for wait := q.opt.FirstRetry; ; wait = min(2*wait, 2*time.Second) {
-		seq, err := q.publishOnce(ctx, msg)
-		if err == nil || definite(err) {
-			return seq, err
+	first, after := time.Now(), q.tail.load()
+	var said time.Time
+	for try := 0; ; try++ {
+		begin := time.Now()
+		seq, err := q.publishOnce(ctx, msg, try)
+		if err == nil || definite(err) || errors.Is(err, ErrDown) && try == 0 {
+			return seq, err // later it may be stored already
 		}
-		q.log.Warn("the queue did not answer a write; repeating it", "subject", streamWord(subject), "err", err)
+		if denied := q.link.deniedSince(begin); denied != nil {
+			err = denied
+		}
+		if !q.External() || time.Since(said) > sayAgain {
+			said = time.Now()
+			q.log.Warn("the queue did not answer a write; repeating it", "subject", streamWord(subject), "err", err)
+		}
+		q.prod(ctx, err, first, try, len(data))
 		select {
 		case <-ctx.Done():
 			return 0, fmt.Errorf("store in %s: %w", streamWord(subject), context.Cause(ctx))
-		case <-time.After(wait):
+		case <-time.After(q.retryPause(try)):
+		}
+		if expect == nil && time.Since(first) > lookAgain {
+			if seq, ok, err := q.recorded(ctx, subject, first, after, nonce); err != nil || ok {
+				return seq, err
+			}
 		}
 	}
 }
 
-func (q *Queue) publishOnce(ctx context.Context, msg *nats.Msg) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+// publishOnce sends a message and waits for the answer. A server in this process
+// that gives none is given up.
+func (q *Queue) publishOnce(ctx context.Context, msg *nats.Msg, try int) (uint64, error) {
+	if q.External() {
+		return send(ctx, q.js, msg, q.answerTime(try, len(msg.Data)))
+	}
+	g, err := q.health.writable(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if err := q.disk.room(len(msg.Data), msg.Subject == subjectEvents); err != nil {
+		return 0, err
+	}
+	var seq uint64
+	err = g.while(ctx, func(ctx context.Context) (err error) {
+		seq, err = send(ctx, g.js, msg, q.answerTime(try, len(msg.Data)))
+		return err
+	})
+	if err != nil && !definite(err) && ctx.Err() == nil && g.ctx.Err() == nil {
+		q.health.wedged(g, "it does not answer a write: "+err.Error())
+	}
+	return seq, err
+}
+
+func send(ctx context.Context, js jetstream.JetStream, msg *nats.Msg, timeout time.Duration) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	ack, err := q.js.PublishMsg(ctx, msg)
+	ack, err := js.PublishMsg(ctx, msg)
 	if err == nil {
 		return ack.Sequence, nil
 	}
@@ -71,7 +110,7 @@ func (q *Queue) publishOnce(ctx context.Context, msg *nats.Msg) (uint64, error) 
 func definite(err error) bool {
 	var api *jetstream.APIError
 	return errors.Is(err, ErrFenced) || errors.Is(err, ErrFull) ||
-		errors.As(err, &api) && api.Code < 500 ||
+		errors.As(err, &api) && api.Code < 500 && api.ErrorCode != errCodeInProcess ||
 		errors.Is(err, nats.ErrMaxPayload)
 }
 
@@ -87,20 +126,20 @@ func streamWord(subject string) string {
 
 // mine tells whether the message at seq is the one with that nonce: a publish
 // whose answer was lost is refused when it is repeated, because it was stored.
-func (q *Queue) mine(ctx context.Context, s jetstream.Stream, seq uint64, nonce Nonce) (bool, error) {
+func (q *Queue) mine(ctx context.Context, s stream, seq uint64, nonce Nonce) (bool, error) {
 	msg, err := s.GetMsg(ctx, seq)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("read %s: %w", s.CachedInfo().Config.Name, err)
+		return false, fmt.Errorf("read what was stored: %w", err)
 	}
-	return len(msg.Data) >= 1+len(nonce) && Nonce(msg.Data[1:1+len(nonce)]) == nonce, nil
+	return holds(msg, nonce), nil
 }
 
 // get returns the first message of a stream at or above seq, of that subject
 // (wildcards allowed), or jetstream.ErrMsgNotFound.
-func get(ctx context.Context, s jetstream.Stream, seq uint64, subject string) (*jetstream.RawStreamMsg, error) {
+func get(ctx context.Context, s stream, seq uint64, subject string) (*jetstream.RawStreamMsg, error) {
 	return s.GetMsg(ctx, max(seq, 1), jetstream.WithGetMsgSubject(subject))
 }
 

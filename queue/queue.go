@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	neturl "net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,6 +42,9 @@ var (
 	ErrFull = errors.New("the queue is full")
 	// ErrFenced: another relay writes the journal now.
 	ErrFenced = errors.New("another relay has taken over")
+	// ErrDown: the disk takes nothing, or is to be left what room it has. What
+	// was to be stored may be stored later.
+	ErrDown = errors.New("the queue cannot write to its disk")
 	// ErrClosed: the queue is closed.
 	ErrClosed = errors.New("the queue is closed")
 )
@@ -67,6 +69,9 @@ type Options struct {
 	Log          *slog.Logger
 	FirstRetry   time.Duration // pause before an unanswered publish is repeated; default 250 ms
 	TakeoverWait time.Duration // silence after which a standby takes over; default 5 s
+
+	statfs   func(dir string) (free, reserve int64, err error) // of tests; nil: as the system says
+	patience time.Duration                                     // with the server's end; of tests, else endPatience
 }
 
 func (o *Options) defaults() {
@@ -89,6 +94,9 @@ func (o *Options) defaults() {
 	if o.TakeoverWait == 0 {
 		o.TakeoverWait = 5 * time.Second
 	}
+	if o.patience == 0 {
+		o.patience = endPatience
+	}
 	o.Replicas = max(o.Replicas, 1)
 }
 
@@ -105,21 +113,38 @@ func (o *Options) maxContent() int { return int(o.MaxBody) + 2<<20 }
 
 // Queue is an open queue. Its methods may be called from any goroutine.
 type Queue struct {
-	opt      Options
-	embedded *embedded // nil with an external server
-	nc       *nats.Conn
-	js       jetstream.JetStream
-	log      *slog.Logger
+	opt    Options
+	lock   *dirLock // nil with an external server
+	health health
+	disk   disk
+	nc     conn
+	link   link                // of an external server, with what follows
+	only   *generation         // the connection to it
+	js     jetstream.JetStream // on it
+	log    *slog.Logger
 
-	events, parked, dead, journalStream jetstream.Stream
+	events, parked, dead, journalStream stream
 
 	committer *committer
+	recent    recent
 	tail      tail // of RELAY_EVENTS
 	lastPark  tail // of RELAY_PARKED
+	water     highWater
 
+	packing sync.Mutex              // one message for RELAY_PARKED or RELAY_DEAD is made at a time
 	parking sync.Mutex              // one append to RELAY_PARKED at a time
 	parkEnd uint64                  // the sequence that the next append expects to be the last
 	leading atomic.Pointer[Journal] // nil before Lead
+	shares  shares                  // of RELAY_PARKED
+
+	born time.Time        // has a monotonic clock, which nothing makes jump
+	now  func() time.Time // the clock on the wall
+
+	deadDropped atomic.Uint64
+	damage      atomic.Uint64 // messages
+
+	stuck  atomic.Bool // a server in this process does not end
+	failed chan error  // capacity 1
 
 	ctx    context.Context // ends at Close
 	cancel context.CancelFunc
@@ -131,81 +156,35 @@ func Open(ctx context.Context, opt Options) (*Queue, error) {
 	if opt.MaxBody > MaxBodyLimit {
 		return nil, fmt.Errorf("open queue: bodies of %d bytes cannot be kept; at most %d", opt.MaxBody, MaxBodyLimit)
 	}
-	q := &Queue{opt: opt, log: opt.Log}
+	q := &Queue{opt: opt, log: opt.Log, born: time.Now(), now: time.Now, failed: make(chan error, 1)}
 	q.ctx, q.cancel = context.WithCancel(context.Background())
-	if err := q.connect(); err != nil {
+	q.nc, q.health.log, q.health.mend = conn{q}, opt.Log, q.mend
+	q.health.changed = make(chan struct{})
+	q.events, q.parked, q.dead, q.journalStream = lasting{q, Events}, lasting{q, ParkedStream}, lasting{q, DeadStream}, lasting{q, JournalStream}
+	if err := q.open(ctx); err != nil {
 		q.Close()
 		return nil, err
 	}
-	if err := q.prepare(ctx); err != nil {
-		q.Close()
-		return nil, err
-	}
-	q.committer = newCommitter(q)
 	return q, nil
 }
 
-func (q *Queue) connect() error {
-	options := []nats.Option{nats.Name("relay"), nats.MaxReconnects(-1), nats.RetryOnFailedConnect(false), nats.ReconnectWait(250 * time.Millisecond)}
-	url := q.opt.URL
-	if url == "" {
-		e, err := startEmbedded(q.opt)
+func (q *Queue) open(ctx context.Context) error {
+	q.disk.free = statfs
+	if q.opt.statfs != nil {
+		q.disk.free = q.opt.statfs
+	}
+	if !q.External() {
+		lock, err := lockDir(q.opt.Dir)
 		if err != nil {
 			return err
 		}
-		q.embedded = e
-		options = append(options, nats.InProcessServer(e.server))
-	} else if q.opt.Creds != "" {
-		options = append(options, nats.UserCredentials(q.opt.Creds))
+		q.lock, q.disk.dir = lock, q.opt.Dir
 	}
-	nc, err := nats.Connect(url, options...)
-	if wrong := (*neturl.Error)(nil); errors.As(err, &wrong) {
-		err = errors.New("its URL cannot be read") // the error itself quotes it, with the password
-	}
+	g, err := q.begin(ctx)
 	if err != nil {
-		return fmt.Errorf("connect to NATS: %w", err)
+		return err
 	}
-	q.nc = nc
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return fmt.Errorf("open JetStream: %w", err)
-	}
-	q.js = js
-	return nil
-}
-
-// prepare creates the streams, or brings their limits up to date.
-func (q *Queue) prepare(ctx context.Context) error {
-	if nc := q.nc; nc.MaxPayload() < int64(q.opt.maxPayload()) && q.embedded == nil {
-		return fmt.Errorf("the NATS server takes messages up to %d bytes, webhooks of up to %d need %d: raise max_payload there, or lower --max-body here", nc.MaxPayload(), q.opt.MaxBody, q.opt.maxPayload())
-	}
-	for _, s := range []struct {
-		into    *jetstream.Stream
-		name    string
-		subject string
-		size    int64
-	}{
-		{&q.events, Events, subjectEvents, q.opt.EventsSize},
-		{&q.parked, ParkedStream, subjectParked + ">", q.opt.ParkedSize},
-		{&q.dead, DeadStream, subjectDead + ">", q.opt.DeadSize},
-		{&q.journalStream, JournalStream, subjectJournal, q.opt.JournalSize},
-	} {
-		stream, err := q.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
-			Name:        s.name,
-			Subjects:    []string{s.subject},
-			Retention:   jetstream.LimitsPolicy,
-			Discard:     jetstream.DiscardNew,
-			Storage:     jetstream.FileStorage,
-			MaxBytes:    s.size,
-			Replicas:    q.opt.Replicas,
-			Duplicates:  2 * time.Minute,
-			AllowDirect: q.opt.Replicas == 1, // of several, one that lags would answer
-		})
-		if err != nil {
-			return fmt.Errorf("open stream %s: %w", s.name, err)
-		}
-		*s.into = stream
-	}
+	q.health.stand(g)
 	info, err := q.events.Info(ctx)
 	if err != nil {
 		return fmt.Errorf("look at %s: %w", Events, err)
@@ -216,35 +195,61 @@ func (q *Queue) prepare(ctx context.Context) error {
 	}
 	q.lastPark.advance(info.State.LastSeq)
 	q.parkEnd = info.State.LastSeq
-	if q.embedded == nil {
-		q.log.Warn("the NATS server must sync every write (sync_interval: always), or a power cut there loses accepted webhooks; this relay cannot see that setting", "url", q.nc.ConnectedUrlRedacted())
-		_, err = q.nc.Subscribe(subjectWake, func(m *nats.Msg) { q.tail.advance(parseSeq(m.Data)) })
+	if err := q.startAbove(ctx); err != nil {
+		return err
 	}
-	if err != nil {
+	q.committer = newCommitter(q)
+	if !q.External() {
+		q.health.running.Go(q.watchDisk)
+		return nil
+	}
+	q.log.Warn("the NATS server must sync every write (sync_interval: always), or a power cut there loses accepted webhooks; this relay cannot see that setting", "url", g.nc.ConnectedUrlRedacted())
+	if _, err := q.nc.Subscribe(subjectWake, func(m *nats.Msg) { q.tail.advance(parseSeq(m.Data)) }); err != nil {
 		return fmt.Errorf("listen for other doors: %w", err)
 	}
 	return nil
 }
 
+// Failed says why the queue stands still for good: the process is to end, and to
+// be started anew. It says so once.
+func (q *Queue) Failed() <-chan error { return q.failed }
+
+// fail gives up: the server in this process does not end.
+func (q *Queue) fail(err error) {
+	if q.stuck.CompareAndSwap(false, true) {
+		q.failed <- err
+	}
+}
+
 // Close ends the queue: nothing is stored any more, and the embedded server
-// stops. What waits for Store gets ErrClosed.
+// stops. What waits for Store gets ErrClosed. A server that does not stop keeps
+// the data directory locked until the process ends; Close then says so.
 func (q *Queue) Close() error {
 	q.cancel()
 	if q.committer != nil {
 		q.committer.wait()
 	}
-	if q.nc != nil {
-		q.nc.Close()
+	if g := q.health.end(); g != nil {
+		if err := g.end(); err != nil {
+			q.fail(err)
+		}
 	}
-	if q.embedded != nil {
-		q.embedded.stop()
+	if q.stuck.Load() {
+		return errStuck
 	}
+	if q.committer != nil {
+		q.settleWater()
+	}
+	q.lock.release()
 	return nil
 }
 
+// age is how long ago the queue was opened, whatever the clock on the wall says.
+func (q *Queue) age() time.Duration { return time.Since(q.born) }
+
 // External tells whether the server is another process, shared with other
 // relays.
-func (q *Queue) External() bool { return q.embedded == nil }
+func (q *Queue) External() bool { return q.opt.URL != "" }
 
 // StreamState is how full a stream is.
 type StreamState struct {
@@ -259,7 +264,7 @@ type StreamState struct {
 // States reports on all four streams.
 func (q *Queue) States(ctx context.Context) ([]StreamState, error) {
 	var states []StreamState
-	for _, s := range []jetstream.Stream{q.events, q.parked, q.dead, q.journalStream} {
+	for _, s := range []stream{q.events, q.parked, q.dead, q.journalStream} {
 		info, err := s.Info(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("look at stream: %w", err)

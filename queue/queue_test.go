@@ -236,7 +236,10 @@ func TestJournalCarriesEveryRecord(t *testing.T) {
 	at := time.UnixMicro(1700000000123456)
 	lane := Lane{"mm", "@ali.ce"}
 	records := []Record{
-		&Decision{ID{3, 1}, at, "gitlab", "push", "acme/api", "Fix", OutcomeUnrouted, []Planned{{lane, "Reviews", ""}}, []Planned{{lane, "X", "confidential"}}, "Main", "branches: want main, got x"},
+		&Decision{
+			ID{3, 1}, at, "gitlab", "push", "acme/api", "Fix", OutcomeUnrouted, []Planned{{lane, "Reviews", ""}}, []Planned{{lane, "X", "confidential"}}, "Main", "branches: want main, got x",
+			at.Add(-time.Second), Replay{ID{2, 0}, "mm#dev"}, []Planned{{lane, "Y", "the same webhook came as 1-0"}}, true,
+		},
 		&Attempt{ID{3, 1}, lane, at, 2, 503, "server_error", "503 Service Unavailable", time.Second},
 		&Settled{ID{3, 1}, lane, at, OutcomeDelivered, 3, 200, "ok", time.Millisecond, Place{7, 2}, 9},
 		&LaneState{lane, at, LaneParked, "server_error", Place{7, 2}, []ID{{3, 4}}},
@@ -318,6 +321,7 @@ func TestRecoverySkipsWhatIsSettled(t *testing.T) {
 	}
 	want := &State{
 		Checkpoint: Checkpoint{Cursor: 1, Nonce: first.Nonce, Journal: 1},
+		Starts:     1,
 		Settled:    map[Settlement]bool{{ID{3, 0}, a}: true, {ID{2, 0}, b}: true},
 		Lanes: map[Lane]*LaneAtStart{b: {
 			LaneState: LaneState{Lane: b, State: LaneParked, Reason: "timeout", Early: []ID{{2, 0}}},
@@ -360,7 +364,7 @@ func TestRepeatedJournalWriteIsFoundAgain(t *testing.T) {
 	defer j.Close()
 	nonce := newNonce()
 	expect := j.Last()
-	data := encodeEntry(nonce, j.writer, Checkpoint{}, nil)
+	data := encodeEntry(nonce, Entry{Writer: j.writer})
 	if _, err := q.publish(t.Context(), subjectJournal, data, nonce, &expect); err != nil {
 		t.Fatal(err)
 	}

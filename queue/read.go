@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
@@ -16,21 +17,30 @@ const pollInterval = time.Second
 
 // Next returns the first envelope above the sequence, waiting for one to be
 // stored. Envelopes come in the order of their sequences; one is in memory at
-// a time.
+// a time. In the place of one that cannot be read it returns a [DamageError].
 func (q *Queue) Next(ctx context.Context, after uint64) (Envelope, error) {
 	for {
 		if err := q.awaitTail(ctx, after); err != nil {
 			return Envelope{}, err
 		}
+		if e, ok := q.recent.take(after + 1); ok {
+			return e, nil
+		}
 		tail := q.tail.load() // before the look: what is stored meanwhile stands above it
 		msg, err := get(ctx, q.events, after+1, subjectEvents)
 		switch {
 		case err == nil:
+			if err := q.gap(ctx, after, msg.Sequence); err != nil {
+				return Envelope{}, err
+			}
 			q.tail.advance(msg.Sequence)
 			return decodeEnvelope(msg.Sequence, msg.Data, q.opt.maxContent())
 		case ctx.Err() != nil:
 			return Envelope{}, ctx.Err()
-		case errors.Is(err, jetstream.ErrMsgNotFound) && q.embedded != nil:
+		case errors.Is(err, jetstream.ErrMsgNotFound) && !q.External():
+			if err := q.gap(ctx, after, tail+1); err != nil {
+				return Envelope{}, err
+			}
 			// Everything up to the tail was purged: nothing to read until it moves.
 			after = max(after, tail)
 		default:
@@ -49,7 +59,7 @@ func (q *Queue) awaitTail(ctx context.Context, after uint64) error {
 		return nil
 	}
 	var look <-chan time.Time
-	if q.embedded == nil {
+	if q.External() {
 		t := time.NewTimer(pollInterval)
 		defer t.Stop()
 		look = t.C
@@ -92,11 +102,40 @@ func (q *Queue) Envelope(ctx context.Context, seq uint64) (Envelope, error) {
 	return decodeEnvelope(seq, msg.Data, q.opt.maxContent())
 }
 
+// Envelopes calls f for the envelopes above the sequence, up to and including
+// the other, until it returns false.
+func (q *Queue) Envelopes(ctx context.Context, after, upTo uint64, f func(Envelope) bool) error {
+	return walk(ctx, q.events, subjectEvents, after, func(msg *jetstream.RawStreamMsg) (bool, error) {
+		if msg.Sequence > upTo {
+			return false, nil
+		}
+		e, err := decodeEnvelope(msg.Sequence, msg.Data, q.opt.maxContent())
+		if q.passOver(err) {
+			return true, nil
+		}
+		return err == nil && f(e), err
+	})
+}
+
 // Park appends deliveries to a lane's line in RELAY_PARKED, as one message,
-// and returns its sequence once it is on disk.
+// and returns its sequence once it is on disk. It returns ErrShare or ErrFull
+// when there is no room; see [Queue.Expendable].
 func (q *Queue) Park(ctx context.Context, lane Lane, batch []Parked) (uint64, error) {
+	q.packing.Lock()
+	defer q.packing.Unlock()
 	nonce := newNonce()
-	return q.append(ctx, subjectParked+laneToken(lane), encodeParked(nonce, batch), nonce)
+	data := encodeParked(nonce, batch)
+	if err := q.shareLeft(ctx, lane.Destination, len(data)); err != nil {
+		return 0, err
+	}
+	Failpoint(FailParking)
+	seq, err := q.append(ctx, subjectParked+laneToken(lane), data, nonce)
+	if err != nil {
+		return 0, err
+	}
+	Failpoint(FailParked)
+	q.shares.add(lane, seq, len(data))
+	return seq, nil
 }
 
 // append adds one message to RELAY_PARKED, if nobody else has added one.
@@ -148,6 +187,9 @@ func (q *Queue) fence(ctx context.Context) error {
 	defer q.parking.Unlock()
 	nonce := newNonce()
 	seq, err := q.publish(ctx, subjectFence, encodeParked(nonce, nil), nonce, nil)
+	if errors.Is(err, ErrFull) {
+		seq, err = q.fenceFull(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -156,12 +198,32 @@ func (q *Queue) fence(ctx context.Context) error {
 	return q.parked.Purge(ctx, jetstream.WithPurgeSubject(subjectFence))
 }
 
+// fenceFull writes the fence into a RELAY_PARKED that is full: who takes over
+// is who would empty it.
+func (q *Queue) fenceFull(ctx context.Context) (uint64, error) {
+	info, err := q.parked.Info(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("look at %s: %w", ParkedStream, err)
+	}
+	if err := q.limit(ctx, ParkedStream, max(q.opt.ParkedSize, int64(info.State.Bytes))+takeoverSpare); err != nil {
+		return 0, err
+	}
+	nonce := newNonce()
+	seq, err := q.publish(ctx, subjectFence, encodeParked(nonce, nil), nonce, nil)
+	return seq, errors.Join(err, q.limit(ctx, ParkedStream, q.opt.ParkedSize))
+}
+
+// LastEvent is the sequence of the newest message in RELAY_EVENTS that this
+// relay knows of.
+func (q *Queue) LastEvent() uint64 { return q.tail.load() }
+
 // LastPark is the sequence of the newest message in RELAY_PARKED that this
 // relay knows of.
 func (q *Queue) LastPark() uint64 { return q.lastPark.load() }
 
 // NextParked returns the first batch of a lane above the sequence; a batch
-// without deliveries means that there is none.
+// without deliveries means that there is none. One that is damaged is set aside
+// and passed over.
 func (q *Queue) NextParked(ctx context.Context, lane Lane, after uint64) (seq uint64, batch []Parked, err error) {
 	msg, err := get(ctx, q.parked, after+1, subjectParked+laneToken(lane))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -171,6 +233,16 @@ func (q *Queue) NextParked(ctx context.Context, lane Lane, after uint64) (seq ui
 		return 0, nil, fmt.Errorf("read %s: %w", ParkedStream, err)
 	}
 	batch, err = decodeParked(msg.Sequence, msg.Data, q.opt.maxContent())
+	if damage := (*DamageError)(nil); errors.As(err, &damage) {
+		if _, err := q.SetAside(ctx, damage, lane); err != nil {
+			return 0, nil, err
+		}
+		if err := q.DropParked(ctx, lane, msg.Sequence); err != nil {
+			return 0, nil, err
+		}
+		return q.NextParked(ctx, lane, msg.Sequence)
+	}
+	Failpoint(FailParkedRead)
 	return msg.Sequence, batch, err
 }
 
@@ -193,6 +265,7 @@ func (q *Queue) PurgeParked(ctx context.Context, lane Lane, upTo uint64) error {
 	if err != nil {
 		return fmt.Errorf("purge %s: %w", ParkedStream, err)
 	}
+	q.shares.drop(lane, func(seq uint64) bool { return seq <= upTo })
 	return nil
 }
 
@@ -232,10 +305,16 @@ func (q *Queue) LastParked(ctx context.Context, lane Lane) (uint64, error) {
 // RELAY_DEAD. When that stream is full the oldest dead letters go, which is
 // logged: they are the only thing the relay ever drops.
 func (q *Queue) Bury(ctx context.Context, d *Dead) (uint64, error) {
-	nonce := newNonce()
+	q.packing.Lock()
+	defer q.packing.Unlock()
+	nonce := deadNonce(d)
 	data := encodeDead(nonce, d)
+	Failpoint(FailBurying)
 	for {
 		seq, err := q.publish(ctx, subjectDead+laneToken(d.Lane), data, nonce, nil)
+		if err == nil {
+			Failpoint(FailBuried)
+		}
 		if !errors.Is(err, ErrFull) {
 			return seq, err
 		}
@@ -246,13 +325,38 @@ func (q *Queue) Bury(ctx context.Context, d *Dead) (uint64, error) {
 		if info.State.Msgs == 0 {
 			return 0, fmt.Errorf("bury: %w: one dead letter is larger than %s may be", ErrFull, DeadStream)
 		}
-		drop := max(info.State.Msgs/10, 1)
-		q.log.Error("the dead letters are full: dropping the oldest", "count", drop)
-		if err := q.dead.Purge(ctx, jetstream.WithPurgeKeep(info.State.Msgs-drop)); err != nil {
-			return 0, fmt.Errorf("purge %s: %w", DeadStream, err)
+		if err := q.dropOldestDead(ctx, info.State.Msgs); err != nil {
+			return 0, err
 		}
 	}
 }
+
+// dropOldestDead drops a tenth of so many dead letters.
+func (q *Queue) dropOldestDead(ctx context.Context, kept uint64) error {
+	drop := max(kept/10, 1)
+	var err error
+	if keep := kept - drop; keep > 0 {
+		err = q.dead.Purge(ctx, jetstream.WithPurgeKeep(keep))
+	} else {
+		err = q.dead.Purge(ctx) // 0 to keep would be no limit
+	}
+	if err != nil {
+		return fmt.Errorf("purge %s: %w", DeadStream, err)
+	}
+	q.deadDropped.Add(drop)
+	q.log.Error("the dead letters are full: the oldest were dropped for good", "count", drop)
+	return nil
+}
+
+// deadNonce makes one nonce of a delivery, so that one that is buried again
+// because the relay died before it was recorded stands there once.
+func deadNonce(d *Dead) Nonce {
+	sum := sha256.Sum256(fmt.Appendf(nil, "dead %s %s %q %q", d.Parked.Nonce, d.ID, d.Lane.Destination, d.Lane.Channel))
+	return Nonce(sum[:len(Nonce{})])
+}
+
+// DeadDropped is how many dead letters were dropped for want of room since Open.
+func (q *Queue) DeadDropped() uint64 { return q.deadDropped.Load() }
 
 // DeadLetters calls f for every dead letter, oldest first, until it returns
 // false.
@@ -265,23 +369,37 @@ func (q *Queue) DeadLetters(ctx context.Context, f func(seq uint64, d Dead) bool
 
 // walk calls f for the messages of a stream above the sequence that are there
 // now, in order, until it returns false.
-func walk(ctx context.Context, s jetstream.Stream, subject string, after uint64, f func(*jetstream.RawStreamMsg) (bool, error)) error {
+func walk(ctx context.Context, s stream, subject string, after uint64, f func(*jetstream.RawStreamMsg) (bool, error)) error {
 	info, err := s.Info(ctx)
 	if err != nil {
 		return fmt.Errorf("look at stream: %w", err)
 	}
+	failed := 0
 	for last := info.State.LastSeq; after < last; {
-		msg, err := get(ctx, s, after+1, subject)
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			return nil
+		var msgs []*jetstream.RawStreamMsg
+		if failed < batchTries && last-after >= worthBatch {
+			if msgs, err = s.batch(ctx, subject, after); err != nil && len(msgs) == 0 {
+				failed++
+			}
 		}
-		if err != nil {
-			return fmt.Errorf("read %s: %w", info.Config.Name, err)
+		if len(msgs) == 0 {
+			msg, err := get(ctx, s, after+1, subject)
+			if errors.Is(err, jetstream.ErrMsgNotFound) {
+				return nil
+			}
+			if err != nil {
+				return fmt.Errorf("read %s: %w", info.Config.Name, err)
+			}
+			msgs = append(msgs, msg)
 		}
-		after = msg.Sequence
-		more, err := f(msg)
-		if err != nil || !more {
-			return err
+		for _, msg := range msgs {
+			if after = msg.Sequence; after > last {
+				return nil
+			}
+			more, err := f(msg)
+			if err != nil || !more {
+				return err
+			}
 		}
 	}
 	return nil

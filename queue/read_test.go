@@ -11,12 +11,12 @@ import (
 // afterMiss is a stream in which something happens right after the first look
 // that found nothing.
 type afterMiss struct {
-	jetstream.Stream
+	stream
 	happens func()
 }
 
 func (s *afterMiss) GetMsg(ctx context.Context, seq uint64, opts ...jetstream.GetMsgOpt) (*jetstream.RawStreamMsg, error) {
-	msg, err := s.Stream.GetMsg(ctx, seq, opts...)
+	msg, err := s.stream.GetMsg(ctx, seq, opts...)
 	if happens := s.happens; happens != nil && errors.Is(err, jetstream.ErrMsgNotFound) {
 		s.happens = nil
 		happens()
@@ -32,8 +32,9 @@ func TestNextSkipsNothingThatIsStoredMeanwhile(t *testing.T) {
 	if err := q.events.Purge(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	q.recent.forget(1)
 	var stored ID
-	events := &afterMiss{Stream: q.events, happens: func() { stored = store(t, q, `{"n":1}`) }}
+	events := &afterMiss{stream: q.events, happens: func() { stored = store(t, q, `{"n":1}`) }}
 	q.events = events
 	if e := next(t, q, 0); e.Seq != stored.Seq || events.happens != nil {
 		t.Errorf("next is %d, want %d", e.Seq, stored.Seq)

@@ -38,6 +38,11 @@ type Decision struct {
 	Withheld   []Planned // Reason is set
 	Nearest    string    // route that came closest, when unrouted
 	Because    string
+
+	Received time.Time // when the webhook came in
+	Replay   Replay    // zero unless the webhook is a replay
+	Repeats  []Planned // left out: another event brought them. Reason says which
+	Again    bool      // it was read before, by a relay that ended since
 }
 
 // Planned is one delivery of a decision.
@@ -157,6 +162,11 @@ func (d *Decision) encode(w *buffer) {
 	w.planned(d.Withheld)
 	w.str(d.Nearest)
 	w.str(d.Because)
+	w.time(d.Received)
+	w.id(d.Replay.Of)
+	w.str(d.Replay.To)
+	w.planned(d.Repeats)
+	w.bool(d.Again)
 }
 
 func (w *buffer) planned(ps []Planned) {
@@ -175,6 +185,20 @@ func (r *reader) planned() []Planned {
 		ps = append(ps, Planned{r.lane(), r.str(), r.str()})
 	}
 	return ps
+}
+
+// decision reads what stood in the first decisions, then what was appended to
+// them since.
+func (r *reader) decision() *Decision {
+	d := &Decision{
+		ID: r.id(), Time: r.time(), Source: r.str(), Event: r.str(), Project: r.str(), Title: r.str(), Outcome: r.str(),
+		Deliveries: r.planned(), Withheld: r.planned(), Nearest: r.str(), Because: r.str(),
+	}
+	if r.ends() {
+		return d
+	}
+	d.Received, d.Replay.Of, d.Replay.To, d.Repeats, d.Again = r.time(), r.id(), r.str(), r.planned(), r.bool()
+	return d
 }
 
 func (a *Attempt) encode(w *buffer) {
@@ -222,11 +246,7 @@ func (t *Released) encode(w *buffer) { w.nonce(t.Writer); w.time(t.Time) }
 func (m *Mark) encode(w *buffer) {
 	w.id(m.ID)
 	w.time(m.Time)
-	begin := uint64(0)
-	if m.Begin {
-		begin = 1
-	}
-	w.uint(begin)
+	w.bool(m.Begin)
 }
 
 // decodeRecord reads one record's fields. What a later version of the same
@@ -235,7 +255,7 @@ func decodeRecord(kind uint64, r *reader) (Record, error) {
 	var rec Record
 	switch kind {
 	case kindDecision:
-		rec = &Decision{r.id(), r.time(), r.str(), r.str(), r.str(), r.str(), r.str(), r.planned(), r.planned(), r.str(), r.str()}
+		rec = r.decision()
 	case kindAttempt:
 		rec = &Attempt{r.id(), r.lane(), r.time(), int(r.uint()), int(r.uint()), r.str(), r.str(), time.Duration(r.uint())}
 	case kindSettled:
@@ -252,7 +272,7 @@ func decodeRecord(kind uint64, r *reader) (Record, error) {
 	case kindReleased:
 		rec = &Released{r.nonce(), r.time()}
 	case kindMark:
-		rec = &Mark{r.id(), r.time(), r.uint() == 1}
+		rec = &Mark{r.id(), r.time(), r.bool()}
 	default:
 		return nil, &VersionError{JournalStream, fmt.Sprintf("a record of kind %d", kind)}
 	}
@@ -268,17 +288,27 @@ type Checkpoint struct {
 	Parked  uint64 // recovery reads the ids in RELAY_PARKED above here
 }
 
+// Ends is what a journal message says beside its checkpoint, for the next start.
+type Ends struct {
+	Events uint64 // newest sequence known of RELAY_EVENTS
+	Parked uint64 // and of RELAY_PARKED
+	From   uint64 // the cursor when its writer started
+	Starts uint64 // how many starts running have begun there, with something unsettled above it
+}
+
 // Entry is one message of the journal.
 type Entry struct {
 	Seq        uint64
 	Writer     Nonce
 	Checkpoint Checkpoint
 	Records    []Record
+	Ends       Ends // zero in what older relays wrote
 }
 
-func encodeEntry(n, writer Nonce, c Checkpoint, recs []Record) []byte {
-	w := buffer{make([]byte, 0, 64+96*len(recs))}
-	w.nonce(writer)
+func encodeEntry(n Nonce, e Entry) []byte {
+	c, recs := e.Checkpoint, e.Records
+	w := buffer{b: make([]byte, 0, 64+96*len(recs))}
+	w.nonce(e.Writer)
 	w.uint(c.Cursor)
 	w.nonce(c.Nonce)
 	w.uint(c.Journal)
@@ -291,13 +321,17 @@ func encodeEntry(n, writer Nonce, c Checkpoint, recs []Record) []byte {
 		w.uint(rec.kind())
 		w.bytes(one.b)
 	}
+	w.uint(e.Ends.Events)
+	w.uint(e.Ends.Parked)
+	w.uint(e.Ends.From)
+	w.uint(e.Ends.Starts)
 	return seal(n, w.b)
 }
 
 func decodeEntry(seq uint64, msg []byte, limit int) (Entry, error) {
 	_, content, err := unseal(JournalStream, msg, limit)
 	if err != nil {
-		return Entry{}, err
+		return Entry{}, damaged(JournalStream, seq, msg, err)
 	}
 	r := reader{b: content}
 	e := Entry{Seq: seq, Writer: r.nonce(), Checkpoint: Checkpoint{r.uint(), r.nonce(), r.uint(), r.uint()}}
@@ -306,12 +340,15 @@ func decodeEntry(seq uint64, msg []byte, limit int) (Entry, error) {
 		kind := r.uint()
 		rec, err := decodeRecord(kind, &reader{b: r.bytes()})
 		if err != nil {
-			return Entry{}, fmt.Errorf("read %s: message %d: %w", JournalStream, seq, err)
+			return Entry{}, damaged(JournalStream, seq, msg, err)
 		}
 		e.Records = append(e.Records, rec)
 	}
+	if !r.bad && !r.ends() {
+		e.Ends = Ends{r.uint(), r.uint(), r.uint(), r.uint()}
+	}
 	if err := r.err(); err != nil {
-		return Entry{}, fmt.Errorf("read %s: message %d: %w", JournalStream, seq, err)
+		return Entry{}, damaged(JournalStream, seq, msg, err)
 	}
 	return e, nil
 }

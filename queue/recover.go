@@ -19,6 +19,14 @@ type Settlement struct {
 type State struct {
 	Checkpoint Checkpoint
 
+	// Starts is how many starts running, this one included, the oldest
+	// unsettled event has been the same, with no orderly end in between.
+	Starts uint64
+	// Alone is an event that was being read alone when the relay died; nil if
+	// none was.
+	Alone *ID
+	// Decided is the newest event that was decided.
+	Decided ID
 	// Settled deliveries of events above the cursor.
 	Settled map[Settlement]bool
 	// Lanes that are not open, and those with messages in RELAY_PARKED.
@@ -37,28 +45,69 @@ type LaneAtStart struct {
 func (q *Queue) recover(ctx context.Context, last uint64) (*State, error) {
 	s := &State{Settled: map[Settlement]bool{}, Lanes: map[Lane]*LaneAtStart{}}
 	if last == 0 {
+		s.countStarts(Entry{}, q.tail.load())
 		return s, nil
 	}
-	msg, err := q.journalStream.GetMsg(ctx, last)
+	info, err := q.journalStream.Info(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read the end of %s: %w", JournalStream, err)
+		return nil, fmt.Errorf("look at %s: %w", JournalStream, err)
 	}
-	end, err := decodeEntry(last, msg.Data, q.opt.maxContent())
+	end, err := q.newestEntry(ctx, last, info.State.FirstSeq)
 	if err != nil {
 		return nil, err
 	}
 	s.Checkpoint = end.Checkpoint
+	Failpoint(FailRecovering)
 	if err := q.checkCursor(ctx, s.Checkpoint); err != nil {
+		return nil, err
+	}
+	if err := q.catchUp(ctx, Events, end.Ends.Events); err != nil {
 		return nil, err
 	}
 	if err := q.Entries(ctx, s.Checkpoint.Journal, func(e Entry) bool { s.apply(e); return true }); err != nil {
 		return nil, err
 	}
+	if err := q.catchUp(ctx, ParkedStream, max(end.Ends.Parked, s.parkEnd())); err != nil {
+		return nil, err
+	}
 	if err := q.recoverParked(ctx, s); err != nil {
 		return nil, err
 	}
+	s.countStarts(end, q.tail.load())
 	return s, nil
 }
+
+// countStarts compares this start with the one that wrote the journal's end.
+func (s *State) countStarts(end Entry, tail uint64) {
+	switch {
+	case tail <= s.Checkpoint.Cursor:
+		s.Starts = 0 // nothing is unsettled
+	case end.released() || end.Ends.From != s.Checkpoint.Cursor:
+		s.Starts = 1
+	default:
+		s.Starts = end.Ends.Starts + 1
+	}
+}
+
+// released tells whether the writer ended in good order with this message.
+func (e *Entry) released() bool {
+	if len(e.Records) == 0 {
+		return false
+	}
+	_, ok := e.Records[len(e.Records)-1].(*Released)
+	return ok
+}
+
+// parkEnd is the newest message of RELAY_PARKED that a lane has come to.
+func (s *State) parkEnd() (seq uint64) {
+	for _, l := range s.Lanes {
+		seq = max(seq, l.Done.Seq)
+	}
+	return seq
+}
+
+// restoreAdvice is what to do about streams that do not fit each other.
+const restoreAdvice = "restore both from the same backup, or move the data directory away to begin anew"
 
 // checkCursor refuses a store that does not fit its journal: one that was cut
 // off or restored from elsewhere would lose events in silence.
@@ -67,9 +116,8 @@ func (q *Queue) checkCursor(ctx context.Context, c Checkpoint) error {
 	if err != nil {
 		return fmt.Errorf("look at %s: %w", Events, err)
 	}
-	const advice = "restore both from the same backup, or move the data directory away to begin anew"
 	if c.Cursor > info.State.LastSeq {
-		return fmt.Errorf("%s ends at %d but the journal has settled everything up to %d: the store was cut off or restored; %s", Events, info.State.LastSeq, c.Cursor, advice)
+		return fmt.Errorf("%s ends at %d but the journal has settled everything up to %d: the store was cut off or restored; %s", Events, info.State.LastSeq, c.Cursor, restoreAdvice)
 	}
 	if c.Cursor == 0 {
 		return nil
@@ -82,11 +130,18 @@ func (q *Queue) checkCursor(ctx context.Context, c Checkpoint) error {
 		return fmt.Errorf("read %s: %w", Events, err)
 	}
 	e, err := decodeEnvelope(c.Cursor, msg.Data, q.opt.maxContent())
+	if q.passOver(err) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
+	if e.Nonce.fills() && e.Nonce != c.Nonce {
+		q.log.Warn("the newest event that is settled is gone; the relay goes on above it", "sequence", c.Cursor)
+		return nil
+	}
 	if e.Nonce != c.Nonce {
-		return fmt.Errorf("event %d in %s is not the one the journal has settled: the store was restored; %s", c.Cursor, Events, advice)
+		return fmt.Errorf("event %d in %s is not the one the journal has settled: the store was restored; %s", c.Cursor, Events, restoreAdvice)
 	}
 	return nil
 }
@@ -96,6 +151,9 @@ func (q *Queue) checkCursor(ctx context.Context, c Checkpoint) error {
 func (q *Queue) Entries(ctx context.Context, after uint64, f func(Entry) bool) error {
 	return walk(ctx, q.journalStream, subjectJournal, after, func(msg *jetstream.RawStreamMsg) (bool, error) {
 		e, err := decodeEntry(msg.Sequence, msg.Data, q.opt.maxContent())
+		if q.passOver(err) {
+			return true, nil
+		}
 		return err == nil && f(e), err
 	})
 }
@@ -103,15 +161,31 @@ func (q *Queue) Entries(ctx context.Context, after uint64, f func(Entry) bool) e
 func (s *State) apply(e Entry) {
 	for _, rec := range e.Records {
 		switch r := rec.(type) {
+		case *Decision:
+			if s.Decided.Less(r.ID) {
+				s.Decided = r.ID
+			}
 		case *Settled:
 			if r.ID.Seq > s.Checkpoint.Cursor {
 				s.Settled[Settlement{r.ID, r.Lane}] = true
+			}
+			if r.Lane == (Lane{}) {
+				if s.Alone != nil && *s.Alone == r.ID {
+					s.Alone = nil
+				}
+				continue // an event that was set aside as a whole
 			}
 			if l := s.lane(r.Lane); r.From == (Place{}) || l.Done.Less(r.From) {
 				l.Early = append(l.Early, r.ID)
 			}
 		case *LaneState:
 			s.lane(r.Lane).LaneState = *r
+		case *Mark:
+			if s.Alone = nil; r.Begin {
+				s.Alone = &r.ID
+			}
+		case *Released:
+			s.Alone = nil // it did not die
 		}
 	}
 }
@@ -148,6 +222,9 @@ func (q *Queue) recoverParked(ctx context.Context, s *State) error {
 			return false, err
 		}
 		batch, err := decodeParked(msg.Sequence, msg.Data, q.opt.maxContent())
+		if damage := (*DamageError)(nil); errors.As(err, &damage) {
+			return true, nil // its lane comes to it
+		}
 		for _, p := range batch {
 			if p.ID.Seq > s.Checkpoint.Cursor {
 				s.lane(name).Held[p.ID] = true

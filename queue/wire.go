@@ -37,11 +37,53 @@ func (e *VersionError) Error() string {
 
 // seal makes a stored message: version, nonce, then the compressed content.
 func seal(n Nonce, content []byte) []byte {
-	out := make([]byte, 1+len(n)+s2.MaxEncodedLen(len(content)))
+	out := sealInto(nil, n, content)
+	return out[:len(out):len(out)]
+}
+
+// sealInto is seal with memory to write into, as far as there is enough of it.
+func sealInto(out []byte, n Nonce, content []byte) []byte {
+	if most := 1 + len(n) + s2.MaxEncodedLen(len(content)); cap(out) < most {
+		out = make([]byte, most)
+	} else {
+		out = out[:most]
+	}
 	out[0] = version
 	copy(out[1:], n[:])
 	packed := s2.Encode(out[1+len(n):], content)
-	return out[: 1+len(n)+len(packed) : 1+len(n)+len(packed)]
+	return out[:1+len(n)+len(packed)]
+}
+
+// piece is what is compressed at a time of content that is not in one place.
+const piece = 1 << 20
+
+// sealParts is seal with content that stands in several places, of which one may
+// be large: it takes no more memory than what it makes, or about.
+func sealParts(n Nonce, parts ...[]byte) []byte {
+	total, done := 0, 0
+	for _, p := range parts {
+		total += len(p)
+	}
+	out := append(append(make([]byte, 0, piece), version), n[:]...)
+	out = binary.AppendUvarint(out, uint64(total))
+	var packed []byte
+	for _, p := range parts {
+		for len(p) > 0 {
+			now := p[:min(len(p), piece)]
+			p = p[len(now):]
+			packed = s2.Encode(packed[:cap(packed)], now)
+			_, header := binary.Uvarint(packed)
+			done += len(now)
+			if need := len(out) + len(packed) - header; need > cap(out) {
+				// The rest will compress about as well as what has been seen.
+				grown := make([]byte, len(out), need+int(float64(need)/float64(done)*float64(total-done))+piece/8)
+				copy(grown, out)
+				out = grown
+			}
+			out = append(out, packed[header:]...) // blocks without their lengths make one block
+		}
+	}
+	return out
 }
 
 // unseal reads what seal made. The limit bounds the memory that a damaged
@@ -69,7 +111,32 @@ func unseal(stream string, msg []byte, limit int) (Nonce, []byte, error) {
 
 // buffer appends values; reader takes them off again in the same order.
 // Integers are varints, strings and bytes are preceded by their length.
-type buffer struct{ b []byte }
+type buffer struct {
+	b     []byte
+	apart [][]byte // what stands before b, if a large body was appended
+}
+
+// apart is from how many bytes on a body is not copied into a buffer.
+const apart = 1 << 20
+
+// body is bytes, without a copy of what is large.
+func (w *buffer) body(v []byte) {
+	if len(v) < apart {
+		w.bytes(v)
+		return
+	}
+	w.uint(uint64(len(v)))
+	w.apart = append(w.apart, w.b, v)
+	w.b = nil
+}
+
+// seal makes a stored message of what was appended.
+func (w *buffer) seal(n Nonce) []byte {
+	if w.apart == nil {
+		return seal(n, w.b)
+	}
+	return sealParts(n, append(w.apart, w.b)...)
+}
 
 func (w *buffer) uint(v uint64)  { w.b = binary.AppendUvarint(w.b, v) }
 func (w *buffer) bytes(v []byte) { w.uint(uint64(len(v))); w.b = append(w.b, v...) }
@@ -77,6 +144,14 @@ func (w *buffer) str(v string)   { w.uint(uint64(len(v))); w.b = append(w.b, v..
 func (w *buffer) nonce(n Nonce)  { w.b = append(w.b, n[:]...) }
 func (w *buffer) id(v ID)        { w.uint(v.Seq); w.uint(uint64(v.Index)) }
 func (w *buffer) lane(v Lane)    { w.str(v.Destination); w.str(v.Channel) }
+
+func (w *buffer) bool(v bool) {
+	if v {
+		w.uint(1)
+	} else {
+		w.uint(0)
+	}
+}
 
 // time is kept in microseconds; the zero time as 0.
 func (w *buffer) time(t time.Time) {
@@ -98,6 +173,11 @@ func (r *reader) err() error {
 	}
 	return nil
 }
+
+// ends tells whether nothing is left: an older version wrote fewer fields.
+func (r *reader) ends() bool { return len(r.b) == 0 }
+
+func (r *reader) bool() bool { return r.uint() == 1 }
 
 func (r *reader) fail() { r.bad, r.b = true, nil }
 
@@ -154,7 +234,7 @@ func (w *buffer) webhook(h *Webhook) {
 		w.str(f.Name)
 		w.str(f.Value)
 	}
-	w.bytes(h.Body)
+	w.body(h.Body)
 }
 
 // webhook shares the body's memory with the reader.

@@ -1,0 +1,135 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gitlab-mattermost/relay/delivery"
+	"github.com/gitlab-mattermost/relay/events"
+	"github.com/gitlab-mattermost/relay/queue"
+)
+
+const (
+	// suspicious is how many starts running the oldest unsettled event may be the
+	// same, each of them ended by the death of the process, before it is read
+	// alone at the next one. That a lane waits for its address does no harm here:
+	// reading alone buries nothing unless the process dies of it.
+	suspicious = 3
+	// maxAlone is how many webhooks are read alone at such a start: the one that
+	// ends the relay may stand behind the oldest.
+	maxAlone = 256
+)
+
+// Vet finds out, before anything is delivered, whether one of the oldest
+// unsettled events ends the relay when it is read. The one that did so at the
+// last start is buried; when the last starts have died with the same oldest one,
+// it and those behind it are decoded, matched and rendered one by one, each
+// between two marks in the journal.
+func (d *Dispatcher) Vet(ctx context.Context) error {
+	if id := d.State.Alone; id != nil {
+		if err := d.buryUnread(ctx, *id); err != nil {
+			return err
+		}
+		d.Journal.Harmless()
+		return nil // whatever else ends the relay begins to count now
+	}
+	if d.State.Starts <= suspicious {
+		return nil
+	}
+	d.Log.Warn("the relay has died several times with the same event unsettled: the oldest are read one by one", "starts", d.State.Starts-1)
+	var marks []queue.Record // not written yet
+	left := maxAlone
+	for after := d.State.Checkpoint.Cursor; after < d.Queue.LastEvent() && left > 0; after++ {
+		e, err := d.Queue.Next(ctx, after)
+		if damage := (*queue.DamageError)(nil); errors.As(err, &damage) {
+			continue // set aside later
+		}
+		if err != nil {
+			return err
+		}
+		after = e.Seq - 1
+		for i := range e.Webhooks {
+			id := queue.ID{Seq: e.Seq, Index: i}
+			if d.setAside(id) {
+				continue
+			}
+			if err := d.Journal.Write(ctx, append(marks, &queue.Mark{ID: id, Time: time.Now(), Begin: true})...); err != nil {
+				return err
+			}
+			queue.Failpoint(queue.FailMarked)
+			d.read(id, e.Nonce, &e.Webhooks[i])
+			marks = []queue.Record{&queue.Mark{ID: id, Time: time.Now()}}
+			left--
+		}
+	}
+	d.Journal.Harmless()
+	return d.Journal.Write(ctx, marks...)
+}
+
+// read does with an event all that is done with it before it is posted, and
+// forgets what came of it.
+func (d *Dispatcher) read(id queue.ID, nonce queue.Nonce, w *queue.Webhook) {
+	event := events.Decode(events.Input{Source: w.Source, Header: w.Get("X-Gitlab-Event"), Body: w.Body})
+	for _, r := range d.match(event, w).Deliveries {
+		if d.Try != nil {
+			d.Try(&delivery.Item{
+				ID: id, Nonce: nonce, Webhook: w, Event: event, Address: r.Address, Route: r.Route, Look: r.Look, Mention: r.Mention,
+			})
+		}
+	}
+}
+
+// setAside tells whether an event was buried as a whole.
+func (d *Dispatcher) setAside(id queue.ID) bool {
+	return d.State.Settled[queue.Settlement{ID: id}]
+}
+
+// buryUnread buries an event that ended the relay while it was read alone,
+// without reading it.
+func (d *Dispatcher) buryUnread(ctx context.Context, id queue.ID) error {
+	e, err := d.Queue.Envelope(ctx, id.Seq)
+	if err != nil {
+		return fmt.Errorf("bury %s: %w", id, err)
+	}
+	if id.Index >= len(e.Webhooks) {
+		return fmt.Errorf("bury %s: its envelope holds %d webhooks", id, len(e.Webhooks))
+	}
+	const why = "the relay died while it read this event alone, after it had died several times with it unsettled"
+	d.Log.Error("this event ends the relay when it is read; it is set aside as a dead letter", "event_id", id.String(), "outcome", queue.OutcomeDead, "err", why)
+	w := e.Webhooks[id.Index]
+	seq, err := d.Queue.Bury(ctx, &queue.Dead{
+		Parked: queue.Parked{ID: id, Nonce: e.Nonce, Webhook: w}, Reason: why, Attempts: int(d.State.Starts), Time: time.Now(),
+	})
+	if err != nil {
+		return fmt.Errorf("bury %s: %w", id, err)
+	}
+	return d.buried(ctx, id, &w, seq, why)
+}
+
+// buryDamaged keeps what is left of an envelope that cannot be read.
+func (d *Dispatcher) buryDamaged(ctx context.Context, damage *queue.DamageError) error {
+	id := queue.ID{Seq: damage.Seq}
+	open := d.progress.begin(damage.Seq, queue.Nonce{}, d.Journal.Last(), d.Queue.LastPark())
+	defer d.progress.done(open)
+	if d.setAside(id) {
+		return nil
+	}
+	seq, err := d.Queue.SetAside(ctx, damage, queue.Lane{})
+	if err != nil {
+		return fmt.Errorf("set %s aside: %w", id, err)
+	}
+	return d.buried(ctx, id, &queue.Webhook{}, seq, "the stored webhooks are damaged")
+}
+
+// buried records that an event was buried as a whole. Until the cursor has
+// passed it, every start must know.
+func (d *Dispatcher) buried(ctx context.Context, id queue.ID, w *queue.Webhook, dead uint64, why string) error {
+	d.State.Settled[queue.Settlement{ID: id}] = true
+	d.progress.remember(id.Seq)
+	d.events.WithLabelValues(queue.OutcomeDead).Inc()
+	return d.Journal.Write(ctx,
+		&queue.Decision{ID: id, Time: time.Now(), Received: w.Received, Source: w.Source, Outcome: queue.OutcomeDead, Because: why},
+		&queue.Settled{ID: id, Time: time.Now(), Outcome: queue.OutcomeDead, Reason: "unreadable", DeadSeq: dead})
+}

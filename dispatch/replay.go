@@ -1,0 +1,26 @@
+package dispatch
+
+import (
+	"github.com/gitlab-mattermost/relay/configs"
+	"github.com/gitlab-mattermost/relay/events"
+	"github.com/gitlab-mattermost/relay/queue"
+	"github.com/gitlab-mattermost/relay/routes"
+)
+
+// Direct decides on an event for one address, whatever the routes say; see
+// [routes.Table.Direct].
+type Direct func(e *events.Event, a configs.Address) routes.Decision
+
+// match decides where an event goes: a replay for one address goes there or
+// nowhere.
+func (d *Dispatcher) match(e *events.Event, w *queue.Webhook) routes.Decision {
+	replay, _ := w.Replay()
+	if replay.To == "" {
+		return d.Routes.Match(e)
+	}
+	a, err := configs.ParseAddress(replay.To)
+	if err != nil {
+		return routes.Decision{Because: "it was to be replayed to what is no address"}
+	}
+	return d.Direct(e, a)
+}

@@ -1,0 +1,168 @@
+package dispatch
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gitlab-mattermost/relay/configs"
+	"github.com/gitlab-mattermost/relay/delivery"
+	"github.com/gitlab-mattermost/relay/events"
+	"github.com/gitlab-mattermost/relay/queue"
+	"github.com/gitlab-mattermost/relay/routes"
+)
+
+// anywhere sends a replay to the address that it is for, unless that is
+// "secret".
+func anywhere(_ *events.Event, a configs.Address) routes.Decision {
+	if a.Destination == "secret" {
+		return routes.Decision{Withheld: []routes.Withheld{{Address: a, Route: "replay", Reason: routes.ReasonConfidential}}}
+	}
+	return routes.Decision{Deliveries: []routes.Delivery{{Address: a, Route: "replay"}}}
+}
+
+func (s *stage) hook(key, project string) *queue.Webhook {
+	w := &queue.Webhook{Source: "gitlab", Received: time.Now(), Body: []byte(`{"object_kind":"push","project":{"path_with_namespace":"` + project + `"}}`)}
+	if key != "" {
+		w.Header = []queue.Field{{Name: "Idempotency-Key", Value: key}}
+	}
+	return w
+}
+
+func (s *stage) keep(w *queue.Webhook) queue.ID {
+	s.t.Helper()
+	id, err := s.Queue.Store(s.t.Context(), w)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return id
+}
+
+func (s *stage) again(w *queue.Webhook, r queue.Replay, key string) queue.ID {
+	s.t.Helper()
+	id, err := s.Queue.StoreReplay(s.t.Context(), w, r, key)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return id
+}
+
+// A replay is no repeat of what it replays, though it is the same webhook within
+// seconds; to one address it goes there alone; and a repeat that GitLab sends is
+// one still.
+func TestReplayIsNoRepeat(t *testing.T) {
+	s := newStage(t, t.TempDir())
+	w := s.hook("k1", "a/b")
+	first := s.keep(w)
+	all := s.again(w, queue.Replay{Of: first}, "one")
+	one := s.again(w, queue.Replay{Of: first, To: "c#dev"}, "one")
+	s.keep(w)                   // GitLab's Resend
+	s.keep(s.hook("k2", "a/b")) // the group's hook
+	last := s.keep(s.hook("", "end"))
+	var got []string
+	for {
+		it := s.take()
+		if it.ID == last {
+			break
+		}
+		got = append(got, it.ID.String()+" "+it.Address.String())
+	}
+	want := []string{first.String() + " a", first.String() + " b", all.String() + " a", all.String() + " b", one.String() + " c#dev"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("delivered (-want +got):\n%s", diff)
+	}
+}
+
+// The same request for a replay, sent again when the queue does not know it any
+// more, brings nothing to an address twice, also after a restart.
+func TestReplayIsPostedOnce(t *testing.T) {
+	dir := t.TempDir()
+	s := newStage(t, dir)
+	w := s.hook("k1", "a")
+	first := s.keep(w)
+	s.settle(s.take())
+	again := &queue.Webhook{
+		Source: w.Source, Received: time.Now(), Body: w.Body,
+		Header: append([]queue.Field{{Name: "Relay-Replay-Of", Value: first.String()}, {Name: "Relay-Replay-Key", Value: "x"}}, w.Header...),
+	}
+	s.keep(again)
+	s.settle(s.take())
+	s.stop()
+
+	s = newStage(t, dir)
+	s.keep(again)
+	last := s.keep(s.hook("", "end"))
+	if it := s.take(); it.ID != last {
+		t.Errorf("%s was delivered again, to %s", it.ID, it.Address)
+	}
+}
+
+// What becomes of a replay, and of a repeat, is in the journal with its reason.
+func TestDecisionsTellOfReplaysAndRepeats(t *testing.T) {
+	s := newStage(t, t.TempDir())
+	w := s.hook("k1", "a")
+	first := s.keep(w)
+	s.settle(s.take())
+	held := s.again(w, queue.Replay{Of: first, To: "secret#x"}, "1")
+	resent := s.keep(w)
+	group := s.keep(s.hook("k2", "a"))
+	bad := s.again(w, queue.Replay{Of: first, To: "no address"}, "1")
+	s.keep(s.hook("", "end"))
+	s.take()
+	if err := s.Journal.Write(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	a := delivery.LaneOf(configs.Address{Destination: "a"})
+	for id, want := range map[queue.ID]queue.Decision{
+		first: {Outcome: queue.OutcomeRouted, Deliveries: []queue.Planned{{Lane: a, Route: "R"}}},
+		held: {
+			Outcome: queue.OutcomeWithheld, Replay: queue.Replay{Of: first, To: "secret#x"},
+			Withheld: []queue.Planned{{Lane: queue.Lane{Destination: "secret", Channel: "x"}, Route: "replay", Reason: "confidential"}},
+		},
+		resent: {
+			Outcome: queue.OutcomeRepeat, Because: "the same webhook came as " + first.String(),
+			Repeats: []queue.Planned{{Lane: a, Route: "R", Reason: "the same webhook came as " + first.String()}},
+		},
+		group: {
+			Outcome: queue.OutcomeRepeat, Because: "the same event came as " + first.String() + ", from another hook",
+			Repeats: []queue.Planned{{Lane: a, Route: "R", Reason: "the same event came as " + first.String() + ", from another hook"}},
+		},
+		bad: {Outcome: queue.OutcomeUnrouted, Replay: queue.Replay{Of: first, To: "no address"}, Because: "it was to be replayed to what is no address"},
+	} {
+		trace, err := s.Queue.Trace(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := *trace.Decision()
+		if got.Received.IsZero() || got.Time.Before(got.Received) {
+			t.Errorf("%s came %s and was decided %s", id, got.Received, got.Time)
+		}
+		want.ID, want.Source, want.Event, want.Project, want.Title = id, "gitlab", "push", "a", got.Title
+		want.Received, want.Time = got.Received, got.Time
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", id, diff)
+		}
+	}
+}
+
+// An event that is read again after a restart says so.
+func TestDecisionAfterARestart(t *testing.T) {
+	dir := t.TempDir()
+	s := newStage(t, dir)
+	id := s.keep(s.hook("", "a"))
+	s.take() // and never settled
+	s.stop()
+	s = newStage(t, dir)
+	s.take()
+	if err := s.Journal.Write(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	trace, err := s.Queue.Trace(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(trace.Decisions) != 2 || trace.Decisions[0].Again || !trace.Decisions[1].Again {
+		t.Errorf("the journal tells of %d decisions", len(trace.Decisions))
+	}
+}

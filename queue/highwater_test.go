@@ -1,0 +1,106 @@
+package queue
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// copied is what a crash would leave of a data directory at this moment.
+func copied(t *testing.T, dir string) string {
+	t.Helper()
+	to := filepath.Join(t.TempDir(), "data")
+	if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+// The power fails and takes the last writes with it: ids that were given out
+// are not given again.
+func TestNoIDIsGivenAgainAfterAPowerCut(t *testing.T) {
+	opt := Options{Dir: t.TempDir(), Interval: true}
+	q := open(t, opt)
+	store(t, q, `{"kept":true}`)
+	cut := copied(t, opt.Dir)
+	var lost ID
+	for range 3 {
+		lost = store(t, q, `{"lost":true}`)
+	}
+	for range 2 { // the second start is killed before anything comes
+		opt.Dir = cut
+		q = open(t, opt)
+		cut = copied(t, opt.Dir)
+	}
+	if id := store(t, q, `{"new":true}`); !lost.Less(id) {
+		t.Errorf("%s was given out, then %s", lost, id)
+	}
+}
+
+// The journal has reached the disk and the events that it speaks of have not.
+func TestJournalThatOutlivesItsEvents(t *testing.T) {
+	opt := Options{Dir: t.TempDir(), Interval: true}
+	q := open(t, opt)
+	store(t, q, `{"kept":true}`)
+	before := copied(t, opt.Dir)
+	settled := next(t, q, store(t, q, `{"lost":true}`).Seq-1)
+	j, _, err := q.Lead(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.Checkpoints(func() Checkpoint { return Checkpoint{Cursor: settled.Seq, Nonce: settled.Nonce, Journal: j.Last()} })
+	if err := j.Write(t.Context(), &Settled{ID: ID{settled.Seq, 0}, Outcome: OutcomeDelivered}); err != nil {
+		t.Fatal(err)
+	}
+	lost := store(t, q, `{"lost":true}`)
+	q.Close()
+
+	events := filepath.Join("jetstream", "$G", "streams", Events)
+	if err := os.RemoveAll(filepath.Join(opt.Dir, events)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(filepath.Join(opt.Dir, events), os.DirFS(filepath.Join(before, events))); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		q = open(t, opt)
+		if _, _, err := q.Lead(t.Context()); err != nil {
+			t.Fatalf("the relay does not start any more: %v", err)
+		}
+		if id := store(t, q, `{"new":true}`); !lost.Less(id) {
+			t.Errorf("%s was given out, then %s", lost, id)
+		}
+		q.Close()
+	}
+}
+
+// After an end in good order no id is passed over; and a relay that syncs every
+// write still refuses a store that was cut off.
+func TestEndInGoodOrderPassesNothingOver(t *testing.T) {
+	opt := Options{Dir: t.TempDir(), Interval: true}
+	q := open(t, opt)
+	id := store(t, q, `{}`)
+	q.Close()
+	opt.Interval = false
+	q = open(t, opt)
+	if again := store(t, q, `{}`); again.Seq != id.Seq+1 {
+		t.Errorf("%s, then %s", id, again)
+	}
+	if _, err := os.Stat(filepath.Join(opt.Dir, waterFile)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s is still there: %v", waterFile, err)
+	}
+}
+
+// Where ids cannot be reserved nothing is accepted.
+func TestNothingIsAcceptedWithoutAReservedID(t *testing.T) {
+	opt := Options{Dir: t.TempDir(), Interval: true}
+	q := open(t, opt)
+	store(t, q, `{}`)
+	q.water.mu.Lock()
+	q.water.top, q.water.path = 0, filepath.Join(opt.Dir, "gone", waterFile)
+	q.water.mu.Unlock()
+	if id, err := q.Store(t.Context(), hook(`{}`)); !errors.Is(err, ErrDown) {
+		t.Errorf("accepted as %s: %v", id, err)
+	}
+}

@@ -1,0 +1,491 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// ErrNotFound: what was asked for is not kept, or not any more.
+var ErrNotFound = errors.New("it is not kept")
+
+const (
+	// firstScan is how many messages of the journal are read at first for a
+	// page of events; if they hold too few, scanGrowth times as many.
+	firstScan  = 2048
+	scanGrowth = 8
+	// readAhead is how many messages of the journal are asked for at once, and
+	// readers by how many goroutines.
+	readAhead, readers = 64, 8
+	// maxOpen bounds the undelivered events that a scan keeps in memory.
+	maxOpen = 20_000
+)
+
+// Trace is what the journal says of one event, oldest first.
+type Trace struct {
+	ID        ID
+	Decisions []*Decision // several when it was read again after a restart
+	Attempts  []*Attempt  // that did not get through
+	Settled   []*Settled
+}
+
+// Decision is the one that holds: the newest. It is nil when none is kept.
+func (t *Trace) Decision() *Decision {
+	if len(t.Decisions) == 0 {
+		return nil
+	}
+	return t.Decisions[len(t.Decisions)-1]
+}
+
+// Settlement is how the delivery to a lane ended; nil while it has not.
+func (t *Trace) Settlement(l Lane) *Settled {
+	for i := len(t.Settled) - 1; i >= 0; i-- {
+		if t.Settled[i].Lane == l {
+			return t.Settled[i]
+		}
+	}
+	return nil
+}
+
+// open tells whether a delivery has not ended yet.
+func (t *Trace) open() bool {
+	for _, p := range t.Decision().Deliveries {
+		if t.Settlement(p.Lane) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// partial tells whether the journal may say more of the event than was read.
+func (t *Trace) partial() bool { return len(t.Decisions) > 0 && t.Decisions[0].Again }
+
+// EventQuery chooses events for a page. Zero values choose all.
+type EventQuery struct {
+	Since, Until time.Time // when the webhook came in
+	Before       ID        // only older ones
+	Limit        int       // at most; 0: 50
+
+	// Decided chooses by what was decided; nil: all. Settled chooses among those
+	// by how they stand, with a function that tells which lanes hold something
+	// on disk; nil: all.
+	Decided func(*Decision) bool
+	Settled func(t *Trace, parked func(Lane) bool) bool
+
+	// Undecided makes a decision without outcome for a webhook that no relay
+	// has read yet; nil: these are left out.
+	Undecided func(ID, *Webhook) *Decision
+
+	window uint64 // of tests: how much of the journal is read at first
+}
+
+// EventPage is a page of events, newest first.
+type EventPage struct {
+	Events []*Trace
+	More   bool // there are older ones
+	Cut    bool // too many are undelivered: older ones of these may be missing
+
+	// Parked tells whether a lane held something on disk.
+	Parked func(Lane) bool
+}
+
+// EventPage looks for events in the journal, and above it in RELAY_EVENTS.
+func (q *Queue) EventPage(ctx context.Context, query EventQuery) (EventPage, error) {
+	if query.Limit <= 0 {
+		query.Limit = 50
+	}
+	if query.window == 0 {
+		query.window = firstScan
+	}
+	parked, err := q.parkedNow(ctx)
+	if err != nil {
+		return EventPage{}, err
+	}
+	info, err := q.journalStream.Info(ctx)
+	if err != nil {
+		return EventPage{}, fmt.Errorf("look at %s: %w", JournalStream, err)
+	}
+	floor := max(info.State.FirstSeq, 1) - 1
+	if !query.Since.IsZero() {
+		after, err := q.EntriesSince(ctx, query.Since)
+		if err != nil {
+			return EventPage{}, err
+		}
+		floor = max(floor, after)
+	}
+	last := max(info.State.LastSeq, floor)
+	for window := query.window; ; window *= scanGrowth {
+		s := scan{query: query, parked: parked, byID: map[ID]*Trace{}}
+		after := max(floor, last-min(window, last))
+		if err := q.entriesAhead(ctx, after, s.entry); err != nil {
+			return EventPage{}, err
+		}
+		if err := q.undecided(ctx, &s); err != nil {
+			return EventPage{}, err
+		}
+		if page := s.page(); page.More || after == floor {
+			return page, q.complete(ctx, page.Events)
+		}
+	}
+}
+
+// parkedNow tells which lanes hold something on disk.
+func (q *Queue) parkedNow(ctx context.Context) (func(Lane) bool, error) {
+	lanes, err := q.ParkedLanes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	held := map[Lane]bool{}
+	for _, l := range lanes {
+		held[l] = true
+	}
+	return func(l Lane) bool { return held[l] }, nil
+}
+
+// undecided adds the webhooks that stand above everything that was decided, the
+// newest first, as far as they have room on the page.
+func (q *Queue) undecided(ctx context.Context, s *scan) error {
+	if s.query.Undecided == nil {
+		return nil
+	}
+	info, err := q.events.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", Events, err)
+	}
+	seq := info.State.LastSeq
+	if b := s.query.Before; b != (ID{}) {
+		seq = min(seq, b.Seq)
+	}
+	for added := 0; seq > s.newest.Seq && seq >= info.State.FirstSeq && seq > 0 && added <= s.query.Limit; seq-- {
+		e, err := q.Envelope(ctx, seq)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		for i := range e.Webhooks {
+			if d := s.query.Undecided(ID{seq, i}, &e.Webhooks[i]); s.wants(d) {
+				s.keep(&Trace{ID: d.ID, Decisions: []*Decision{d}})
+				added++
+			}
+		}
+	}
+	return nil
+}
+
+// complete reads all of the journal on those that were decided before what was
+// read of it.
+func (q *Queue) complete(ctx context.Context, traces []*Trace) error {
+	for _, t := range traces {
+		if !t.partial() {
+			continue
+		}
+		whole, err := q.Trace(ctx, t.ID)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		if len(whole.Decisions) > 0 {
+			*t = whole.Trace
+		}
+	}
+	return nil
+}
+
+// scan reads the journal forward and keeps what belongs on a page: as many
+// events as it has room for and one more, and those that are not delivered yet,
+// of which it is not known how they will stand at the end.
+type scan struct {
+	query  EventQuery
+	parked func(Lane) bool
+	byID   map[ID]*Trace // found, or open
+	found  []*Trace      // by id, oldest first
+	opened []ID          // by the time of their decisions; some are found since
+	open   int
+	cut    bool
+	newest ID // of the events that are decided
+}
+
+func (s *scan) entry(e Entry) {
+	for _, rec := range e.Records {
+		switch r := rec.(type) {
+		case *Decision:
+			s.decision(r)
+		case *Attempt:
+			if t := s.byID[r.ID]; t != nil {
+				t.Attempts = append(t.Attempts, r)
+			}
+		case *Settled:
+			if t := s.byID[r.ID]; t != nil {
+				t.Settled = append(t.Settled, r)
+				s.settle(t)
+			}
+		}
+	}
+}
+
+func (s *scan) wants(d *Decision) bool {
+	came := d.Received
+	if came.IsZero() {
+		came = d.Time
+	}
+	q := &s.query
+	return (q.Before == ID{} || d.ID.Less(q.Before)) && (q.Since.IsZero() || !came.Before(q.Since)) &&
+		(q.Until.IsZero() || came.Before(q.Until)) && (q.Decided == nil || q.Decided(d))
+}
+
+func (s *scan) decision(d *Decision) {
+	if s.newest.Less(d.ID) {
+		s.newest = d.ID
+	}
+	if !s.wants(d) {
+		return
+	}
+	t := s.byID[d.ID]
+	if t == nil {
+		t = &Trace{ID: d.ID}
+		s.byID[d.ID] = t
+		s.opened = append(s.opened, d.ID)
+		s.open++
+	}
+	t.Decisions = append(t.Decisions, d)
+	s.settle(t)
+	s.bound()
+}
+
+// settle moves an event that has come to its end to those that are found, if
+// it belongs on the page.
+func (s *scan) settle(t *Trace) {
+	if t.open() || s.isFound(t) {
+		return
+	}
+	s.open--
+	if s.query.Settled != nil && !s.query.Settled(t, s.parked) {
+		delete(s.byID, t.ID)
+		return
+	}
+	s.keep(t)
+}
+
+func (s *scan) place(id ID) (int, bool) {
+	return slices.BinarySearchFunc(s.found, id, func(t *Trace, id ID) int {
+		switch {
+		case t.ID.Less(id):
+			return -1
+		case id.Less(t.ID):
+			return 1
+		}
+		return 0
+	})
+}
+
+func (s *scan) isFound(t *Trace) bool {
+	_, ok := s.place(t.ID)
+	return ok
+}
+
+// keep adds an event to those that are found; the oldest makes room.
+func (s *scan) keep(t *Trace) {
+	i, ok := s.place(t.ID)
+	if ok {
+		return
+	}
+	s.found = slices.Insert(s.found, i, t)
+	if len(s.found) > s.query.Limit+1 {
+		delete(s.byID, s.found[0].ID)
+		s.found = slices.Delete(s.found, 0, 1)
+	}
+}
+
+// bound lets go of the oldest open events when there are too many.
+func (s *scan) bound() {
+	for s.open > maxOpen {
+		id := s.opened[0]
+		s.opened = s.opened[1:]
+		if t := s.byID[id]; t != nil && !s.isFound(t) {
+			delete(s.byID, id)
+			s.open--
+			s.cut = true
+		}
+	}
+}
+
+// page is what was found, with what is open at the end.
+func (s *scan) page() EventPage {
+	for _, t := range s.byID {
+		if !s.isFound(t) && (s.query.Settled == nil || s.query.Settled(t, s.parked)) {
+			s.keep(t)
+		}
+	}
+	slices.Reverse(s.found)
+	p := EventPage{Events: s.found, Parked: s.parked, Cut: s.cut}
+	if len(p.Events) > s.query.Limit {
+		p.Events, p.More = p.Events[:s.query.Limit], true
+	}
+	return p
+}
+
+// entriesAhead calls f for the journal's messages above the sequence that are
+// there now, oldest first. It reads many at a time, for people who wait.
+func (q *Queue) entriesAhead(ctx context.Context, after uint64, f func(Entry)) error {
+	info, err := q.journalStream.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", JournalStream, err)
+	}
+	after = max(after+1, info.State.FirstSeq) - 1
+	for last := info.State.LastSeq; after < last; {
+		entries := make([]Entry, min(readAhead, last-after))
+		errs := make([]error, len(entries))
+		var next atomic.Int64
+		var all sync.WaitGroup
+		for range readers {
+			all.Go(func() {
+				for i := next.Add(1) - 1; i < int64(len(entries)); i = next.Add(1) - 1 {
+					entries[i], errs[i] = q.entryAt(ctx, after+1+uint64(i))
+				}
+			})
+		}
+		all.Wait()
+		if err := errors.Join(errs...); err != nil {
+			return err
+		}
+		for _, e := range entries {
+			f(e)
+		}
+		after += uint64(len(entries))
+	}
+	return nil
+}
+
+// entryAt reads one message of the journal; what was dropped meanwhile is
+// empty.
+func (q *Queue) entryAt(ctx context.Context, seq uint64) (Entry, error) {
+	msg, err := q.journalStream.GetMsg(ctx, seq)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return Entry{}, nil
+	}
+	if err != nil {
+		return Entry{}, fmt.Errorf("read %s: %w", JournalStream, err)
+	}
+	return decodeEntry(seq, msg.Data, q.opt.maxContent())
+}
+
+// EventTrace is all that is known of one event.
+type EventTrace struct {
+	Trace
+	Webhook *Webhook // nil when it is not kept any more
+	Replays []ID     // of it, oldest first
+	Parked  func(Lane) bool
+}
+
+// Trace reads what the journal says of one event, and its webhook.
+func (q *Queue) Trace(ctx context.Context, id ID) (EventTrace, error) {
+	parked, err := q.parkedNow(ctx)
+	if err != nil {
+		return EventTrace{}, err
+	}
+	t := EventTrace{Trace: Trace{ID: id}, Parked: parked}
+	after, err := q.storedWebhook(ctx, &t)
+	if err != nil {
+		return EventTrace{}, err
+	}
+	err = q.entriesAhead(ctx, after, t.add)
+	if err != nil {
+		return EventTrace{}, err
+	}
+	if t.Webhook == nil && len(t.Decisions) == 0 {
+		return EventTrace{}, ErrNotFound
+	}
+	return t, nil
+}
+
+// StoredWebhook is an event's webhook alone, or ErrNotFound.
+func (q *Queue) StoredWebhook(ctx context.Context, id ID) (EventTrace, error) {
+	t := EventTrace{Trace: Trace{ID: id}}
+	if _, err := q.storedWebhook(ctx, &t); err != nil {
+		return t, err
+	}
+	if t.Webhook == nil {
+		return t, ErrNotFound
+	}
+	return t, nil
+}
+
+// storedWebhook finds an event's webhook, and the sequence of the journal above
+// which everything about it stands.
+func (q *Queue) storedWebhook(ctx context.Context, t *EventTrace) (uint64, error) {
+	msg, err := q.events.GetMsg(ctx, t.ID.Seq)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read event %s: %w", t.ID, err)
+	}
+	e, err := decodeEnvelope(t.ID.Seq, msg.Data, q.opt.maxContent())
+	if err != nil {
+		return 0, err
+	}
+	if t.ID.Index < len(e.Webhooks) {
+		w := e.Webhooks[t.ID.Index]
+		w.Body = slices.Clone(w.Body) // lets go of the others
+		t.Webhook = &w
+	}
+	return q.EntriesSince(ctx, msg.Time)
+}
+
+func (t *EventTrace) add(e Entry) {
+	for _, rec := range e.Records {
+		switch r := rec.(type) {
+		case *Decision:
+			switch t.ID {
+			case r.ID:
+				t.Decisions = append(t.Decisions, r)
+			case r.Replay.Of:
+				if !slices.Contains(t.Replays, r.ID) {
+					t.Replays = append(t.Replays, r.ID)
+				}
+			}
+		case *Attempt:
+			if r.ID == t.ID {
+				t.Attempts = append(t.Attempts, r)
+			}
+		case *Settled:
+			if r.ID == t.ID {
+				t.Settled = append(t.Settled, r)
+			}
+		}
+	}
+}
+
+// Line is what stands first in a lane's part of RELAY_PARKED.
+type Line struct {
+	Lane     Lane
+	ID       ID
+	Received time.Time
+}
+
+// ParkedLines tells what stands first in each lane that has something in
+// RELAY_PARKED.
+func (q *Queue) ParkedLines(ctx context.Context) ([]Line, error) {
+	lanes, err := q.ParkedLanes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var lines []Line
+	for _, l := range lanes {
+		_, batch, err := q.NextParked(ctx, l, 0)
+		if err != nil {
+			return nil, err
+		}
+		if len(batch) > 0 {
+			lines = append(lines, Line{l, batch[0].ID, batch[0].Webhook.Received})
+		}
+	}
+	return lines, nil
+}

@@ -1,0 +1,160 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// ErrShare: a destination holds half of RELAY_PARKED, which is as much as it
+// may. It is an [ErrFull].
+var ErrShare = fmt.Errorf("a destination holds half of what may be parked: %w", ErrFull)
+
+// msgOverhead is about what the server keeps beside a message's content, in
+// bytes.
+const msgOverhead = 160
+
+// shares knows what each lane takes of RELAY_PARKED. That is only asked for when
+// the stream is half full, and then all of it is read once.
+type shares struct {
+	mu    sync.Mutex
+	known bool
+	lanes map[Lane][]parcel // oldest first
+}
+
+// parcel is one message of a lane.
+type parcel struct {
+	seq  uint64
+	size int64
+}
+
+func weight(parcels []parcel) (sum int64) {
+	for _, p := range parcels {
+		sum += p.size
+	}
+	return sum
+}
+
+// add is told of a message that was appended.
+func (s *shares) add(lane Lane, seq uint64, size int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known {
+		s.lanes[lane] = append(s.lanes[lane], parcel{seq, int64(size) + msgOverhead})
+	}
+}
+
+// drop is told of a lane's messages that are gone.
+func (s *shares) drop(lane Lane, gone func(seq uint64) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lanes == nil {
+		return
+	}
+	if s.lanes[lane] = slices.DeleteFunc(s.lanes[lane], func(p parcel) bool { return gone(p.seq) }); len(s.lanes[lane]) == 0 {
+		delete(s.lanes, lane)
+	}
+}
+
+// learn reads what is parked, unless that is known. The lock is held.
+func (s *shares) learn(ctx context.Context, q *Queue) error {
+	if s.known {
+		return nil
+	}
+	s.lanes = map[Lane][]parcel{}
+	err := walk(ctx, q.parked, subjectParked+">", 0, func(msg *jetstream.RawStreamMsg) (bool, error) {
+		if lane, err := parseLane(strings.TrimPrefix(msg.Subject, subjectParked)); err == nil { // else the fence
+			s.lanes[lane] = append(s.lanes[lane], parcel{msg.Sequence, int64(len(msg.Data)) + msgOverhead})
+		}
+		return true, nil
+	})
+	s.known = err == nil
+	return err
+}
+
+// destinations are the bytes by destination. The lock is held.
+func (s *shares) destinations() map[string]int64 {
+	all := map[string]int64{}
+	for lane, parcels := range s.lanes {
+		all[lane.Destination] += weight(parcels)
+	}
+	return all
+}
+
+// oldest is the oldest message of the lane that takes most, among those wanted,
+// leaving alone what stands at the head of its lane, which may just be
+// delivered, as long as there is another. The lock is held.
+func (s *shares) oldest(wanted func(Lane) bool) (Lane, uint64) {
+	for _, head := range []int{1, 0} {
+		var largest Lane
+		most := int64(0)
+		for lane, parcels := range s.lanes {
+			if w := weight(parcels); len(parcels) > head && wanted(lane) && w > most {
+				largest, most = lane, w
+			}
+		}
+		if most > 0 {
+			return largest, s.lanes[largest][head].seq
+		}
+	}
+	return Lane{}, 0
+}
+
+// shareLeft returns ErrShare if a destination would hold more than half of
+// RELAY_PARKED.
+func (q *Queue) shareLeft(ctx context.Context, destination string, size int) error {
+	half := q.opt.ParkedSize / 2
+	info, err := q.parked.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", ParkedStream, err)
+	}
+	if int64(info.State.Bytes)+int64(size) <= half {
+		return nil
+	}
+	q.shares.mu.Lock()
+	defer q.shares.mu.Unlock()
+	if err := q.shares.learn(ctx, q); err != nil {
+		return err
+	}
+	if held := q.shares.destinations()[destination]; held > 0 && held+int64(size)+msgOverhead > half {
+		return ErrShare
+	}
+	return nil
+}
+
+// Expendable names the parked message that goes first when something of a
+// destination has found no room: the oldest of its own largest lane if it holds
+// its share, else the oldest of the destination that holds most. The sequence is
+// 0 when there is none.
+func (q *Queue) Expendable(ctx context.Context, destination string, why error) (lane Lane, seq uint64, err error) {
+	q.shares.mu.Lock()
+	defer q.shares.mu.Unlock()
+	if err := q.shares.learn(ctx, q); err != nil {
+		return Lane{}, 0, err
+	}
+	if !errors.Is(why, ErrShare) {
+		most := int64(-1)
+		for name, held := range q.shares.destinations() {
+			if held > most {
+				destination, most = name, held
+			}
+		}
+	}
+	lane, seq = q.shares.oldest(func(l Lane) bool { return l.Destination == destination })
+	return lane, seq, nil
+}
+
+// DropParked drops one message of a lane.
+func (q *Queue) DropParked(ctx context.Context, lane Lane, seq uint64) error {
+	err := q.parked.DeleteMsg(ctx, seq)
+	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) && !errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) {
+		return fmt.Errorf("drop from %s: %w", ParkedStream, err)
+	}
+	q.shares.drop(lane, func(s uint64) bool { return s == seq })
+	return nil
+}

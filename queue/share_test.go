@@ -1,0 +1,95 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+)
+
+// parkUntilFull parks messages of a lane until there is no room, and returns
+// how many found some.
+func parkUntilFull(t *testing.T, q *Queue, l Lane, most int) (int, error) {
+	t.Helper()
+	for n := range most {
+		if _, err := q.Park(t.Context(), l, []Parked{{ID: ID{uint64(n + 1), 0}, Webhook: *hook(incompressible(20 << 10))}}); err != nil {
+			return n, err
+		}
+	}
+	return most, nil
+}
+
+func TestOneDestinationParksAtMostHalf(t *testing.T) {
+	dir := t.TempDir()
+	opt := Options{Dir: dir, MaxBody: 256 << 10, ParkedSize: 1 << 20}
+	q := open(t, opt)
+	a, b, other := Lane{"greedy", "a"}, Lane{"greedy", "b"}, Lane{"modest", ""}
+	if n, err := parkUntilFull(t, q, a, 20); err != nil {
+		t.Fatalf("after %d: %v", n, err)
+	}
+	n, err := parkUntilFull(t, q, b, 100)
+	if !errors.Is(err, ErrShare) || n > 20 {
+		t.Fatalf("%d more were parked for one destination: %v", n, err)
+	}
+	if _, err := parkUntilFull(t, q, other, 5); err != nil {
+		t.Errorf("another destination: %v", err)
+	}
+
+	// Its own largest lane gives up its oldest, but not what may just be under way.
+	lane, seq, err := q.Expendable(t.Context(), "greedy", ErrShare)
+	if lane != a || seq != 2 || err != nil {
+		t.Errorf("%v gives up %d (%v), want the second of a", lane, seq, err)
+	}
+	if err := q.DropParked(t.Context(), lane, seq); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := parkUntilFull(t, q, b, 1); err != nil {
+		t.Errorf("after one was given up: %d, %v", n, err)
+	}
+	if err := q.PurgeParked(t.Context(), a, 20); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := parkUntilFull(t, q, b, 10); err != nil {
+		t.Errorf("after a was delivered: %d, %v", n, err)
+	}
+	q.Close()
+
+	// Who starts anew counts what is there.
+	q = open(t, opt)
+	if n, err := parkUntilFull(t, q, a, 100); !errors.Is(err, ErrShare) || n > 20 {
+		t.Errorf("after a restart %d more were parked for one destination: %v", n, err)
+	}
+}
+
+func TestFullParkedGivesUpTheLargest(t *testing.T) {
+	q := open(t, Options{MaxBody: 256 << 10, ParkedSize: 1 << 20})
+	for i, messages := range []int{20, 10, 10} {
+		if n, err := parkUntilFull(t, q, Lane{fmt.Sprint(i), ""}, messages); err != nil {
+			t.Fatalf("%d: after %d: %v", i, n, err)
+		}
+	}
+	n, err := parkUntilFull(t, q, Lane{"last", ""}, 100)
+	if !errors.Is(err, ErrFull) || errors.Is(err, ErrShare) {
+		t.Fatalf("after %d: %v, want ErrFull", n, err)
+	}
+	lane, seq, err := q.Expendable(t.Context(), "last", err)
+	if lane.Destination != "0" || seq != 2 || err != nil {
+		t.Errorf("%v gives up %d (%v)", lane, seq, err)
+	}
+}
+
+func TestFullDeadLettersDropTheOldest(t *testing.T) {
+	q := open(t, Options{MaxBody: 256 << 10, DeadSize: 1 << 20})
+	const n = 120
+	for i := range n {
+		if _, err := q.Bury(t.Context(), &Dead{Parked: Parked{ID: ID{uint64(i + 1), 0}, Webhook: *hook(incompressible(20 << 10))}, Lane: Lane{"mm", ""}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var kept []uint64
+	if err := q.DeadLetters(t.Context(), func(_ uint64, d Dead) bool { kept = append(kept, d.ID.Seq); return true }); err != nil {
+		t.Fatal(err)
+	}
+	if len(kept) == 0 || kept[len(kept)-1] != n || uint64(len(kept))+q.DeadDropped() != n {
+		t.Errorf("%d are kept, %d were dropped of %d; the newest is kept: %v", len(kept), q.DeadDropped(), n, kept)
+	}
+}

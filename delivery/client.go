@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"sync"
 	"time"
@@ -85,20 +86,66 @@ func (c *Clients) client(caFile, egress string) (*http.Client, error) {
 // carry the message elsewhere), unpacks nothing, and connects only where egress
 // allows it.
 func newClient(pool *x509.CertPool, egress string) *http.Client {
-	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second, Control: newGuard(egress).control}
 	return &http.Client{
-		Transport: &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
-			DialContext:            dialer.DialContext,
-			TLSClientConfig:        &tls.Config{RootCAs: pool},
-			MaxIdleConns:           1024,
-			MaxIdleConnsPerHost:    256,
-			IdleConnTimeout:        90 * time.Second,
-			TLSHandshakeTimeout:    5 * time.Second,
-			DisableCompression:     true,
-			MaxResponseHeaderBytes: 64 << 10,
-			ForceAttemptHTTP2:      true,
+		Transport: &transport{
+			proxy:  http.ProxyFromEnvironment,
+			guard:  newGuard(egress),
+			direct: newTransport(pool, newGuard(egress), nil),
+			// The proxy is the operator's own, and stands in a private network
+			// where the policy allows public addresses only.
+			proxied: newTransport(pool, newGuard(configs.EgressPrivate), http.ProxyFromEnvironment),
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
+
+func newTransport(pool *x509.CertPool, g guard, proxy func(*http.Request) (*url.URL, error)) *http.Transport {
+	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second, Control: g.control}
+	return &http.Transport{
+		Proxy:                  proxy,
+		DialContext:            dialer.DialContext,
+		TLSClientConfig:        &tls.Config{RootCAs: pool},
+		MaxIdleConns:           1024,
+		MaxIdleConnsPerHost:    256,
+		IdleConnTimeout:        90 * time.Second,
+		TLSHandshakeTimeout:    5 * time.Second,
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: 64 << 10,
+		ForceAttemptHTTP2:      true,
+	}
+}
+
+// transport sends requests through the proxy that HTTPS_PROXY, HTTP_PROXY and
+// NO_PROXY name, if any. A proxy resolves names itself and connects in the
+// relay's place, so that the guard must be asked before.
+type transport struct {
+	proxy           func(*http.Request) (*url.URL, error)
+	guard           guard
+	direct, proxied *http.Transport
+}
+
+// RoundTrip makes one request.
+func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	proxy, err := t.proxy(r)
+	switch {
+	case err != nil:
+		return nil, &proxyError{}
+	case proxy == nil:
+		return t.direct.RoundTrip(r)
+	}
+	if err := t.guard.host(r.Context(), r.URL.Hostname()); err != nil {
+		return nil, err
+	}
+	return t.proxied.RoundTrip(r)
+}
+
+// CloseIdleConnections is what [http.Client.CloseIdleConnections] calls.
+func (t *transport) CloseIdleConnections() {
+	t.direct.CloseIdleConnections()
+	t.proxied.CloseIdleConnections()
+}
+
+// proxyError: HTTPS_PROXY or HTTP_PROXY is no URL. It does not repeat it.
+type proxyError struct{}
+
+func (*proxyError) Error() string { return "HTTPS_PROXY or HTTP_PROXY is no URL" }

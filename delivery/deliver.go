@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/gitlab-mattermost/relay/configs"
@@ -14,36 +13,56 @@ import (
 	"github.com/gitlab-mattermost/relay/queue"
 )
 
+// target is where a message goes, and which of the places that a destination
+// was at while the relay ran.
+type target struct {
+	*Destination
+	move uint64
+}
+
+// target is where the lane's messages go now; without a Destination when it is
+// gone from relay.yaml.
+func (l *lane) target() target {
+	move := l.dest.moves.Load()
+	return target{l.dest.config.Load(), move}
+}
+
+// moved tells whether relay.yaml has meanwhile said something else: what failed
+// there says nothing about where it goes now.
+func (l *lane) moved(t target) bool { return l.dest.moves.Load() != t.move }
+
 // deliver takes a job as far as it goes: settled, back to the line, or given up
 // because the relay stops.
 func (l *lane) deliver(j *job) {
-	if !l.admit(j) || !l.paced() {
+	j.burst = 0
+	err := l.admit(j)
+	if err == nil {
+		err = l.paced()
+	}
+	t := l.target()
+	switch {
+	case errors.Is(err, errExpired) && t.Destination != nil:
+		l.expire(j, t)
+		return
+	case err != nil:
 		l.land(j, true)
 		return
-	}
-	dest := l.dest.config.Load()
-	if dest == nil {
+	case t.Destination == nil:
 		l.dest.probed()
 		l.bury(j, ReasonNoAddress, goneReason(l.name))
 		return
 	}
-	if dest.GiveUpAfter > 0 && time.Since(j.item.Webhook.Received) > dest.GiveUpAfter {
+	message, ok := l.message(j, t)
+	if !ok {
 		l.dest.probed()
-		l.bury(j, ReasonTooOld, "undelivered for "+dest.GiveUpAfter.String())
-		return
-	}
-	message, err := l.message(j.item, dest)
-	if err != nil {
-		l.dest.probed()
-		l.bury(j, ReasonTemplate, "the message cannot be written: "+err.Error())
 		return
 	}
 	for {
-		r := l.attempt(j, dest, message)
-		if again := l.judge(j, dest, r); !again {
+		r := l.attempt(j, t, message)
+		if again := l.judge(j, t, r); !again {
 			return
 		}
-		if !l.paced() || l.dest.config.Load() != dest {
+		if l.paced() != nil || l.moved(t) {
 			l.parkNow("destination changed")
 			l.land(j, true)
 			return
@@ -51,40 +70,99 @@ func (l *lane) deliver(j *job) {
 	}
 }
 
-// paced waits for the destination's rate limit; false when the relay stops.
-func (l *lane) paced() bool {
-	if l.dest.pace.Wait(l.set.stop) != nil {
-		l.dest.probed()
-		return false
+// expires is when the delivery is given up; zero: never.
+func (l *lane) expires(j *job, t target) time.Time {
+	if t.Destination == nil || t.GiveUpAfter <= 0 {
+		return time.Time{}
 	}
-	return true
+	return time.Now().Add(l.set.clock.until(j.item.Webhook.Received.Add(t.GiveUpAfter)))
 }
 
-// message writes what is to be posted.
-func (l *lane) message(it *Item, dest *Destination) (formatters.Post, error) {
+// expire gives up a delivery that was not accepted for too long. It is asked
+// only when an attempt has failed, this one's or one before it in its lane or
+// destination: a clock that jumps makes nothing too old that could be delivered.
+func (l *lane) expire(j *job, t target) {
+	why := "undelivered for " + t.GiveUpAfter.String()
+	if j.text != "" {
+		why += ": " + j.text
+	}
+	l.bury(j, ReasonTooOld, why)
+}
+
+// leave ends a flight that did not get through: the delivery goes back to the
+// line, unless it is too old for that.
+func (l *lane) leave(j *job, t target) {
+	if at := l.expires(j, t); !at.IsZero() && !time.Now().Before(at) && l.set.stopping() == nil {
+		l.expire(j, t)
+		return
+	}
+	l.land(j, true)
+}
+
+// paced waits for the destination's rate limit; an error when the relay stops.
+func (l *lane) paced() error {
+	err := l.dest.pace.Wait(l.set.stop)
+	if err != nil {
+		l.dest.probed()
+	}
+	return err
+}
+
+// message writes what is to be posted. A delivery whose message cannot be
+// written, not even without its template, is given up: then it returns false.
+func (l *lane) message(j *job, t target) (formatters.Post, bool) {
+	letGo, ok := l.unpacked(j)
+	if !ok {
+		return formatters.Post{}, false
+	}
+	defer letGo()
+	it := j.item
 	post, err := l.set.formatter.Render(l.set.kill, formatters.Request{
-		Event: it.Event, Kind: dest.Kind, Channel: cmp.Or(l.name.Channel, dest.Channel), Look: it.Look, Mention: it.Mention,
+		Event: it.Event, Kind: t.Kind, Channel: cmp.Or(l.name.Channel, t.Channel), Look: it.Look, Mention: it.Mention,
 		People: l.set.people(l.name.Destination), Now: time.Now(),
 	})
-	if err == nil && post.Fault != "" {
+	switch {
+	case err != nil && l.set.kill.Err() != nil:
+		l.land(j, true)
+		return post, false
+	case err != nil:
+		l.bury(j, ReasonTemplate, "the message cannot be written: "+err.Error())
+		return post, false
+	case post.Fault != "":
 		l.set.metrics.templates.Inc()
 		l.set.trouble("template", "⚠️ A template failed; its messages are sent without it: `"+codeSafe(post.Fault)+"`")
 		l.set.log.Warn("template failed; sent without it", "event_id", it.ID.String(), "address", l.address.String(), "fault", post.Fault)
 	}
-	return post, err
+	queue.Failpoint(queue.FailRendered)
+	return post, true
 }
 
-// admit waits until the lane and its destination may be tried; false when the
-// job must go back or the relay stops.
-func (l *lane) admit(j *job) bool {
+var errParked = errors.New("parked")
+
+// admit waits until the lane and its destination may be tried. An error other
+// than errExpired says that the job must go back, or that the relay stops.
+func (l *lane) admit(j *job) error {
 	if l.place(j) == (queue.Place{}) {
 		if l.dest.paused() {
 			l.parkNow("destination paused")
-			return false
+			return errParked
 		}
-		return l.set.stopping() == nil
+		return l.set.stopping()
 	}
-	return l.rest() && l.dest.admit(l.set.stop)
+	for {
+		expires := l.expires(j, l.target())
+		if l.resting() || l.dest.paused() {
+			l.lighten(j)
+		}
+		if err := l.rest(expires); err != nil {
+			return err
+		}
+		err := l.dest.admit(l.set.stop, expires)
+		if err != nil || !l.resting() {
+			return err
+		}
+		l.dest.probed() // the lane was held meanwhile, by another worker
+	}
 }
 
 func (l *lane) parkNow(reason string) {
@@ -94,24 +172,34 @@ func (l *lane) parkNow(reason string) {
 }
 
 // attempt posts once and says so.
-func (l *lane) attempt(j *job, dest *Destination, message formatters.Post) result {
+func (l *lane) attempt(j *job, t target, message formatters.Post) result {
+	if err := l.set.journal.Confirm(l.set.kill); err != nil {
+		if ended(err) {
+			l.set.overtaken()
+		}
+		return result{verdict: Stopped, reason: ReasonStopped, text: "the relay is stopping"}
+	}
 	j.tries++
+	j.burst++
+	known, sent := l.dest.lastTaken(), time.Now()
 	var r result
-	if dest.Kind == configs.KindLog {
+	if t.Kind == configs.KindLog {
 		r = l.set.printPost(l.address, j.item, message)
 	} else {
-		r = post(l.set.kill, dest, message.Body)
+		r = post(l.set.kill, t.Destination, message.Body)
 	}
 	if r.verdict == Stopped {
 		return r
 	}
+	r.known, r.sent, r.ended = known, sent, time.Now()
+	j.text = r.text
 	l.set.metrics.attempt(l.name.Destination, r)
 	level, outcome := slog.LevelInfo, queue.OutcomeDelivered
 	if r.verdict != Delivered {
 		level, outcome = slog.LevelWarn, "failed"
 	}
 	attrs := []slog.Attr{
-		slog.String("event_id", j.item.ID.String()), slog.String("event", j.item.Event.Name()), slog.String("project", j.item.Event.Project.Path),
+		slog.String("event_id", j.item.ID.String()), slog.String("event", j.item.eventName()), slog.String("project", j.item.projectPath()),
 		slog.String("route", j.item.Route), slog.String("address", l.address.String()), slog.Int("attempt", j.tries), slog.Int("status", r.status),
 		slog.String("outcome", outcome), slog.String("reason", r.reason),
 		slog.Duration("delay", time.Since(j.item.Webhook.Received)), slog.Duration("duration", r.duration),
@@ -125,11 +213,10 @@ func (l *lane) attempt(j *job, dest *Destination, message formatters.Post) resul
 
 // judge turns a verdict into what happens next. This is the one place that
 // does. It returns true to try again in place.
-func (l *lane) judge(j *job, dest *Destination, r result) bool {
-	now := time.Now()
+func (l *lane) judge(j *job, t target, r result) (again bool) {
 	switch r.verdict {
 	case Delivered:
-		l.dest.succeeded(now)
+		l.took(r)
 		l.settle(j, r)
 		return false
 	case Stopped:
@@ -137,12 +224,7 @@ func (l *lane) judge(j *job, dest *Destination, r result) bool {
 		l.land(j, true)
 		return false
 	}
-	l.set.journal.Note(&queue.Attempt{
-		ID: j.item.ID, Lane: l.name, Time: now, Number: j.tries, Status: r.status, Reason: r.reason, Error: r.text, Duration: r.duration,
-	})
-	if l.dest.config.Load() != dest {
-		// relay.yaml has changed meanwhile: what failed says nothing about where
-		// it goes now.
+	if l.failed(j, t, r) {
 		l.parkNow("destination changed")
 		l.dest.probed()
 		l.land(j, true)
@@ -150,176 +232,80 @@ func (l *lane) judge(j *job, dest *Destination, r result) bool {
 	}
 	switch r.verdict {
 	case Refused:
-		l.dest.answered()
-		return l.refused(j, now)
-	case Rejected:
-		l.dest.answered()
-		l.set.trouble("rejected "+l.address.String(), fmt.Sprintf("⚠️ `%s` refuses messages (%s). They wait on disk; every few minutes one is tried.", l.address, r.text))
-		l.hold(j, now.Add(jitter(l.set.limits.rejected)), r.reason)
-		return false
-	case NotAccepted:
-		l.pause(j, r)
-		return false
-	default:
-		if l.place(j) == (queue.Place{}) && j.tries <= len(l.set.limits.inPlace) && r.retryAfter <= 10*time.Second && l.stay(max(l.set.limits.inPlace[j.tries-1], r.retryAfter)) {
+		l.dest.probed()
+		return l.refused(j, t, r)
+	case Retry:
+		if l.mayRepeat(j, r) && l.repeat(j, r) {
 			return true
 		}
-		l.pause(j, r)
-		return false
+		if r.status >= 500 && l.place(j) != (queue.Place{}) {
+			if j.probes++; j.probes > poisonAfter && l.passBy(j, t) {
+				return false
+			}
+		}
 	}
+	l.setBack(j, r)
+	l.leave(j, t)
+	return false
 }
 
-// stay waits to try again in place; false when the lane is parked meanwhile,
-// or the relay stops.
-func (l *lane) stay(d time.Duration) bool {
-	if !sleep(l.set.stop, d) {
+// failed notes an attempt that did not get through, and tells whether it says
+// nothing because its destination has moved.
+func (l *lane) failed(j *job, t target, r result) (moved bool) {
+	l.set.journal.Note(&queue.Attempt{
+		ID: j.item.ID, Lane: l.name, Time: r.ended, Number: j.tries, Status: r.status, Reason: r.reason, Error: r.text, Duration: r.duration,
+	})
+	if j.failed.IsZero() {
+		j.failed = r.ended
+	}
+	return l.moved(t)
+}
+
+// setBack has whatever failed wait: the lane, or its whole destination.
+func (l *lane) setBack(j *job, r result) {
+	switch {
+	case l.set.stopping() != nil:
+		l.dest.probed()
+	case r.verdict == Rejected, r.verdict == Refused:
+		l.dest.probed()
+		l.hold(r)
+	case r.verdict == Retry && r.reason != ReasonRateLimited && r.retryAfter == 0 && l.dest.tookSince(j.failed):
+		l.dest.probed()
+		l.holdAlone(r)
+	default:
+		l.pause(r)
+	}
+	j.failed = r.ended
+}
+
+// mayRepeat tells whether an attempt that failed may be repeated in place: while
+// the destination is not being left alone, and on probes before a message is
+// suspected, because one of several servers behind a name may answer 5xx alone.
+func (l *lane) mayRepeat(j *job, r result) bool {
+	if j.burst > len(l.set.limits.inPlace) || r.retryAfter > 10*time.Second {
+		return false
+	}
+	return !l.dest.paused() || r.status >= 500 && j.probes > 0
+}
+
+// repeat waits before an attempt is repeated in place; false when the lane is
+// parked meanwhile, or the relay stops.
+func (l *lane) repeat(j *job, r result) bool {
+	if !l.stay(max(l.set.limits.inPlace[j.burst-1], r.retryAfter), r) {
 		return false
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return !l.parked
+	return !l.parked || j.fromLine()
 }
 
 // pause leaves the whole destination alone for a while; its lanes park.
-func (l *lane) pause(j *job, r result) {
-	if l.set.stopping() != nil {
-		l.dest.probed()
-		l.land(j, true)
-		return
-	}
-	pause := l.dest.failedAgain(time.Now(), r.retryAfter)
+func (l *lane) pause(r result) {
+	pause := l.dest.failedAgain(r.ended, r)
 	l.set.trouble("paused "+l.name.Destination, fmt.Sprintf("⚠️ Destination `%s` takes no messages now (%s). They wait on disk and are tried again.", l.name.Destination, r.text))
 	l.set.log.Warn("destination paused", "destination", l.name.Destination, "reason", r.reason, "for", pause.Round(time.Second).String())
-	l.set.parkDestination(l.dest, r.reason)
-	l.land(j, true)
-}
-
-// hold leaves this lane alone until then.
-func (l *lane) hold(j *job, until time.Time, reason string) {
 	l.mu.Lock()
-	l.until = until
-	l.park(reason)
+	l.parkFor(r)
 	l.mu.Unlock()
-	l.land(j, true)
-}
-
-// refused handles a message that the chat refused. A destination that is
-// broken can refuse in the same words, so it is buried only when another
-// message got through after it was refused first.
-func (l *lane) refused(j *job, now time.Time) bool {
-	if j.refusal == 0 {
-		j.refused = now
-	}
-	j.refusal++
-	if j.refusal <= len(l.set.limits.refused) {
-		if sleep(l.set.stop, l.set.limits.refused[j.refusal-1]) {
-			return true
-		}
-		l.land(j, true)
-		return false
-	}
-	if l.dest.since(j.refused) {
-		l.bury(j, ReasonRefused, "refused by the receiver, while other messages got through")
-		return false
-	}
-	l.hold(j, now.Add(jitter(l.set.limits.rejected)), ReasonRefused)
-	return false
-}
-
-// settle records that a delivery got through. The lane posts its next message
-// only after this.
-func (l *lane) settle(j *job, r result) {
-	err := l.set.journal.Write(l.set.kill, &queue.Settled{
-		ID: j.item.ID, Lane: l.name, Time: time.Now(), Outcome: queue.OutcomeDelivered,
-		Attempts: j.tries, Status: r.status, Reason: r.reason, Duration: r.duration, From: l.end(j),
-	})
-	l.conclude(j, queue.OutcomeDelivered, err)
-}
-
-// bury gives a delivery up.
-func (l *lane) bury(j *job, reason, why string) {
-	p, err := j.item.park()
-	if err != nil {
-		l.set.log.Error("a delivery is buried without its look", "event_id", j.item.ID.String(), "err", err)
-		p = queue.Parked{ID: j.item.ID, Nonce: j.item.Nonce, Webhook: *j.item.Webhook}
-	}
-	d := &queue.Dead{Parked: p, Lane: l.name, Reason: why, Attempts: j.tries, Time: time.Now()}
-	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
-		err := l.set.bury(d, reason, func() queue.Place { return l.end(j) })
-		if err == nil || ended(err) || !sleep(l.set.stop, wait) {
-			l.conclude(j, queue.OutcomeDead, err)
-			return
-		}
-	}
-}
-
-// conclude ends a job whose outcome was recorded, or could not be.
-func (l *lane) conclude(j *job, outcome string, err error) {
-	if ended(err) {
-		l.set.overtaken()
-	}
-	if err != nil {
-		// The relay stops, or another one has taken over: the delivery is not
-		// settled and will be made again.
-		l.land(j, true)
-		return
-	}
-	l.set.metrics.settled(l.name.Destination, outcome, j.item.Webhook.Received)
-	l.land(j, false)
-}
-
-// ended tells whether the journal takes nothing more from this relay.
-func ended(err error) bool { return errors.Is(err, queue.ErrFenced) || errors.Is(err, queue.ErrClosed) }
-
-// codeSafe makes a text fit to stand in a code span.
-func codeSafe(s string) string {
-	return strings.NewReplacer("`", "'", "\n", " ", "<", "‹", ">", "›").Replace(s)
-}
-
-func goneReason(l queue.Lane) string {
-	return fmt.Sprintf("the destination %q is no longer in relay.yaml", l.Destination)
-}
-
-// bury keeps a dead letter and records it.
-func (s *Lanes) bury(d *queue.Dead, reason string, from func() queue.Place) error {
-	seq, err := s.parking.Bury(s.kill, d)
-	if err != nil {
-		if !errors.Is(err, context.Canceled) {
-			s.log.Error("a dead letter cannot be kept", "event_id", d.ID.String(), "err", err)
-		}
-		return err
-	}
-	s.trouble("dead "+AddressOf(d.Lane).String(), fmt.Sprintf("❌ A message for `%s` was given up: %s. It is kept as a dead letter (event %s).", AddressOf(d.Lane), d.Reason, d.ID))
-	s.log.Error("delivery given up", "event_id", d.ID.String(), "address", AddressOf(d.Lane).String(), "outcome", queue.OutcomeDead, "reason", reason, "err", d.Reason)
-	s.dead(d.Lane, &d.Webhook)
-	return s.journal.Write(s.kill, &queue.Settled{
-		ID: d.ID, Lane: d.Lane, Time: d.Time, Outcome: queue.OutcomeDead, Attempts: d.Attempts, Reason: reason, From: from(), DeadSeq: seq,
-	})
-}
-
-// buryLane turns everything parked for a destination that is gone into dead
-// letters.
-func (s *Lanes) buryLane(ctx context.Context, at *queue.LaneAtStart) error {
-	early := map[queue.ID]bool{}
-	for _, id := range at.Early {
-		early[id] = true
-	}
-	for after := max(at.Done.Seq, 1) - 1; after < at.Last; {
-		seq, batch, err := s.parking.NextParked(ctx, at.Lane, after)
-		if err != nil || seq == 0 {
-			return err
-		}
-		after = seq
-		for i, p := range batch {
-			place := queue.Place{Seq: seq, Index: i}
-			if !at.Done.Less(place) || early[p.ID] {
-				continue
-			}
-			d := &queue.Dead{Parked: p, Lane: at.Lane, Time: time.Now(), Reason: goneReason(at.Lane)}
-			if err := s.bury(d, ReasonNoAddress, func() queue.Place { return place }); err != nil {
-				return err
-			}
-		}
-	}
-	return s.parking.PurgeParked(ctx, at.Lane, at.Last)
+	l.set.parkDestination(l.dest, r.reason)
 }

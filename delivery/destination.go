@@ -3,32 +3,50 @@ package delivery
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/gitlab-mattermost/relay/queue"
 )
 
 // destination is what the lanes of one destination share: whether it takes
 // messages now, and when to try again.
 type destination struct {
 	config atomic.Pointer[Destination] // nil once it is gone from relay.yaml
+	moves  atomic.Uint64               // how often it went elsewhere
 	pauses []time.Duration
 	pace   *rate.Limiter // shared by all lanes, whatever channel they post to
 
 	mu      sync.Mutex
 	failed  int       // failures running; 0: it takes messages
+	reason  string    // of the last one
+	text    string    // what it said then, for people
 	until   time.Time // nobody tries before
 	probing bool      // one lane is trying
-	lastOK  time.Time // last message that got through
+	began   time.Time // when the last message that got through was sent
 	changed chan struct{}
+
+	refused []queue.ID // messages refused since one got through, at most inARow
+	broken  time.Time  // since when it is broken as a whole; zero: it is not
 }
 
 func newDestination(d Destination, pauses []time.Duration) *destination {
 	dest := &destination{pauses: pauses, pace: rate.NewLimiter(limitOf(&d)), changed: make(chan struct{})}
 	dest.config.Store(&d)
 	return dest
+}
+
+// ReasonPaced is why a lane is parked whose destination takes no more than its
+// rate_limit now.
+const ReasonPaced = "waits for its rate limit"
+
+// paced tells whether the rate limit holds messages back now.
+func (d *destination) paced() bool {
+	return d.pace.Limit() != rate.Inf && d.pace.Tokens() < 1
 }
 
 // limitOf is the pace of a destination, for a [rate.Limiter].
@@ -39,18 +57,21 @@ func limitOf(c *Destination) (rate.Limit, int) {
 	return rate.Limit(c.RateLimit.PerSecond()), max(c.RateLimit.Burst, 1)
 }
 
-// update takes a new configuration, or nil when the destination is gone. What
-// is paused is tried at once if it may work now.
+// update takes a new configuration, or nil when the destination is gone. One
+// that is where it was keeps its connections, its pace and its pause; one that
+// went elsewhere is tried at once.
 func (d *destination) update(c *Destination) (elsewhere bool) {
-	if c != nil {
+	old := d.config.Load()
+	if c != nil && (old == nil || old.RateLimit != c.RateLimit) {
 		limit, burst := limitOf(c)
 		d.pace.SetLimit(limit)
 		d.pace.SetBurst(burst)
 	}
-	old := d.config.Swap(c)
 	elsewhere = c == nil || old == nil || old.URL != c.URL || old.Channel != c.Channel || old.Kind != c.Kind || old.client != c.client
+	d.config.Store(c)
 	if elsewhere {
-		d.answered()
+		d.moves.Add(1)
+		d.anew()
 	}
 	return elsewhere
 }
@@ -62,50 +83,52 @@ func (d *destination) paused() bool {
 	return d.failed > 0
 }
 
-// succeeded: a message got through. It tells whether the destination had been
-// paused.
-func (d *destination) succeeded(now time.Time) bool {
+// succeeded: a message that was sent then got through. It tells whether the
+// destination had been paused, and whether it had been broken.
+func (d *destination) succeeded(sent time.Time) (paused, broken bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.lastOK = now
-	if d.failed == 0 {
-		return false
+	if sent.After(d.began) {
+		d.began = sent
 	}
-	d.failed, d.probing = 0, false
+	paused, broken = d.failed > 0, !d.broken.IsZero()
+	d.refused, d.broken = nil, time.Time{}
+	if paused {
+		d.failed, d.probing = 0, false
+		d.wake()
+	}
+	return paused, broken
+}
+
+// anew forgets all that was known of how it answers.
+func (d *destination) anew() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.failed, d.probing, d.refused, d.broken = 0, false, nil, time.Time{}
 	d.wake()
-	return true
 }
 
 // failedAgain lengthens the pause, at least to what the receiver asked for,
 // and returns it.
-func (d *destination) failedAgain(now time.Time, atLeast time.Duration) time.Duration {
+func (d *destination) failedAgain(now time.Time, r result) time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	pause := jitter(d.pauses[min(d.failed, len(d.pauses)-1)])
 	if !d.probing && d.failed > 0 {
 		// Another lane found out at the same time: once is enough.
-		pause = max(time.Until(d.until), atLeast)
+		pause = max(d.until.Sub(now), r.retryAfter)
 	} else {
 		d.failed++
-		pause = max(pause, atLeast)
+		pause = max(pause, r.retryAfter)
 	}
-	d.until, d.probing = now.Add(pause), false
+	d.until, d.probing, d.reason, d.text = now.Add(pause), false, r.reason, r.text
 	d.wake()
 	return pause
 }
 
-// answered: the destination is there, though it refused this message or this
-// channel.
-func (d *destination) answered() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.failed > 0 {
-		d.failed, d.probing = 0, false
-		d.wake()
-	}
-}
-
-// probed: the probe ended without saying anything about the destination.
+// probed: the probe ended without saying anything about the destination, or
+// with an answer about this message or this channel alone, which a destination
+// that is down may give as well.
 func (d *destination) probed() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -115,50 +138,111 @@ func (d *destination) probed() {
 	}
 }
 
-// since tells whether a message got through after the time.
-func (d *destination) since(t time.Time) bool {
+// tookSince tells whether a message got through that was sent after the time.
+func (d *destination) tookSince(t time.Time) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.lastOK.After(t)
+	return d.began.After(t)
+}
+
+// lastTaken is when the last message that has got through so far was sent.
+func (d *destination) lastTaken() time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.began
+}
+
+// refuses notes that a message was refused, and tells whether that makes
+// different ones in a row, nothing having got through between.
+func (d *destination) refuses(id queue.ID) (row bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.refused) < inARow && !slices.Contains(d.refused, id) {
+		d.refused = append(d.refused, id)
+	}
+	return len(d.refused) == inARow
+}
+
+// breaks notes that it is broken as a whole, and tells whether that is news.
+func (d *destination) breaks(now time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.broken.IsZero() {
+		return false
+	}
+	d.broken = now
+	return true
+}
+
+// status is why the destination is being left alone, with an empty reason when
+// it is not, until when, and whether it is broken as a whole.
+func (d *destination) status() (why struct{ reason, text string }, broken bool, until time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.failed > 0 {
+		why.reason, why.text, until = d.reason, d.text, d.until
+	}
+	return why, !d.broken.IsZero(), until
 }
 
 // admit waits until the destination may be tried: at once while it takes
-// messages, else when its pause is over, one lane at a time. It returns false
-// when ctx ends first.
-func (d *destination) admit(ctx context.Context) bool {
-	for {
+// messages, else when its pause is over, one lane at a time. It returns an
+// error when ctx ends first, or [errExpired] when the time comes at which the
+// delivery is given up and the destination still takes nothing.
+func (d *destination) admit(ctx context.Context, expires time.Time) error {
+	for ctx.Err() == nil {
 		d.mu.Lock()
 		if d.failed == 0 {
 			d.mu.Unlock()
-			return ctx.Err() == nil
+			return nil
 		}
-		wait := time.Until(d.until)
-		if wait <= 0 && !d.probing {
+		now := time.Now()
+		if !expires.IsZero() && !now.Before(expires) {
+			d.mu.Unlock()
+			return errExpired
+		}
+		if !now.Before(d.until) && !d.probing {
 			d.probing = true
 			d.mu.Unlock()
-			return ctx.Err() == nil
+			return nil
+		}
+		wait := d.until.Sub(now)
+		if d.probing {
+			wait = time.Hour // until it changes
 		}
 		changed := d.changed
-		probing := d.probing
 		d.mu.Unlock()
-		var over <-chan time.Time
-		if !probing {
-			t := time.NewTimer(wait)
-			defer t.Stop()
-			over = t.C
-		}
-		select {
-		case <-over:
-		case <-changed:
-		case <-ctx.Done():
-			return false
-		}
+		awaken(ctx, wait, expires, changed)
+	}
+	return ctx.Err()
+}
+
+// awaken returns after a while, at a time unless it is zero, or when something
+// is closed.
+func awaken(ctx context.Context, wait time.Duration, at time.Time, changed <-chan struct{}) {
+	if !at.IsZero() {
+		wait = min(wait, max(time.Until(at), 0))
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-changed:
+	case <-ctx.Done():
 	}
 }
 
 func (d *destination) wake() {
 	close(d.changed)
 	d.changed = make(chan struct{})
+}
+
+// hurry ends the pause: the next one to ask may try.
+func (d *destination) hurry() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.until = time.Time{}
+	d.wake()
 }
 
 // jitter spreads a pause by a fifth either way, so that relays and lanes do

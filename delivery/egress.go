@@ -1,8 +1,13 @@
 package delivery
 
 import (
+	"context"
+	"net"
 	"net/netip"
+	"strconv"
+	"strings"
 	"syscall"
+	"time"
 
 	"code.dny.dev/ssrf"
 
@@ -74,4 +79,37 @@ func (g guard) allow(ip netip.Addr) error {
 		return &egressError{"the address is not public (egress: public), or of a reserved range"}
 	}
 	return nil
+}
+
+// resolveTimeout is how long a name may take that a proxy will resolve as well.
+const resolveTimeout = time.Second
+
+// host tells whether a proxy may be asked to connect to this host. A name that
+// cannot be resolved here is the proxy's to know.
+func (g guard) host(ctx context.Context, host string) error {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return g.allow(ip)
+	}
+	if numeric(host) {
+		return &egressError{"it is no address in the usual notation"}
+	}
+	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
+	defer cancel()
+	ips, _ := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	for _, ip := range ips {
+		if err := g.allow(ip); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// numeric tells whether some resolver would take a host for an IPv4 address in
+// another notation: as a decimal, octal or hexadecimal number, or with fewer dots
+// (inet_aton; https://url.spec.whatwg.org/#ends-in-a-number-checker).
+func numeric(host string) bool {
+	host = strings.TrimSuffix(host, ".")
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	_, err := strconv.ParseUint(last, 0, 64)
+	return err == nil || last != "" && strings.Trim(last, "0123456789") == ""
 }

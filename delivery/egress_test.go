@@ -8,10 +8,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/gitlab-mattermost/relay/configs"
 )
@@ -64,6 +67,55 @@ func TestForbiddenAddressIsNotDialed(t *testing.T) {
 		if r.verdict != NotAccepted || r.reason != ReasonEgress || strings.Contains(r.text, "127.0.0.1") {
 			t.Errorf("%s: %+v", host, r)
 		}
+	}
+}
+
+// A proxy connects in the relay's place: what the guard refuses never gets
+// there, whatever the notation. Whatever else it is asked for, it resolves.
+func TestProxyGetsNoForbiddenHost(t *testing.T) {
+	var asked []string
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.URL.String())
+		_, _ = io.WriteString(w, "ok")
+	}))
+	defer proxy.Close()
+	through, err := url.Parse(proxy.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	try := func(host, egress string) result {
+		d := destinationAt(t, "http://"+host+"/hooks/x", "", egress)
+		client := newClient(nil, egress)
+		defer client.CloseIdleConnections()
+		own := client.Transport.(*transport)
+		own.proxy = http.ProxyURL(through)
+		own.proxied.Proxy = own.proxy
+		d.client = client
+		return post(t.Context(), d, []byte("{}"))
+	}
+	for _, host := range []string{
+		"169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]", "[fd00:ec2::254]", "0.0.0.0", "100.100.100.200",
+		"2852039166", "0xa9fea9fe", "0251.0376.0251.0376", "169.254.43518", "0xA9.0xFE.0xA9.0xFE", "169.254.169.254.",
+	} {
+		if r := try(host, configs.EgressPrivate); r.verdict != NotAccepted || r.reason != ReasonEgress {
+			t.Errorf("%s: %+v", host, r)
+		}
+	}
+	for _, host := range []string{"10.0.0.1", "127.0.0.1", "[::1]", "localhost"} {
+		if r := try(host, configs.EgressPublic); r.verdict != NotAccepted || r.reason != ReasonEgress {
+			t.Errorf("%s with egress public: %+v", host, r)
+		}
+	}
+	if len(asked) != 0 {
+		t.Errorf("the proxy was asked for %v", asked)
+	}
+	for _, egress := range []string{configs.EgressPrivate, configs.EgressPublic} {
+		if r := try("chat.invalid", egress); r.verdict != Delivered {
+			t.Errorf("egress %s: %+v", egress, r)
+		}
+	}
+	if diff := cmp.Diff([]string{"http://chat.invalid/hooks/x", "http://chat.invalid/hooks/x"}, asked); diff != "" {
+		t.Errorf("asked for (-want +got):\n%s", diff)
 	}
 }
 

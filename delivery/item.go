@@ -25,6 +25,9 @@ type Item struct {
 	// and its event may be forgotten.
 	Done func()
 
+	light         bool   // Webhook has no body, and Event is nil
+	name, project string // of the event, then
+
 	waiting time.Time // since when it stands in its lane
 	parked  bool      // it stands in RELAY_PARKED too, or is about to
 }
@@ -58,12 +61,15 @@ func (i *Item) park() (queue.Parked, error) {
 
 // unpark makes the item again that park wrote. A note that cannot be read
 // costs only the look.
-func unpark(p queue.Parked, address configs.Address) *Item {
+func unpark(p queue.Parked, address configs.Address, light bool) *Item {
 	var n note
 	_ = json.Unmarshal(p.Note, &n)
-	return &Item{
-		ID: p.ID, Nonce: p.Nonce, Webhook: &p.Webhook, Address: address, Route: n.Route, Look: n.Look, Mention: n.Mention,
-		Event: events.Decode(events.Input{Source: p.Webhook.Source, Header: p.Webhook.Get("X-Gitlab-Event"), Body: p.Webhook.Body}),
-		Done:  func() {},
+	it := &Item{
+		ID: p.ID, Nonce: p.Nonce, Webhook: &p.Webhook, Address: address, Route: n.Route, Look: n.Look, Mention: n.Mention, light: light,
+		Done: func() {},
 	}
+	if !light {
+		it.Event = events.Decode(events.Input{Source: p.Webhook.Source, Header: p.Webhook.Get("X-Gitlab-Event"), Body: p.Webhook.Body})
+	}
+	return it
 }

@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -38,39 +37,34 @@ type lane struct {
 	bytes   int // of the items in memory
 
 	parked   bool
-	reason   string        // why it is parked
-	until    time.Time     // this lane alone is not tried before
-	soon     chan struct{} // closed when until is no longer to be waited for
-	spill    []*Item       // to be appended to RELAY_PARKED
+	spill    []*Item // to be appended to RELAY_PARKED
 	spilling bool
 	line     line
-	recorded uint64 // journal sequence below the newest record of this lane's state
-	settled  int    // deliveries from the line settled since then
-	unpurged uint64 // the lane is open, but this much of its line may still be there
+	standing standing
+	carried  map[queue.ID]past // of what was in flight when the lane parked
+	recorded uint64            // journal sequence below the newest record of this lane's state
+	settled  int               // deliveries from the line settled since then
+	unpurged uint64            // the lane is open, but this much of its line may still be there
 	purging  bool
-}
-
-// line is a lane's part of RELAY_PARKED.
-type line struct {
-	tail    uint64 // newest message
-	seq     uint64 // message that batch is from; everything up to it has been read
-	batch   []queue.Parked
-	next    int         // in batch
-	done    queue.Place // everything up to here is settled
-	open    []queue.Place
-	early   map[queue.ID]queue.Place // settled beyond done; zero place: while being parked
-	reading bool
-	purged  uint64 // everything up to this message is gone
 }
 
 // job is an item on its way.
 type job struct {
-	item    *Item
-	place   queue.Place // zero unless it stands in the line; guarded by the lane's lock
+	past
+	item  *Item
+	place queue.Place // zero unless it stands in the line; guarded by the lane's lock
+	ended bool        // its outcome is in the journal, or about to be; guarded by the lane's lock
+	burst int         // attempts since the lane and its destination admitted it
+}
+
+// past is what came of the attempts with a message so far.
+type past struct {
 	tries   int
-	refused time.Time // when this message was first refused
-	refusal int       // how often
-	ended   bool      // its outcome is in the journal, or about to be; guarded by the lane's lock
+	failed  time.Time // when it failed first, or was last left alone for that
+	text    string    // what the receiver said last
+	refusal int       // how often the message was refused
+	refused time.Time // when it was first refused
+	probes  int       // how often it stood at the head of the line and got a 5xx, repeats in place not counted
 }
 
 func (j *job) fromLine() bool { return j.place != (queue.Place{}) }
@@ -107,7 +101,7 @@ func (l *lane) push(it *Item) {
 	l.waiting = append(l.waiting, it)
 	switch {
 	case len(l.waiting)+len(l.flying) > l.set.limits.waiting, l.bytes > l.set.share():
-		l.park("backlog")
+		l.park(l.lateness("backlog"))
 	case l.dest.paused():
 		l.park("destination paused")
 	default:
@@ -122,8 +116,9 @@ func (l *lane) park(reason string) {
 	if l.parked {
 		return
 	}
-	l.parked, l.reason = true, reason
-	l.record(queue.LaneParked)
+	l.parked = true
+	l.standing.reason, l.standing.since = reason, time.Now()
+	l.record()
 	for _, j := range l.flying {
 		j.item.parked = true
 		l.spill = append(l.spill, j.item)
@@ -138,8 +133,11 @@ func (l *lane) park(reason string) {
 }
 
 // record notes the lane's state in the journal. The lock is held.
-func (l *lane) record(state string) {
-	s := &queue.LaneState{Lane: l.name, Time: time.Now(), State: state, Reason: l.reason, Done: l.line.done}
+func (l *lane) record() {
+	s := &queue.LaneState{Lane: l.name, Time: time.Now(), State: l.state(), Done: l.line.done}
+	if l.parked {
+		s.Time, s.Reason = l.standing.since, l.standing.reason
+	}
 	for id := range l.line.early {
 		s.Early = append(s.Early, id)
 	}
@@ -151,70 +149,6 @@ func (l *lane) record(state string) {
 	slices.SortFunc(s.Early, func(a, b queue.ID) int { return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Index, b.Index)) })
 	l.recorded, l.settled = l.set.journal.Last(), 0
 	l.set.journal.Note(s)
-}
-
-// startSpill starts the goroutine that appends to RELAY_PARKED. The lock is
-// held.
-func (l *lane) startSpill() {
-	if l.spilling || len(l.spill) == 0 {
-		return
-	}
-	l.spilling = l.set.do(l.runSpill)
-}
-
-// runSpill appends what waits, in batches, until nothing does.
-func (l *lane) runSpill() {
-	for {
-		l.mu.Lock()
-		items := l.spill[:min(len(l.spill), 512)]
-		l.mu.Unlock()
-		if len(items) == 0 || !l.spillBatch(items) {
-			l.mu.Lock()
-			l.spilling = false
-			if l.set.stopping() == nil {
-				l.startSpill() // something may have come in between
-				l.start()
-			}
-			l.mu.Unlock()
-			return
-		}
-	}
-}
-
-// spillBatch appends some of the items as one message. It returns false when
-// the relay stops: what is not appended is still in RELAY_EVENTS.
-func (l *lane) spillBatch(items []*Item) bool {
-	batch := make([]queue.Parked, 0, len(items))
-	for _, it := range items {
-		p, err := it.park()
-		if err != nil {
-			l.set.log.Error("a delivery cannot be parked with its look", "event_id", it.ID.String(), "err", err)
-		}
-		batch = append(batch, p)
-	}
-	batch = batch[:queue.BatchSize(batch)]
-	items = items[:len(batch)]
-	seq, ok := l.set.parkBatch(l.name, batch)
-	if !ok {
-		return false
-	}
-	l.mu.Lock()
-	l.spill = l.spill[len(items):]
-	if len(l.spill) == 0 {
-		l.spill = nil // lets go of the memory
-	}
-	l.line.tail = seq
-	for _, it := range items {
-		l.bytes -= it.size()
-		l.set.addBytes(-it.size())
-	}
-	l.start()
-	l.mu.Unlock()
-	l.set.metrics.parked(l.name.Destination, len(items))
-	for _, it := range items {
-		it.Done()
-	}
-	return true
 }
 
 // start starts workers as far as there is work for them. The lock is held.
@@ -249,6 +183,27 @@ func (l *lane) take() *job {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for l.set.stopping() == nil && l.workers <= l.most() {
+		if j := l.next(); j != nil {
+			return j
+		}
+		switch {
+		case l.set.stopping() != nil: // it may be why there was no next one
+		case !l.parked, l.line.reading, l.spilling, len(l.spill) > 0, len(l.flying) > 0:
+			// Nothing is left, or whoever reads, appends or flies goes on from here.
+			l.workers--
+			return nil
+		default:
+			l.reopen()
+		}
+	}
+	l.workers--
+	return nil
+}
+
+// next takes what is first in the lane; nil when nothing is there, or another
+// worker is fetching it. The lock is held, and let go while the line is read.
+func (l *lane) next() *job {
+	for l.set.stopping() == nil {
 		switch {
 		case len(l.again) > 0:
 			j := l.again[0]
@@ -260,138 +215,29 @@ func (l *lane) take() *job {
 			l.waiting = l.waiting[1:]
 			return l.fly(&job{item: it})
 		case !l.parked:
-			l.workers--
 			return nil
 		}
 		if j := l.takeParked(); j != nil {
 			return l.fly(j)
 		}
-		switch {
-		case l.line.seq < l.line.tail && !l.line.reading:
-			l.read()
-			continue
-		case l.line.reading, l.spilling, len(l.spill) > 0, len(l.flying) > 0:
-			l.workers-- // whoever reads, appends or flies goes on from here
+		if l.line.seq >= l.line.tail || l.line.reading {
 			return nil
 		}
-		l.reopen()
+		l.read()
 	}
-	l.workers--
 	return nil
+}
+
+// behind takes what stands behind the deliveries that the caller holds.
+func (l *lane) behind() *job {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.next()
 }
 
 func (l *lane) fly(j *job) *job {
 	l.flying = append(l.flying, j)
 	return j
-}
-
-// takeParked takes the next delivery from the batch that was read, passing
-// over those that are settled. The lock is held.
-func (l *lane) takeParked() *job {
-	for l.line.next < len(l.line.batch) {
-		place := queue.Place{Seq: l.line.seq, Index: l.line.next}
-		p := l.line.batch[l.line.next]
-		l.line.batch[l.line.next] = queue.Parked{}
-		l.line.next++
-		if !l.line.done.Less(place) {
-			continue
-		}
-		l.line.open = append(l.line.open, place)
-		if i := slices.IndexFunc(l.flying, func(j *job) bool { return j.item.ID == p.ID }); i >= 0 {
-			l.flying[i].place = place // under way since it was in memory; from here on it belongs to the line
-			continue
-		}
-		if _, ok := l.line.early[p.ID]; ok {
-			l.line.settle(place, p.ID)
-			continue
-		}
-		return &job{item: unpark(p, l.address), place: place}
-	}
-	return nil
-}
-
-// settle moves the line's progress over everything that is settled without a
-// gap.
-func (l *line) settle(place queue.Place, id queue.ID) {
-	i := slices.Index(l.open, place)
-	if i < 0 {
-		return
-	}
-	l.open = slices.Delete(l.open, i, i+1)
-	if i > 0 {
-		l.early[id] = place // an older one is still under way
-		return
-	}
-	delete(l.early, id)
-	if len(l.open) == 0 {
-		l.done = queue.Place{Seq: l.seq, Index: l.next}.Before()
-	} else {
-		l.done = l.open[0].Before()
-	}
-	maps.DeleteFunc(l.early, func(_ queue.ID, p queue.Place) bool { return p != queue.Place{} && !l.done.Less(p) })
-}
-
-// read fetches the next batch of the line. The lock is let go meanwhile.
-func (l *lane) read() {
-	l.line.reading = true
-	after, tail := l.line.seq, l.line.tail
-	l.mu.Unlock()
-	seq, batch, ok := l.set.nextParked(l.name, after, tail)
-	l.mu.Lock()
-	l.line.reading = false
-	if !ok {
-		return
-	}
-	l.line.seq, l.line.batch, l.line.next = seq, batch, 0
-	l.start() // there is work for others too
-}
-
-// reopen opens the lane: its part of RELAY_PARKED is settled and nothing is in
-// flight. The lock is held.
-func (l *lane) reopen() {
-	l.parked, l.reason, l.until = false, "", time.Time{}
-	last := l.line.tail
-	l.line.done = queue.Place{Seq: last + 1}.Before()
-	clear(l.line.early)
-	l.line.batch, l.line.next, l.line.open = nil, 0, nil
-	l.record(queue.LaneOpen)
-	l.set.log.Info("lane open again", "address", l.address.String())
-	l.unpurged = last
-	l.purge(last)
-}
-
-// purge drops what is settled from RELAY_PARKED, until it is done or the relay
-// stops: what stands there is posted again if the record of its end is lost. The
-// lock is held.
-func (l *lane) purge(upTo uint64) {
-	if l.purging || upTo <= l.line.purged {
-		return
-	}
-	l.purging = l.set.do(func() {
-		for wait := time.Second; !l.set.purge(l.name, upTo) && sleep(l.set.stop, wait); {
-			wait = min(2*wait, time.Minute)
-		}
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.purging = false
-		if l.set.stopping() != nil {
-			return
-		}
-		l.line.purged = upTo
-		if l.unpurged <= upTo {
-			l.unpurged = 0
-		} else {
-			l.purge(l.unpurged)
-		}
-	})
-}
-
-// finished is the last message of the line that is settled as a whole.
-func (l *line) finished() uint64 {
-	if len(l.open) == 0 && l.next == len(l.batch) {
-		return l.seq
-	}
-	return max(l.done.Seq, 1) - 1
 }
 
 // land ends a flight. With retry the job goes back to the head of the line, as
@@ -417,14 +263,16 @@ func (l *lane) landed(j *job, retry bool) bool {
 		l.again = slices.Insert(l.again, i, j)
 	case retry:
 		// It is in spill or in RELAY_PARKED already, or the relay stops.
+		l.carried[j.item.ID] = j.past
 	case j.fromLine():
 		l.line.settle(j.place, j.item.ID)
 		l.purge(l.line.finished())
 		if l.settled++; l.settled >= refresh {
-			l.record(queue.LaneParked)
+			l.record()
 		}
 	case j.item.parked:
 		l.line.early[j.item.ID] = queue.Place{}
+		l.line.passed++
 	default:
 		l.bytes -= j.item.size()
 		l.set.addBytes(-j.item.size())
@@ -433,38 +281,21 @@ func (l *lane) landed(j *job, retry bool) bool {
 	return false
 }
 
-// retrySoon ends the lane's own pause.
-func (l *lane) retrySoon() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.until = time.Time{}
-	if l.soon != nil {
-		close(l.soon)
-		l.soon = nil
-	}
+// outdated tells whether the lane's state is to be recorded anew, so that the
+// journal's history can go: when it has grown by much since, or is full. The
+// lock is held.
+func (l *lane) outdated() bool {
+	grown := l.set.journal.Last() - min(l.set.journal.Last(), l.recorded)
+	return grown > stale || grown > 0 && l.set.journal.Stuck()
 }
 
-// rest waits out the lane's own pause; false when the relay stops.
-func (l *lane) rest() bool {
-	l.mu.Lock()
-	wait := time.Until(l.until)
-	if wait > 0 && l.soon == nil {
-		l.soon = make(chan struct{})
+// lateness is why a lane falls behind: its destination's rate limit, when that is
+// used up, else what is said.
+func (l *lane) lateness(otherwise string) string {
+	if l.dest.paced() {
+		return ReasonPaced
 	}
-	soon := l.soon
-	l.mu.Unlock()
-	if wait <= 0 {
-		return l.set.stopping() == nil
-	}
-	t := time.NewTimer(wait)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-soon:
-	case <-l.set.stop.Done():
-		return false
-	}
-	return true
+	return otherwise
 }
 
 // tooOld parks a lane whose oldest delivery has waited too long.
@@ -472,13 +303,13 @@ func (l *lane) tooOld(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.parked {
-		if l.set.journal.Last() > l.recorded+stale {
-			l.record(queue.LaneParked) // so that the journal's floor moves
+		if l.outdated() {
+			l.record() // so that the journal's floor moves
 		}
 		return
 	}
-	if l.unpurged > 0 && l.set.journal.Last() > l.recorded+stale {
-		l.record(queue.LaneOpen)
+	if l.unpurged > 0 && l.outdated() {
+		l.record()
 	}
 	var oldest *Item
 	if len(l.flying) > 0 {
@@ -487,6 +318,6 @@ func (l *lane) tooOld(now time.Time) {
 		oldest = l.waiting[0]
 	}
 	if oldest != nil && now.Sub(oldest.waiting) > l.set.limits.age {
-		l.park("waiting too long")
+		l.park(l.lateness("waiting too long"))
 	}
 }

@@ -427,12 +427,6 @@ func TestUnwritableMessageBecomesADeadLetter(t *testing.T) {
 	equal(t, "posts", []string{"1", "2"}, w.posts("hooka", 2))
 }
 
-func TestTooOldIsGivenUp(t *testing.T) {
-	w := newWorld(t, func(w *world) { w.dests[0].GiveUpAfter = time.Nanosecond })
-	w.deliver("a", "1")
-	equal(t, "outcomes", map[uint64]string{1: queue.OutcomeDead}, w.settled(1))
-}
-
 func TestDestinationThatIsGoneLeavesDeadLetters(t *testing.T) {
 	w := newWorld(t, nil)
 	w.chat.Set("hooka", chat.Status(500, nil, ""))
@@ -502,6 +496,19 @@ func TestRateLimitIsTheDestinations(t *testing.T) {
 	w.lanes.Update(w.prepared(w.dests)) // a reload that lifts the limit is for the next message
 	if n := w.chat.Count("hooka"); n != 3 {
 		t.Errorf("%d posts, want the burst of 3", n)
+	}
+}
+
+// A lane that its destination's rate limit holds up says so.
+func TestRateLimitIsTheReason(t *testing.T) {
+	w := newWorld(t, func(w *world) {
+		w.dests[0].RateLimit = configs.Rate{Count: 1, Per: time.Hour, Burst: 1}
+	})
+	w.deliver("a", "1", "2", "3")
+	w.posts("hooka", 1)
+	w.lanes.lane(laneA).tooOld(time.Now().Add(time.Hour))
+	if all := w.lanes.Status(); len(all) != 1 || all[0].State != LaneParked || all[0].Reason != ReasonPaced {
+		t.Errorf("status %+v", all)
 	}
 }
 

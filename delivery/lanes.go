@@ -18,14 +18,18 @@ import (
 	"github.com/gitlab-mattermost/relay/queue"
 )
 
-// memory is how many bytes of bodies all lanes keep in memory together.
-const memory = 64 << 20
+// memory is how many bytes of bodies all lanes keep in memory together, unless
+// one alone is larger: one of the largest, and the usual ones beside it. The
+// dispatcher holds the next.
+const memory = 40 << 20
 
 // Journal records what happened; see [queue.Journal].
 type Journal interface {
 	Write(ctx context.Context, recs ...queue.Record) error
 	Note(recs ...queue.Record)
+	Confirm(ctx context.Context) error
 	Last() uint64
+	Stuck() bool
 }
 
 // Parking keeps what has to wait; see [queue.Queue].
@@ -34,6 +38,8 @@ type Parking interface {
 	NextParked(ctx context.Context, lane queue.Lane, after uint64) (uint64, []queue.Parked, error)
 	PurgeParked(ctx context.Context, lane queue.Lane, upTo uint64) error
 	Bury(ctx context.Context, d *queue.Dead) (uint64, error)
+	Expendable(ctx context.Context, destination string, why error) (queue.Lane, uint64, error)
+	DropParked(ctx context.Context, lane queue.Lane, seq uint64) error
 }
 
 // Formatter writes messages; see [formatters.Set].
@@ -62,6 +68,11 @@ type Options struct {
 	// Dead, if set, is called for every delivery that was given up.
 	Dead func(lane queue.Lane, w *queue.Webhook)
 
+	// Pace is how many times as long as usual the lanes pause, for tests that
+	// see hours in seconds; 0 is 1. It leaves Retry-After, rate limits, the time
+	// an attempt may take and GiveUpAfter as they are.
+	Pace float64
+
 	limits *limits // of tests; nil: as usual
 }
 
@@ -78,12 +89,14 @@ type Lanes struct {
 	trouble   func(kind, text string)
 	dead      func(lane queue.Lane, w *queue.Webhook)
 	limits    limits
+	clock     clock
 	dests     map[string]*destination
 
 	mu    sync.Mutex
 	lanes map[queue.Lane]*lane
 
 	bytes   atomic.Int64 // in memory, of all lanes
+	reading sync.Mutex   // one message of RELAY_PARKED is unpacked at a time
 	eased   chan struct{}
 	running sync.WaitGroup
 	doors   sync.RWMutex // held for writing when no more goroutines may start
@@ -97,7 +110,7 @@ type Lanes struct {
 func New(opt Options) *Lanes {
 	s := &Lanes{
 		formatter: opt.Formatter, journal: opt.Journal, parking: opt.Parking, stdout: opt.Stdout, log: opt.Log,
-		metrics: newMetrics(opt.Registerer), limits: usual, people: opt.People, trouble: opt.Trouble, dead: opt.Dead,
+		metrics: newMetrics(opt.Registerer), limits: usual, clock: newClock(), people: opt.People, trouble: opt.Trouble, dead: opt.Dead,
 		dests: map[string]*destination{}, lanes: map[queue.Lane]*lane{}, eased: make(chan struct{}, 1),
 	}
 	if s.people == nil {
@@ -111,6 +124,9 @@ func New(opt Options) *Lanes {
 	}
 	if opt.limits != nil {
 		s.limits = *opt.limits
+	}
+	if opt.Pace > 0 {
+		s.limits = s.limits.scaled(opt.Pace)
 	}
 	for _, d := range opt.Destinations {
 		s.dests[d.Name] = newDestination(d, s.limits.paused)
@@ -129,7 +145,7 @@ func (s *Lanes) Deliver(ctx context.Context, it *Item) error {
 	if l == nil {
 		return fmt.Errorf("deliver to %s: no such destination", it.Address)
 	}
-	for s.bytes.Load() > memory {
+	for held := s.bytes.Load(); held > 0 && held+int64(it.size()) > memory; held = s.bytes.Load() {
 		s.parkLargest()
 		select {
 		case <-s.eased:
@@ -156,6 +172,13 @@ func (s *Lanes) Resume(ctx context.Context, parked map[queue.Lane]*queue.LaneAtS
 			gone = append(gone, at)
 		}
 	}
+	s.do(func() {
+		for name := range parked {
+			if l := s.lane(name); l != nil {
+				l.count()
+			}
+		}
+	})
 	for _, at := range gone { // what this writes may carry the others' floor
 		if err := s.buryLane(ctx, at); err != nil {
 			return err
@@ -167,13 +190,18 @@ func (s *Lanes) Resume(ctx context.Context, parked map[queue.Lane]*queue.LaneAtS
 func (l *lane) resume(at *queue.LaneAtStart) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.parked, l.reason = true, at.Reason
+	l.parked = true
+	l.standing.reason, l.standing.since = at.Reason, at.Time
+	if at.State == queue.LaneBroken {
+		l.standing.refusals, l.standing.refused, l.standing.broken = brokenAfter, at.Time, at.Time
+	}
 	l.line.tail, l.line.done = at.Last, at.Done
 	l.line.seq = max(at.Done.Seq, 1) - 1 // the message that Done names may hold more
+	l.line.counted, l.line.resumed = l.line.seq, at.Last
 	for _, id := range at.Early {
 		l.line.early[id] = queue.Place{}
 	}
-	l.record(queue.LaneParked)
+	l.record()
 	l.start()
 }
 
@@ -200,7 +228,7 @@ func (s *Lanes) Update(destinations []Destination) {
 	s.mu.Unlock()
 	for _, l := range s.all() {
 		if moved[l.dest] {
-			l.retrySoon()
+			l.anew()
 		}
 	}
 }
@@ -216,7 +244,7 @@ func (s *Lanes) lane(name queue.Lane) *lane {
 		if dest == nil {
 			return nil
 		}
-		l = &lane{set: s, name: name, address: AddressOf(name), dest: dest, line: line{early: map[queue.ID]queue.Place{}}}
+		l = &lane{set: s, name: name, address: AddressOf(name), dest: dest, line: line{early: map[queue.ID]queue.Place{}}, carried: map[queue.ID]past{}}
 		s.lanes[name] = l
 	}
 	return l
@@ -287,7 +315,7 @@ func (s *Lanes) do(f func()) bool {
 }
 
 func (s *Lanes) addBytes(n int) {
-	if s.bytes.Add(int64(n)) <= memory && n < 0 {
+	if s.bytes.Add(int64(n)); n < 0 {
 		select {
 		case s.eased <- struct{}{}:
 		default:
@@ -296,7 +324,7 @@ func (s *Lanes) addBytes(n int) {
 }
 
 // share is how many bytes one lane may keep in memory.
-func (s *Lanes) share() int { return memory / 8 }
+func (s *Lanes) share() int { return memory / 5 }
 
 // parkLargest makes room in memory.
 func (s *Lanes) parkLargest() {
@@ -357,6 +385,9 @@ func (s *Lanes) parkBatch(name queue.Lane, batch []queue.Parked) (uint64, bool) 
 		if s.kill.Err() != nil || s.stop.Err() != nil {
 			return 0, false
 		}
+		if s.makeRoom(name.Destination, err) {
+			continue
+		}
 		s.log.Error("deliveries cannot be parked; trying again", "address", AddressOf(name).String(), "err", err)
 		if !sleep(s.stop, time.Second) {
 			return 0, false
@@ -368,7 +399,9 @@ func (s *Lanes) parkBatch(name queue.Lane, batch []queue.Parked) (uint64, bool) 
 // stops.
 func (s *Lanes) nextParked(name queue.Lane, after, tail uint64) (uint64, []queue.Parked, bool) {
 	for tries := 1; ; tries++ {
+		s.reading.Lock()
 		seq, batch, err := s.parking.NextParked(s.stop, name, after)
+		s.reading.Unlock()
 		switch {
 		case err == nil && seq != 0:
 			return seq, batch, true

@@ -15,7 +15,7 @@ func (s *Lanes) printPost(a configs.Address, it *Item, post formatters.Post) res
 	begin := time.Now()
 	s.print.Lock()
 	defer s.print.Unlock()
-	if _, err := io.WriteString(s.stdout, frame(a.String()+" · "+it.Event.Name()+" · "+it.ID.String(), post.Markdown)); err != nil {
+	if _, err := io.WriteString(s.stdout, frame(a.String()+" · "+it.eventName()+" · "+it.ID.String(), post.Markdown)); err != nil {
 		return result{verdict: Retry, reason: ReasonNetwork, text: "standard output cannot be written"}
 	}
 	return result{verdict: Delivered, reason: ReasonOK, duration: time.Since(begin)}

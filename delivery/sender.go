@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -27,8 +28,12 @@ type result struct {
 	reason     string
 	status     int
 	text       string // for people; holds no secret
+	hook       bool   // the receiver says that the hook itself is refused, whatever the channel
 	retryAfter time.Duration
 	duration   time.Duration
+
+	sent, ended time.Time
+	known       time.Time // when the last message was sent that had got through before this one was
 }
 
 // post makes one attempt. ctx ends when the relay stops.
@@ -55,23 +60,24 @@ func attempt(stop context.Context, d *Destination, body []byte) result {
 	}
 	defer res.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
-	if err != nil {
-		return failed(stop, err)
+	if err != nil && (stop.Err() != nil || res.StatusCode < 300) {
+		return failed(stop, err) // what else it would have said decides; elsewhere the status does
 	}
 	if len(answer) < maxAnswer {
 		_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 1)) // sees the end, so that the connection is used again
 	}
-	verdict, reason, text := judge(d.Kind, res.StatusCode, answer)
+	verdict, reason, text := judge(d.Kind, res.StatusCode, res.Header, answer)
 	if strings.Contains(text, path.Base(req.URL.Path)) {
 		text = "" // the hook's id, in the shape of an error's
 	}
-	if verdict != Delivered {
-		text = statusText(res.StatusCode, text)
-	}
-	return result{
-		verdict: verdict, reason: reason, status: res.StatusCode, text: text,
+	r := result{
+		verdict: verdict, reason: reason, status: res.StatusCode, hook: hookWords[text],
 		retryAfter: retryAfter(res.Header, res.StatusCode, time.Now()),
 	}
+	if verdict != Delivered {
+		r.text = statusText(res.StatusCode, text)
+	}
+	return r
 }
 
 func statusText(status int, text string) string {
@@ -102,17 +108,36 @@ func failed(stop context.Context, err error) result {
 	return result{verdict: Retry, reason: ReasonNetwork, text: networkText(err)}
 }
 
-// networkText says what went wrong on the wire without naming the URL or what
-// the other side sent.
+// receiver is the host and port that a request went to; of its URL that is all
+// that may be told.
+func receiver(err error) string {
+	var failed *url.Error
+	if !errors.As(err, &failed) {
+		return ""
+	}
+	u, err := url.Parse(failed.URL)
+	if err != nil || u.Hostname() == "" {
+		return ""
+	}
+	return net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), map[string]string{"http": "80"}[u.Scheme], "443"))
+}
+
+// networkText says what went wrong on the wire, of the URL naming no more than
+// the host and port, and nothing of what the other side sent.
 func networkText(err error) string {
 	var dns *net.DNSError
 	var op *net.OpError
 	var u *url.Error
+	var proxy *proxyError
 	switch {
 	case errors.As(err, &dns):
-		return "the host name cannot be resolved"
+		return "no such host: " + cmp.Or(receiver(err), "the host name cannot be resolved")
+	case errors.As(err, &proxy):
+		return proxy.Error()
+	case errors.As(err, &op) && op.Op == "proxyconnect":
+		return "the proxy does not connect there: " + rootText(op.Err)
 	case errors.As(err, &op) && op.Op == "dial":
-		return "cannot connect: " + rootText(op.Err)
+		return strings.TrimSuffix("cannot connect to "+receiver(err), " to ") + ": " + rootText(op.Err)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "the connection was closed before the answer was complete"
 	case errors.As(err, &op):
@@ -127,7 +152,6 @@ func networkText(err error) string {
 // Once posts a message without a lane: one attempt, nothing kept. It returns
 // what the receiver answered, for people.
 func Once(ctx context.Context, d *Destination, body []byte) (string, error) {
-	defer d.client.CloseIdleConnections()
 	r := post(ctx, d, body)
 	if r.verdict != Delivered {
 		return "", errors.New(r.text)

@@ -3,6 +3,7 @@ package delivery
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -45,6 +46,7 @@ const (
 	ReasonTooOld      = "too_old"
 	ReasonTemplate    = "template"
 	ReasonNoAddress   = "no_such_destination"
+	ReasonNoRoom      = "no_room"
 )
 
 // slackErrors are the words that Slack answers instead of "ok"
@@ -61,11 +63,11 @@ var slackErrors = map[string]bool{
 // judge gives the verdict on an answer. The text names Mattermost's error id or
 // Slack's error word where there is one; nothing else of the body is ever
 // repeated, because it can hold the hook's id, which is a secret.
-func judge(kind string, status int, body []byte) (v Verdict, reason, text string) {
+func judge(kind string, status int, header http.Header, body []byte) (v Verdict, reason, text string) {
 	text = errorWord(body)
 	switch {
 	case status >= 200 && status < 300:
-		if accepted(kind, status, body) {
+		if accepted(kind, status, header, body) {
 			return Delivered, ReasonOK, ""
 		}
 		return NotAccepted, ReasonNotAccepted, text
@@ -91,12 +93,21 @@ func judge(kind string, status int, body []byte) (v Verdict, reason, text string
 // accepted tells whether a 2xx is the chat's own: Mattermost says exactly "ok"
 // with 200 (server/channels/web/webhook.go); receivers of Slack's payloads say
 // anything but HTML or one of Slack's error words.
-func accepted(kind string, status int, body []byte) bool {
-	text := strings.TrimSpace(string(body))
+func accepted(kind string, status int, header http.Header, body []byte) bool {
+	text := strings.TrimSpace(strings.TrimPrefix(string(body), "\ufeff"))
 	if kind == configs.KindSlack {
-		return !strings.HasPrefix(text, "<") && !slackErrors[text]
+		return !strings.HasPrefix(text, "<") && !slackErrors[text] && !strings.HasPrefix(header.Get("Content-Type"), "text/html")
 	}
 	return status == http.StatusOK && text == "ok"
+}
+
+// hookWords are what Mattermost and Slack say of the incoming webhook itself,
+// whatever the channel: it is deleted, switched off, or its team is gone.
+// Mattermost says the first one also while its database is down
+// (server/channels/app/webhook.go).
+var hookWords = map[string]bool{
+	"web.incoming_webhook.invalid.app_error": true, "web.incoming_webhook.disabled.app_error": true,
+	"no_service": true, "no_service_id": true, "no_active_hooks": true, "no_team": true, "team_disabled": true, "invalid_token": true,
 }
 
 // mattermostID is the shape of Mattermost's error ids, such as
@@ -124,7 +135,7 @@ func retryAfter(h http.Header, status int, now time.Time) time.Duration {
 		return 0
 	}
 	v := h.Get("Retry-After")
-	if n, err := strconv.ParseInt(v, 10, 64); err == nil {
+	if n, err := strconv.ParseInt(v, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
 		return time.Duration(min(max(n, 0), int64(maxRetryAfter/time.Second))) * time.Second
 	}
 	t, err := http.ParseTime(v)

@@ -25,6 +25,10 @@ type Options struct {
 	// Hooks are the ids that exist; any other answers as Mattermost answers
 	// for a deleted hook. Empty: every id exists.
 	Hooks []string
+	// Watch, if set, is given every request when it has ended, one way or
+	// another, and the ledger forgets it then: for runs that are too long to be
+	// kept. It is called from many goroutines.
+	Watch func(Entry)
 }
 
 // Server is a running chat server. Its methods may be called from any
@@ -41,6 +45,8 @@ type Server struct {
 	mu    sync.Mutex
 	hooks map[string]*hook
 	conns int
+
+	watch func(Entry)
 }
 
 // hook is how one hook behaves now.
@@ -64,6 +70,7 @@ func Start(opts Options) (*Server, error) {
 		ledger:   newLedger(),
 		closing:  make(chan struct{}),
 		hooks:    map[string]*hook{},
+		watch:    opts.Watch,
 	}
 	if len(opts.Hooks) > 0 {
 		s.known = map[string]bool{}
@@ -188,4 +195,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	x.Entry = s.ledger.add(x.Entry)
 	h.behaviour.serve(x)
+	if s.watch != nil {
+		s.watch(s.ledger.take(x.Entry.Seq))
+	}
 }

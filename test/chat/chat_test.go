@@ -427,3 +427,19 @@ func TestStartOnATakenPort(t *testing.T) {
 		t.Errorf("start on a taken port: %v, want %v", err, syscall.EADDRINUSE)
 	}
 }
+
+func TestWatch(t *testing.T) {
+	watched := make(chan chat.Entry, 2)
+	s := start(t, chat.Options{Watch: func(e chat.Entry) { watched <- e }})
+	s.Set("cut", chat.CutMidAnswer())
+	for _, hook := range []string{"h", "cut"} {
+		_, _ = post(t, client(t), s.URL(hook), `{"text":"hi"}`) // the second one ends with an error
+		e := <-watched
+		if e.Hook != hook || e.Text != "hi" || !e.Posted() || e.Answered != (hook == "h") {
+			t.Errorf("%s: watched %+v", hook, e)
+		}
+	}
+	if n := s.Count(""); n != 0 {
+		t.Errorf("%d entries are kept", n)
+	}
+}

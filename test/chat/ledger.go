@@ -82,6 +82,19 @@ func (l *ledger) settle(seq, status int, taken, answered bool) {
 	}
 }
 
+// take forgets an entry and returns what it was.
+func (l *ledger) take(seq int) Entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.bySeq[seq]
+	if e == nil {
+		return Entry{Seq: seq}
+	}
+	delete(l.bySeq, seq)
+	l.entries = slices.DeleteFunc(l.entries, func(o *Entry) bool { return o == e })
+	return *e
+}
+
 // wake tells everybody who waits that something changed; l.mu is held.
 func (l *ledger) wake() {
 	close(l.changed)

@@ -1,0 +1,205 @@
+package delivery
+
+import "slices"
+
+// refused handles a message that the chat refused. A destination that is
+// broken can refuse in the same words, and so can a channel that does not exist:
+// it is given up only when others got through meanwhile, and when it is not one
+// of several in a row. It returns true to try again in place.
+func (l *lane) refused(j *job, t target, r result) (again bool) {
+	if j.refusal == 0 {
+		j.refused = r.ended
+	}
+	j.refusal++
+	row := l.dest.refuses(j.item.ID)
+	switch {
+	case row:
+	case j.refusal <= len(l.set.limits.refused):
+		if l.stay(l.set.limits.refused[j.refusal-1], r) {
+			return true
+		}
+		l.land(j, true)
+		return false
+	case r.known.After(j.refused): // sent after it was refused first, and taken before it was refused again
+		l.weigh(j, t, r)
+		return false
+	}
+	l.setBack(j, r)
+	l.leave(j, t)
+	return false
+}
+
+// weigh decides about a message that was refused while others got through to
+// its destination: it is given up if the one behind it gets through. If that one
+// is refused as well, the next is tried; three that are refused in a row are no
+// message's fault. Where none stands behind it, the word of other lanes counts,
+// but not for two messages in a row.
+func (l *lane) weigh(j *job, t target, r result) {
+	aside := []*job{j}
+	for len(aside) < inARow {
+		k, rk, ok := l.tryBehind(t)
+		switch {
+		case !ok:
+			if len(aside) == 1 && l.set.stopping() == nil && !l.fetching() && l.alone() {
+				l.bury(j, ReasonRefused, "refused by the receiver: "+j.text+", while other messages got through")
+				return
+			}
+			l.setBack(j, r)
+			l.backAll(aside, t)
+			return
+		case rk.verdict == Delivered:
+			l.settle(k, rk)
+			for _, a := range aside {
+				l.bury(a, ReasonRefused, "refused by the receiver: "+a.text+", while other messages got through")
+			}
+			return
+		case rk.verdict != Refused:
+			l.fellBack(k, t, rk)
+			l.backAll(append(aside, k), t)
+			return
+		}
+		l.failed(k, t, rk)
+		if k.refusal == 0 {
+			k.refused = rk.ended
+		}
+		k.refusal++
+		l.dest.refuses(k.item.ID)
+		aside, r = append(aside, k), rk
+	}
+	l.setBack(j, r)
+	l.backAll(aside, t)
+}
+
+// alone tells whether this may be the only message of the lane that is given
+// up for a refusal, and says that it is.
+func (l *lane) alone() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	was := l.standing.lonely
+	l.standing.lonely = true
+	return !was
+}
+
+// fetching tells whether something may stand behind what the line has given so
+// far.
+func (l *lane) fetching() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.line.reading || l.spilling || len(l.spill) > 0
+}
+
+// passBy tries the delivery that stands behind one which gets a 5xx again and
+// again, right after it got one more. If it gets through, what it was sent past
+// is given up; else the order is as before. It returns false when nothing stands
+// behind.
+func (l *lane) passBy(j *job, t target) bool {
+	aside := []*job{j}
+	var k *job
+	for k = l.behind(); k != nil && k.probes >= poisonAfter && len(aside) < mostAside; k = l.behind() {
+		aside = append(aside, k)
+	}
+	if k == nil {
+		l.backAll(aside[1:], t)
+		return false
+	}
+	if l.paced() != nil {
+		l.backAll(append(aside, k), t)
+		return true
+	}
+	r, ok := l.once(k, t)
+	switch {
+	case !ok: // it cannot be written, and is settled
+		l.backAll(aside[1:], t)
+		return false
+	case r.verdict == Delivered:
+		l.took(r)
+		l.settle(k, r)
+		for _, a := range aside {
+			l.lastTry(a, t)
+		}
+	default:
+		if r.verdict == Retry && r.status >= 500 {
+			k.probes++
+		}
+		l.fellBack(k, t, r)
+		l.backAll(append(aside, k), t)
+	}
+	return true
+}
+
+// lastTry posts once more what another one was sent past, and gives it up only
+// when it is refused again: the chat may have come back just before it took the
+// other. Late and out of order is better than not at all.
+func (l *lane) lastTry(j *job, t target) {
+	if l.paced() != nil {
+		l.backAll([]*job{j}, t)
+		return
+	}
+	switch r, ok := l.once(j, t); {
+	case !ok: // it cannot be written, and is settled
+	case r.verdict == Delivered:
+		l.took(r)
+		l.settle(j, r)
+	case r.verdict == Retry && r.status >= 500:
+		l.failed(j, t, r)
+		l.bury(j, ReasonServerError, "refused by the receiver: "+r.text)
+	default:
+		l.fellBack(j, t, r)
+		l.backAll([]*job{j}, t)
+	}
+}
+
+// tryBehind posts once what stands behind the deliveries that the caller
+// holds. It returns false when nothing does.
+func (l *lane) tryBehind(t target) (*job, result, bool) {
+	for {
+		k := l.behind()
+		if k == nil || l.paced() != nil {
+			if k != nil {
+				l.land(k, true)
+			}
+			return nil, result{}, false
+		}
+		r, ok := l.once(k, t)
+		if !ok {
+			continue
+		}
+		if r.verdict == Delivered {
+			l.took(r)
+		}
+		return k, r, true
+	}
+}
+
+// once posts a delivery once; false when it cannot be written, and is settled.
+func (l *lane) once(k *job, t target) (result, bool) {
+	k.burst = 0
+	message, ok := l.message(k, t)
+	if !ok {
+		return result{}, false
+	}
+	return l.attempt(k, t, message), true
+}
+
+// fellBack does with the answer to a message that was sent past another one
+// what is done with every answer, without trying again in place.
+func (l *lane) fellBack(k *job, t target, r result) {
+	switch {
+	case r.verdict == Stopped:
+		l.dest.probed()
+	case l.failed(k, t, r):
+		l.dest.probed()
+		l.parkNow("destination changed")
+	default:
+		l.setBack(k, r)
+	}
+}
+
+// backAll puts deliveries back where they stood, the last one first: those
+// that come from memory stand in the line already.
+func (l *lane) backAll(jobs []*job, t target) {
+	l.parkNow("destination changed")
+	for _, j := range slices.Backward(jobs) {
+		l.leave(j, t)
+	}
+}

@@ -1,0 +1,116 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/gitlab-mattermost/relay/queue"
+)
+
+// settle records that a delivery got through. The lane posts its next message
+// only after this.
+func (l *lane) settle(j *job, r result) {
+	queue.Failpoint(queue.FailPosted)
+	err := l.set.journal.Write(l.set.kill, &queue.Settled{
+		ID: j.item.ID, Lane: l.name, Time: time.Now(), Outcome: queue.OutcomeDelivered,
+		Attempts: j.tries, Status: r.status, Reason: r.reason, Duration: r.duration, From: l.end(j),
+	})
+	l.conclude(j, queue.OutcomeDelivered, err)
+}
+
+// bury gives a delivery up.
+func (l *lane) bury(j *job, reason, why string) {
+	letGo, ok := l.unpacked(j)
+	if !ok {
+		return
+	}
+	defer letGo()
+	p, err := j.item.park()
+	if err != nil {
+		l.set.log.Error("a delivery is buried without its look", "event_id", j.item.ID.String(), "err", err)
+		p = queue.Parked{ID: j.item.ID, Nonce: j.item.Nonce, Webhook: *j.item.Webhook}
+	}
+	d := &queue.Dead{Parked: p, Lane: l.name, Reason: why, Attempts: j.tries, Time: time.Now()}
+	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
+		err := l.set.bury(d, reason, func() queue.Place { return l.end(j) })
+		if err == nil || ended(err) || !sleep(l.set.stop, wait) {
+			l.conclude(j, queue.OutcomeDead, err)
+			return
+		}
+	}
+}
+
+// conclude ends a job whose outcome was recorded, or could not be.
+func (l *lane) conclude(j *job, outcome string, err error) {
+	if ended(err) {
+		l.set.overtaken()
+	}
+	if err != nil {
+		// The relay stops, or another one has taken over: the delivery is not
+		// settled and will be made again.
+		l.land(j, true)
+		return
+	}
+	queue.Failpoint(queue.FailRecorded)
+	l.set.metrics.settled(l.name.Destination, outcome, j.item.Webhook.Received)
+	l.land(j, false)
+}
+
+// ended tells whether the journal takes nothing more from this relay.
+func ended(err error) bool { return errors.Is(err, queue.ErrFenced) || errors.Is(err, queue.ErrClosed) }
+
+// codeSafe makes a text fit to stand in a code span.
+func codeSafe(s string) string {
+	return strings.NewReplacer("`", "'", "\n", " ", "<", "‹", ">", "›").Replace(s)
+}
+
+func goneReason(l queue.Lane) string {
+	return fmt.Sprintf("the destination %q is no longer in relay.yaml", l.Destination)
+}
+
+// bury keeps a dead letter and records it.
+func (s *Lanes) bury(d *queue.Dead, reason string, from func() queue.Place) error {
+	seq, err := s.parking.Bury(s.kill, d)
+	if err != nil {
+		if !errors.Is(err, context.Canceled) {
+			s.log.Error("a dead letter cannot be kept", "event_id", d.ID.String(), "err", err)
+		}
+		return err
+	}
+	s.trouble("dead "+AddressOf(d.Lane).String(), fmt.Sprintf("❌ A message for `%s` was given up: %s. It is kept as a dead letter (event %s).", AddressOf(d.Lane), d.Reason, d.ID))
+	s.log.Error("delivery given up", "event_id", d.ID.String(), "address", AddressOf(d.Lane).String(), "outcome", queue.OutcomeDead, "reason", reason, "err", d.Reason)
+	s.dead(d.Lane, &d.Webhook)
+	return s.journal.Write(s.kill, &queue.Settled{
+		ID: d.ID, Lane: d.Lane, Time: d.Time, Outcome: queue.OutcomeDead, Attempts: d.Attempts, Reason: reason, From: from(), DeadSeq: seq,
+	})
+}
+
+// buryLane turns everything parked for a destination that is gone into dead
+// letters.
+func (s *Lanes) buryLane(ctx context.Context, at *queue.LaneAtStart) error {
+	early := map[queue.ID]bool{}
+	for _, id := range at.Early {
+		early[id] = true
+	}
+	for after := max(at.Done.Seq, 1) - 1; after < at.Last; {
+		seq, batch, err := s.parking.NextParked(ctx, at.Lane, after)
+		if err != nil || seq == 0 {
+			return err
+		}
+		after = seq
+		for i, p := range batch {
+			place := queue.Place{Seq: seq, Index: i}
+			if !at.Done.Less(place) || early[p.ID] {
+				continue
+			}
+			d := &queue.Dead{Parked: p, Lane: at.Lane, Time: time.Now(), Reason: goneReason(at.Lane)}
+			if err := s.bury(d, ReasonNoAddress, func() queue.Place { return place }); err != nil {
+				return err
+			}
+		}
+	}
+	return s.parking.PurgeParked(ctx, at.Lane, at.Last)
+}

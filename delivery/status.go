@@ -1,0 +1,110 @@
+package delivery
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/gitlab-mattermost/relay/configs"
+	"github.com/gitlab-mattermost/relay/queue"
+)
+
+// States of a lane, as status, metrics and the journal name them.
+const (
+	LaneOpen    = queue.LaneOpen   // messages go out as they come
+	LaneWaiting = "waiting"        // it stands still while its first message is tried again
+	LaneParked  = queue.LaneParked // its deliveries wait on disk, and are tried from the first one on
+	LaneBroken  = queue.LaneBroken // parked, and its address was refused three times
+)
+
+// LaneStatus says how the lane of one address stands. It holds no secret.
+type LaneStatus struct {
+	Address configs.Address
+	State   string    // LaneOpen, LaneWaiting, LaneParked or LaneBroken
+	Since   time.Time // when it came into this state; zero while it is open
+	Reason  string    // why it is not open: a reason of an attempt, or a few words; "" while it is open
+	Error   string    // what the receiver said last, redacted; "" when nothing, or while it is open
+	Next    time.Time // when its first message is tried again; zero: at once, or it is open
+	Held    int       // deliveries that are not settled, in memory and on disk
+
+	// Whole says that the destination itself is left alone or broken, so that
+	// the lane's own address is not what is wrong.
+	Whole bool
+}
+
+// Status lists the lanes, by address: all that hold something or are not open.
+// It may be called at any time, from any goroutine, and waits for nothing but
+// the lanes' locks. Held of a lane that was parked before the last start grows
+// for a moment until all of it has been counted.
+func (s *Lanes) Status() []LaneStatus {
+	var all []LaneStatus
+	for _, l := range s.all() {
+		if st := l.status(); st.State != LaneOpen || st.Held > 0 {
+			all = append(all, st)
+		}
+	}
+	slices.SortFunc(all, func(a, b LaneStatus) int {
+		return cmp.Or(cmp.Compare(a.Address.Destination, b.Address.Destination), cmp.Compare(a.Address.Channel, b.Address.Channel))
+	})
+	return all
+}
+
+func (l *lane) status() LaneStatus {
+	failing, whole, until := l.dest.status()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now, at := time.Now(), &l.standing
+	st := LaneStatus{Address: l.address, State: l.state(), Held: l.held()}
+	switch {
+	case l.parked:
+		st.Since, st.Reason, st.Error, st.Next, st.Whole = at.since, at.reason, at.text, later(at.until, at.still), whole
+		if failing.reason != "" {
+			st.Whole = true
+			st.Next = later(st.Next, until)
+			if st.Error == "" {
+				st.Reason, st.Error = failing.reason, failing.text
+			}
+		}
+	case now.Before(at.still):
+		st.State, st.Since, st.Next = LaneWaiting, at.stood, at.still
+		st.Reason, st.Error = at.reason, at.text
+	}
+	if !now.Before(st.Next) {
+		st.Next = time.Time{}
+	}
+	return st
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// held is how many deliveries the lane holds. The lock is held.
+func (l *lane) held() int {
+	n := len(l.waiting) + len(l.spill) + l.line.held
+	for _, j := range l.flying {
+		if !j.item.parked && !j.fromLine() {
+			n++
+		}
+	}
+	return max(n-l.line.passed, 0)
+}
+
+// Retry has the lanes that match tried now, without waiting for their next
+// probe, and returns how many there were. What they hold keeps its order; one
+// that is refused again goes on waiting as before. It does not wait for the
+// attempts.
+func (s *Lanes) Retry(match func(configs.Address) bool) int {
+	n := 0
+	for _, l := range s.all() {
+		if match(l.address) && l.status().State != LaneOpen {
+			n++
+			l.dest.hurry()
+			l.retrySoon()
+		}
+	}
+	return n
+}

@@ -33,10 +33,12 @@ type AdminOptions struct {
 	Reload func() error
 	// Config is the configuration in force, without secrets, as JSON.
 	Config func() any
+	// API shows what became of webhooks; nil: it is not there.
+	API *API
 }
 
 // NewAdmin makes the admin handler: /metrics, /healthz (the process answers),
-// /readyz (a webhook could be stored), POST /-/reload and GET /api/v1/config.
+// /readyz (a webhook could be stored), POST /-/reload and /api/v1.
 func NewAdmin(opt AdminOptions) http.Handler {
 	e := newEngine(opt.Log)
 	e.GET("/metrics", gin.WrapH(promhttp.HandlerFor(opt.Gatherer, promhttp.HandlerOpts{})))
@@ -60,6 +62,7 @@ func NewAdmin(opt AdminOptions) http.Handler {
 		c.JSON(http.StatusOK, gin.H{"status": "reloaded"})
 	})
 	guarded.GET("/api/v1/config", func(c *gin.Context) { c.JSON(http.StatusOK, opt.Config()) })
+	opt.API.register(guarded, opt.Log)
 	e.NoRoute(func(c *gin.Context) { answerError(c, &refusal{status: http.StatusNotFound, text: "no such page"}) })
 	return e
 }

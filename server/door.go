@@ -3,29 +3,28 @@ package server
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 
 	"github.com/gitlab-mattermost/relay/events"
 	"github.com/gitlab-mattermost/relay/queue"
 )
 
 const (
-	// storeTimeout is how long a webhook may wait for the queue. GitLab gives
-	// up after 10 s and does not try again.
+	// storeTimeout is how long a webhook may wait for the queue, unless
+	// Options.StoreTimeout says otherwise. GitLab gives up after 10 s and does not
+	// try again.
 	storeTimeout = 5 * time.Second
-	// bodyBudget bounds the bodies in memory at the door, in bytes.
-	bodyBudget = 96 << 20
-	// chunk is what a body without a length is read by.
-	chunk = 256 << 10
 )
 
 // Store keeps webhooks; see [queue.Queue.Store].
@@ -47,6 +46,9 @@ type Options struct {
 	MaxBody    int64 // bytes
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
+
+	// StoreTimeout is how long a webhook may wait for the queue; 0: 5 s.
+	StoreTimeout time.Duration
 }
 
 // Door answers the public listener.
@@ -54,13 +56,17 @@ type Door struct {
 	opt     Options
 	sources atomic.Pointer[map[string]*Source] // by path
 	engine  *gin.Engine
-	flight  atomic.Int64 // bytes of bodies in memory
+	budget  *budget
+	wait    time.Duration // for a share of it
+	drains  *drains
+	refused refusals
 	metrics *doorMetrics
+	seen    *ledger
 }
 
 // NewDoor makes the public handler.
 func NewDoor(opt Options) *Door {
-	d := &Door{opt: opt, metrics: newDoorMetrics(opt.Registerer)}
+	d := &Door{opt: opt, budget: newBudget(), wait: bodyWait, drains: newDrains(), refused: newRefusals(), seen: newLedger(), metrics: newDoorMetrics(opt.Registerer)}
 	d.Update(opt.Sources)
 	d.engine = newEngine(opt.Log)
 	d.engine.GET("/healthz", healthz)
@@ -106,11 +112,39 @@ func (d *Door) hook(c *gin.Context) {
 			no = &refusal{status: http.StatusInternalServerError, text: "the relay failed", result: "error"}
 		}
 		result, status = no.result, no.status
+		// Fails where the answer may be written while the body is read anyway:
+		// with HTTP/2, and in tests.
+		_ = http.NewResponseController(c.Writer).EnableFullDuplex()
 		answerError(c, no)
+		defer d.drain(c, source)
 	} else {
-		c.JSON(status, gin.H{"id": id.String(), "status": "accepted"})
+		c.Data(status, "application/json; charset=utf-8", []byte(`{"id":"`+id.String()+`","status":"accepted"}`)) // an id needs no quoting
+		if queue.HasFailpoints {
+			c.Writer.Flush() // the sender has it
+		}
+		queue.Failpoint(queue.FailAnswered)
 	}
 	d.report(c, source, id, result, status, time.Since(begin), err)
+}
+
+// refusals bounds the lines about requests that are refused, which anyone can
+// send. The metrics count them all.
+type refusals struct {
+	pace   *rate.Limiter
+	unsaid *atomic.Int64
+}
+
+func newRefusals() refusals {
+	return refusals{pace: rate.NewLimiter(20, 200), unsaid: new(atomic.Int64)}
+}
+
+// say tells whether to say this one, and how many went unsaid before it.
+func (r refusals) say() (unsaid int64, ok bool) {
+	if !r.pace.Allow() {
+		r.unsaid.Add(1)
+		return 0, false
+	}
+	return r.unsaid.Swap(0), true
 }
 
 // report says in one line, and in the metrics, what became of a request.
@@ -121,6 +155,9 @@ func (d *Door) report(c *gin.Context, source *Source, id queue.ID, result string
 	}
 	kind := knownHeader(c.GetHeader("X-Gitlab-Event"))
 	d.metrics.received.WithLabelValues(name, kind, result).Inc()
+	if source != nil {
+		d.seen.webhook(name, result, time.Now())
+	}
 	d.metrics.duration.Observe(took.Seconds())
 	attrs := []slog.Attr{
 		slog.String("source", name), slog.String("hook", kind), slog.Int("status", status), slog.String("outcome", result), slog.Duration("duration", took),
@@ -133,8 +170,15 @@ func (d *Door) report(c *gin.Context, source *Source, id queue.ID, result string
 		level = slog.LevelError
 		attrs = append(attrs, slog.String("err", err.Error()))
 	default:
+		unsaid, say := d.refused.say()
+		if !say {
+			return
+		}
 		level = slog.LevelWarn
 		attrs = append(attrs, slog.String("remote", c.RemoteIP()), slog.String("err", err.Error()))
+		if unsaid > 0 {
+			attrs = append(attrs, slog.Int64("unsaid", unsaid))
+		}
 	}
 	d.opt.Log.LogAttrs(c.Request.Context(), level, "webhook", attrs...)
 }
@@ -157,7 +201,11 @@ func (d *Door) accept(c *gin.Context, source *Source) (queue.ID, error) {
 	if verdict.Outcome == events.Refused {
 		return queue.ID{}, d.unproved(source, verdict)
 	}
-	body, release, err := d.read(r)
+	proved := verdict.Outcome == events.Accepted && verdict.By != events.ByInsecure
+	if proved {
+		defer keep(r.Context())()
+	}
+	body, release, err := d.read(c.Writer, r, proved)
 	defer release()
 	if err != nil {
 		return queue.ID{}, err
@@ -166,8 +214,10 @@ func (d *Door) accept(c *gin.Context, source *Source) (queue.ID, error) {
 		if verdict = source.Proof.Body(r.Header, body, time.Now()); verdict.Outcome == events.Refused {
 			return queue.ID{}, d.unproved(source, verdict)
 		}
+		defer keep(r.Context())()
 	}
 	d.metrics.proofs.WithLabelValues(source.Name, verdict.By).Inc()
+	d.seen.proof(source.Name, verdict.By)
 	if err := events.CheckObject(body); err != nil {
 		return queue.ID{}, &refusal{status: http.StatusBadRequest, text: err.Error(), result: "malformed"}
 	}
@@ -187,50 +237,6 @@ func (d *Door) unproved(source *Source, v events.Verdict) error {
 	}
 }
 
-var errBusy = &refusal{status: http.StatusServiceUnavailable, text: "too many webhooks at once; resend this one later", result: "busy"}
-
-// read reads the body into memory of its own. What counts against the budget is
-// what came, not what a large Content-Length announces. The release function
-// gives its share back.
-func (d *Door) read(r *http.Request) (body []byte, release func(), err error) {
-	var held int64
-	release = func() { d.flight.Add(-held) }
-	take := func(n int64) bool {
-		held += n
-		return d.flight.Add(n) <= bodyBudget
-	}
-	if n := r.ContentLength; n >= 0 && n <= chunk {
-		if !take(n) {
-			return nil, release, errBusy
-		}
-		body = make([]byte, n)
-		if _, err := io.ReadFull(r.Body, body); err != nil {
-			return nil, release, errIncomplete
-		}
-		return body, release, nil
-	}
-	for int64(len(body)) <= d.opt.MaxBody {
-		if len(body) == cap(body) {
-			more := max(len(body), chunk)
-			if !take(int64(more)) {
-				return nil, release, errBusy
-			}
-			body = append(make([]byte, 0, len(body)+more), body...)
-		}
-		n, err := r.Body.Read(body[len(body):cap(body)])
-		body = body[:len(body)+n]
-		switch {
-		case errors.Is(err, io.EOF) && int64(len(body)) <= d.opt.MaxBody:
-			return body, release, nil
-		case err != nil && !errors.Is(err, io.EOF):
-			return nil, release, errIncomplete
-		}
-	}
-	return nil, release, d.tooLarge()
-}
-
-var errIncomplete = &refusal{status: http.StatusBadRequest, text: "the body ended early", result: "incomplete"}
-
 // store waits until the queue has the webhook. A client that hangs up does not
 // stop it.
 func (d *Door) store(r *http.Request, source *Source, body []byte) (queue.ID, error) {
@@ -240,14 +246,18 @@ func (d *Door) store(r *http.Request, source *Source, body []byte) (queue.ID, er
 			w.Header = append(w.Header, queue.Field{Name: name, Value: bounded(v)})
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), storeTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), cmp.Or(d.opt.StoreTimeout, storeTimeout))
 	defer cancel()
+	queue.Failpoint(queue.FailReceived)
 	id, err := d.opt.Store.Store(ctx, w)
 	switch {
 	case err == nil:
+		queue.Failpoint(queue.FailStored)
 		return id, nil
 	case errors.Is(err, queue.ErrFull):
 		return queue.ID{}, &refusal{status: http.StatusServiceUnavailable, text: "the queue is full; resend this webhook later", result: "full"}
+	case errors.Is(err, queue.ErrDown):
+		return queue.ID{}, &refusal{status: http.StatusServiceUnavailable, text: "the queue cannot be written now; resend this webhook later", result: "down", detail: err.Error()}
 	default:
 		return queue.ID{}, &refusal{status: http.StatusServiceUnavailable, text: "the queue did not store the webhook in time; resend it later", result: "unstored"}
 	}
@@ -262,7 +272,10 @@ func answerError(c *gin.Context, no *refusal) {
 		c.Header("Retry-After", "30")
 	}
 	if no.status >= 400 {
-		c.Header("Connection", "close") // what is left of the body is not worth reading
+		c.Header("Connection", "close") // what is left of the body is thrown away
 	}
-	c.AbortWithStatusJSON(no.status, gin.H{"error": no.text})
+	text, _ := json.Marshal(gin.H{"error": no.text}) // a string cannot fail
+	c.Header("Content-Length", strconv.Itoa(len(text)))
+	c.Abort()
+	c.Data(no.status, "application/json; charset=utf-8", text)
 }

@@ -169,13 +169,14 @@ func TestHangUpDoesNotStopTheCommit(t *testing.T) {
 
 func TestBodiesInFlightAreBounded(t *testing.T) {
 	d := door(t, &kept{}, io.Discard)
-	d.flight.Store(bodyBudget)
+	d.wait = time.Millisecond
+	d.budget.held = largeBudget + usualBudget
 	w := answer(d, request("POST", "/hooks/gitlab", `{}`))
 	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
 		t.Errorf("answered %d %s", w.Code, w.Body)
 	}
-	if n := d.flight.Load(); n != bodyBudget {
-		t.Errorf("%d bytes were not given back", n-bodyBudget)
+	if n := d.budget.held; n != largeBudget+usualBudget {
+		t.Errorf("%d bytes were not given back", n-largeBudget-usualBudget)
 	}
 }
 
@@ -214,7 +215,7 @@ func TestAnnouncedLengthsTakeNoMemory(t *testing.T) {
 	})
 	var strangers sync.WaitGroup
 	end := make(chan struct{})
-	for range bodyBudget/most + 1 {
+	for range (largeBudget+usualBudget)/most + 1 {
 		body := &stalled{wait: make(chan struct{}), end: end}
 		r := request("POST", "/hooks/signed", "", "Webhook-Id", "a", "Webhook-Timestamp", strconv.FormatInt(time.Now().Unix(), 10), "Webhook-Signature", "v1,AAAA", "X-Gitlab-Token", "")
 		r.Body, r.ContentLength = io.NopCloser(body), most
@@ -235,7 +236,7 @@ func TestAnnouncedLengthsTakeNoMemory(t *testing.T) {
 	}
 	close(end)
 	strangers.Wait()
-	if n := d.flight.Load(); n != 0 {
+	if n := d.budget.held; n != 0 {
 		t.Errorf("%d bytes were not given back", n)
 	}
 }

@@ -57,15 +57,36 @@ func Listen(addr string, h http.Handler, cert, key string, log *slog.Logger) (*L
 	if err != nil {
 		return nil, err
 	}
+	return newListener(&connections{Listener: l, most: mostConnections, log: log}, h, cert, key, usual), nil
+}
+
+// timeouts are how long a client may take for what.
+type timeouts struct {
+	header  time.Duration // all of a request's head; the TLS handshake
+	request time.Duration // all of a request
+	answer  time.Duration // the answer too
+	idle    time.Duration // between two requests
+}
+
+// usual leaves a proved sender a minute for 25 MiB, and who does not get to the
+// end of a head no more time than GitLab takes for it on the worst of lines.
+var usual = timeouts{header: 5 * time.Second, request: time.Minute, answer: 90 * time.Second, idle: 2 * time.Minute}
+
+// newListener makes a listener of what accepts connections. Of HTTP/2, which
+// comes with TLS, it bounds what a connection may have the server remember
+// before a request is proved.
+func newListener(l *connections, h http.Handler, cert, key string, t timeouts) *Listener {
 	return &Listener{net: l, cert: cert, key: key, server: &http.Server{
 		Handler:           h,
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       60 * time.Second,
-		WriteTimeout:      90 * time.Second,
-		IdleTimeout:       2 * time.Minute,
+		ReadHeaderTimeout: t.header,
+		ReadTimeout:       t.request,
+		WriteTimeout:      t.answer,
+		IdleTimeout:       t.idle,
 		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(plainHandler{log.Handler()}, slog.LevelDebug),
-	}}, nil
+		ConnContext:       withConnection,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 32, MaxReadFrameSize: 16 << 10, MaxReceiveBufferPerConnection: 256 << 10, MaxReceiveBufferPerStream: 128 << 10},
+		ErrorLog:          slog.NewLogLogger(plainHandler{l.log.Handler()}, slog.LevelDebug),
+	}}
 }
 
 // plainHandler drops the text of net/http's own complaints, which can hold

@@ -1,0 +1,503 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gitlab-mattermost/relay/events"
+	"github.com/gitlab-mattermost/relay/queue"
+)
+
+// listening serves a door on a free port until the end of the test.
+func listening(t *testing.T, h http.Handler, most int, limits timeouts, cert, key string) *Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener := newListener(&connections{Listener: l, most: most, log: slog.New(slog.DiscardHandler)}, h, cert, key, limits)
+	ended := make(chan error, 1)
+	go func() { ended <- listener.Serve() }()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		listener.Shutdown(ctx)
+		if err := <-ended; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	return listener
+}
+
+func dial(t *testing.T, l *Listener) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", l.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+	return conn
+}
+
+const honest = "POST /hooks/gitlab HTTP/1.1\r\nHost: relay\r\nX-Gitlab-Token: " + token + "\r\nContent-Length: 2\r\n\r\n{}"
+
+// ask sends a request over a connection of its own and returns the status.
+func status(t *testing.T, l *Listener, request string) int {
+	t.Helper()
+	conn := dial(t, l)
+	defer conn.Close()
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	return res.StatusCode
+}
+
+// closed waits until the other side has closed the connection.
+func closed(t *testing.T, conn net.Conn) {
+	t.Helper()
+	if _, err := io.Copy(io.Discard, conn); err != nil {
+		var slow net.Error
+		if errors.As(err, &slow) && slow.Timeout() {
+			t.Error("the connection stays open")
+		}
+	}
+}
+
+// Many clients open connections and say nothing, or never come to the end of a
+// head. Whoever has something to say is answered, over a connection of those
+// that have been silent for longest.
+func TestSilentClientsMakeRoom(t *testing.T) {
+	const most = 20
+	l := listening(t, door(t, &kept{}, io.Discard), most, usual, "", "")
+	var silent []net.Conn
+	for i := range 3 * most {
+		conn := dial(t, l)
+		silent = append(silent, conn)
+		if i%2 == 1 {
+			_, _ = io.WriteString(conn, "POST /hooks/gitlab HTTP/1.1\r\nX-Slow: ") // may be closed already
+		}
+		if i%10 == 0 {
+			if got := status(t, l, honest); got != http.StatusAccepted {
+				t.Fatalf("beside %d silent clients: %d", i, got)
+			}
+		}
+	}
+	for _, conn := range silent[:most] {
+		closed(t, conn)
+	}
+	if n := l.net.(*connections).opened(); n > most {
+		t.Errorf("%d connections are open, want at most %d", n, most)
+	}
+}
+
+func (s *connections) opened() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.open
+}
+
+// A webhook that is being stored is not dropped for a flood of connections.
+func TestProvedRequestIsNotDropped(t *testing.T) {
+	const most = 5
+	storing, stored := make(chan struct{}), make(chan struct{})
+	var first atomic.Bool
+	store := storeFunc(func(context.Context, *queue.Webhook) (queue.ID, error) {
+		if first.CompareAndSwap(false, true) {
+			close(storing)
+			<-stored
+		}
+		return queue.ID{Seq: 1}, nil
+	})
+	l := listening(t, door(t, store, io.Discard), most, usual, "", "")
+	answered := make(chan int, 1)
+	go func() { answered <- status(t, l, honest) }()
+	<-storing
+	for range 5 * most {
+		dial(t, l)
+	}
+	if got := status(t, l, honest); got != http.StatusAccepted {
+		t.Errorf("beside the flood: %d", got)
+	}
+	close(stored)
+	if status := <-answered; status != http.StatusAccepted {
+		t.Errorf("the one that was being stored: %d", status)
+	}
+}
+
+// A head has its time, and so has a body whose sender is not proved.
+func TestSlowClientsAreCutOff(t *testing.T) {
+	limits := timeouts{header: 50 * time.Millisecond, request: 200 * time.Millisecond, answer: time.Second, idle: 50 * time.Millisecond}
+	l := listening(t, door(t, &kept{}, io.Discard), mostConnections, limits, "", "")
+	for name, begin := range map[string]string{
+		"nothing":     "",
+		"half a line": "POST /hooks/git",
+		"half a head": "POST /hooks/gitlab HTTP/1.1\r\nHost: relay\r\n",
+		"half a body": "POST /hooks/gitlab HTTP/1.1\r\nHost: relay\r\nX-Gitlab-Token: " + token + "\r\nContent-Length: 100\r\n\r\n{",
+		"half chunks": "POST /hooks/gitlab HTTP/1.1\r\nHost: relay\r\nX-Gitlab-Token: " + token + "\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n",
+		"idle":        honest,
+	} {
+		conn := dial(t, l)
+		if _, err := io.WriteString(conn, begin); err != nil {
+			t.Fatal(err)
+		}
+		closed(t, conn)
+		if got := status(t, l, honest); got != http.StatusAccepted {
+			t.Errorf("after %s: %d", name, got)
+		}
+	}
+}
+
+// What is no proper request is refused, and makes at most one event.
+func TestMalformedRequests(t *testing.T) {
+	const head = "POST /hooks/gitlab HTTP/1.1\r\nHost: relay\r\nX-Gitlab-Token: " + token + "\r\n"
+	smuggled := "POST /hooks/gitlab HTTP/1.1\r\nHost: relay\r\nX-Gitlab-Token: " + token + "\r\nContent-Length: 2\r\n\r\n{}"
+	for name, c := range map[string]struct {
+		request string
+		status  []int
+		most    int // events
+	}{
+		"length and chunks":         {head + "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", []int{400, 202}, 1},
+		"two lengths":               {head + "Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", []int{400}, 0},
+		"two lengths that agree":    {head + "Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}", []int{400, 202}, 1},
+		"negative length":           {head + "Content-Length: -2\r\n\r\n{}", []int{400}, 0},
+		"length with a sign":        {head + "Content-Length: +2\r\n\r\n{}", []int{400}, 0},
+		"no such coding":            {head + "Transfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", []int{400, 501}, 0},
+		"coding, hidden":            {head + "Transfer-Encoding : chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", []int{400}, 0},
+		"folded header":             {head + "X-A: b\r\n c\r\nContent-Length: 2\r\n\r\n{}", []int{400, 202}, 1},
+		"bare line feeds":           {strings.ReplaceAll(head, "\r\n", "\n") + "Content-Length: 2\n\n{}", []int{400, 202}, 1},
+		"space before the colon":    {head + "X-A : b\r\nContent-Length: 2\r\n\r\n{}", []int{400}, 0},
+		"NUL in a header":           {head + "X-A: \x00\r\nContent-Length: 2\r\n\r\n{}", []int{400}, 0},
+		"no host":                   {"POST /hooks/gitlab HTTP/1.1\r\nX-Gitlab-Token: " + token + "\r\nContent-Length: 2\r\n\r\n{}", []int{400}, 0},
+		"two hosts":                 {head + "Host: other\r\nContent-Length: 2\r\n\r\n{}", []int{400}, 0},
+		"absolute form":             {strings.Replace(head, "/hooks", "http://other/hooks", 1) + "Content-Length: 2\r\n\r\n{}", []int{202}, 1},
+		"chunk of a wrong size":     {head + "Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n{}\r\n0\r\n\r\n", []int{400}, 0},
+		"chunk extensions":          {head + "Transfer-Encoding: chunked\r\n\r\n2;" + strings.Repeat("a", 5<<10) + "\r\n{}\r\n0\r\n\r\n", []int{400}, 0},
+		"endless chunks":            {head + "Transfer-Encoding: chunked\r\n\r\n" + strings.Repeat("100\r\n"+strings.Repeat(" ", 256)+"\r\n", 100), []int{413}, 0},
+		"TRACE":                     {"TRACE /hooks/gitlab HTTP/1.1\r\nHost: relay\r\n\r\n", []int{405}, 0},
+		"CONNECT":                   {"CONNECT relay:80 HTTP/1.1\r\nHost: relay\r\n\r\n", []int{404, 405}, 0},
+		"OPTIONS *":                 {"OPTIONS * HTTP/1.1\r\nHost: relay\r\n\r\n", []int{200, 404, 405}, 0},
+		"no method":                 {"\r\n\r\n \r\n\r\n", []int{400}, 0},
+		"HTTP/2 without TLS":        {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", []int{400, 404, 505}, 0},
+		"HTTP/9":                    {strings.Replace(head, "1.1", "9.9", 1) + "\r\n", []int{400, 505}, 0},
+		"TLS":                       {"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", []int{400}, 0},
+		"10,000 headers":            {head + strings.Repeat("A: b\r\n", 10000) + "Content-Length: 2\r\n\r\n{}", []int{431}, 0},
+		"a header of 1 MB":          {head + "X-A: " + strings.Repeat("a", 1<<20) + "\r\nContent-Length: 2\r\n\r\n{}", []int{431}, 0},
+		"a path of 1 MB":            {"POST /" + strings.Repeat("a", 1<<20) + " HTTP/1.1\r\nHost: relay\r\n\r\n", []int{400, 414, 431}, 0},
+		"path tricks":               {strings.Replace(head, "/hooks/gitlab", "/hooks/../hooks/gitlab", 1) + "Content-Length: 2\r\n\r\n{}", []int{404}, 0},
+		"path with a slash encoded": {strings.Replace(head, "/hooks/gitlab", "/hooks%2Fgitlab", 1) + "Content-Length: 2\r\n\r\n{}", []int{202, 404}, 1},
+		"unknown expectation":       {head + "Expect: the-unexpected\r\nContent-Length: 2\r\n\r\n{}", []int{417}, 0},
+		"more than the body":        {head + "Content-Length: 2\r\n\r\n{}garbage\r\n\r\n", []int{202}, 1},
+		"refused, then another":     {strings.Replace(smuggled, token, "wrong", 1) + smuggled, []int{401}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var k kept
+			l := listening(t, door(t, &k, io.Discard), mostConnections, usual, "", "")
+			conn := dial(t, l)
+			go func() { _, _ = io.WriteString(conn, c.request) }() // it may be answered before all is sent
+			res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+			conn.Close()
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			if !slices.Contains(c.status, res.StatusCode) || len(k.hooks) > c.most {
+				t.Errorf("answered %d, %d events; want %v and at most %d", res.StatusCode, len(k.hooks), c.status, c.most)
+			}
+		})
+	}
+}
+
+// A thousand requests at once over one connection are a thousand events.
+func TestPipelining(t *testing.T) {
+	const n = 1000
+	var k kept
+	l := listening(t, door(t, &k, io.Discard), mostConnections, usual, "", "")
+	conn := dial(t, l)
+	go func() { _, _ = io.WriteString(conn, strings.Repeat(honest, n)) }()
+	r := bufio.NewReader(conn)
+	for i := range n {
+		res, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatalf("answer %d: %v", i+1, err)
+		}
+		_, _ = io.Copy(io.Discard, res.Body)
+		res.Body.Close()
+		if res.StatusCode != http.StatusAccepted {
+			t.Fatalf("answer %d: %d", i+1, res.StatusCode)
+		}
+	}
+	if len(k.hooks) != n {
+		t.Errorf("%d events", len(k.hooks))
+	}
+}
+
+// With TLS the door speaks HTTP/2 as well, and bounds it.
+func TestHTTP2(t *testing.T) {
+	example := httptest.NewUnstartedServer(nil)
+	example.StartTLS() // for its certificate
+	defer example.Close()
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	pair := example.TLS.Certificates[0]
+	private, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: pair.Certificate[0]}, key: {Type: "PRIVATE KEY", Bytes: private}} {
+		if err := os.WriteFile(name, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var k kept
+	d := door(t, &k, io.Discard)
+	d.opt.MaxBody = 1 << 20
+	l := listening(t, d, mostConnections, usual, cert, key)
+	roots := x509.NewCertPool()
+	roots.AddCert(example.Certificate())
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+	var all sync.WaitGroup
+	for i := range 40 { // more than it takes at once over a connection
+		all.Go(func() {
+			body := `{"a":"` + strings.Repeat("x", (i%4)<<18) + `"}`
+			req, err := http.NewRequestWithContext(t.Context(), "POST", "https://"+l.Addr()+"/hooks/gitlab", strings.NewReader(body))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			req.Header.Set("X-Gitlab-Token", token)
+			res, err := client.Do(req)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			res.Body.Close()
+			if res.ProtoMajor != 2 || res.StatusCode != http.StatusAccepted {
+				t.Errorf("%s %d", res.Proto, res.StatusCode)
+			}
+		})
+	}
+	all.Wait()
+	if len(k.hooks) != 40 {
+		t.Errorf("%d events", len(k.hooks))
+	}
+}
+
+// Large bodies leave room for the usual ones, and strangers for those who are
+// known.
+func TestBudgetIsShared(t *testing.T) {
+	never := make(chan time.Time, 1)
+	close(never)
+	b := newBudget()
+	body := func(n int64, proved bool) bool {
+		s := &share{of: b, large: largeBudget, proved: proved, over: never}
+		return s.take(n)
+	}
+	const large = 25 << 20
+	steps := []struct {
+		what   string
+		n      int64
+		proved bool
+		want   bool
+	}{
+		{"a stranger's large body", large, false, true},
+		{"a second one", large, false, false},
+		{"a large one of somebody known", large, true, true},
+		{"another, beyond what large ones may take", large, true, false},
+		{"a stranger's usual one", 100 << 10, false, true},
+		{"one of somebody known", 100 << 10, true, true},
+	}
+	for _, s := range steps {
+		if got := body(s.n, s.proved); got != s.want {
+			t.Errorf("%s: %t, want %t (%d held)", s.what, got, s.want, b.held)
+		}
+	}
+	for body(largeBody, false) { // strangers take all that is theirs
+	}
+	if !body(largeBody, true) {
+		t.Error("strangers have taken all of it")
+	}
+	for body(largeBody, true) {
+	}
+	if b.held > largeBudget+usualBudget {
+		t.Errorf("%d bytes are held", b.held)
+	}
+}
+
+// A webhook that finds no room waits for it: GitLab does not send it again.
+func TestRoomIsWaitedFor(t *testing.T) {
+	d := door(t, &kept{}, io.Discard)
+	d.wait = time.Minute
+	d.budget.held = largeBudget + usualBudget
+	answered := make(chan int, 1)
+	go func() { answered <- answer(d, request("POST", "/hooks/gitlab", `{}`)).Code }()
+	d.budget.give(largeBudget + usualBudget)
+	if status := <-answered; status != http.StatusAccepted {
+		t.Errorf("answered %d", status)
+	}
+}
+
+// The largest body that is taken finds room, with a length and without, whether
+// its sender is known or not, as long as nothing else is there.
+func TestLargestBodyFindsRoom(t *testing.T) {
+	insecure, err := events.NewProof(events.ProofConfig{Insecure: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, err := events.NewProof(events.ProofConfig{Tokens: []string{token}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := NewDoor(Options{
+		Sources: []Source{{Name: "open", Paths: []string{"/hooks/open"}, Proof: insecure}, {Name: "gitlab", Paths: []string{"/hooks/gitlab"}, Proof: known}},
+		Store:   storeFunc(func(context.Context, *queue.Webhook) (queue.ID, error) { return queue.ID{Seq: 1}, nil }),
+		MaxBody: queue.MaxBodyLimit, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
+	})
+	d.wait = time.Millisecond
+	body := `{"a":"` + strings.Repeat("x", queue.MaxBodyLimit-8) + `"}`
+	for _, path := range []string{"/hooks/open", "/hooks/gitlab"} {
+		for _, length := range []int64{queue.MaxBodyLimit, -1} {
+			r := request("POST", path, body)
+			r.ContentLength = length
+			if w := answer(d, r); w.Code != http.StatusAccepted {
+				t.Errorf("%s with a length of %d: %d %s", path, length, w.Code, w.Body)
+			}
+		}
+	}
+	if d.budget.held != 0 {
+		t.Errorf("%d bytes were not given back", d.budget.held)
+	}
+}
+
+// A body without a length takes what has come of it, not what may come.
+func TestStrangersBodyTakesWhatCame(t *testing.T) {
+	insecure, err := events.NewProof(events.ProofConfig{Insecure: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := NewDoor(Options{
+		Sources: []Source{{Name: "open", Paths: []string{"/hooks/open"}, Proof: insecure}},
+		Store:   &kept{}, MaxBody: 25 << 20, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
+	})
+	body := &stalled{wait: make(chan struct{}), end: make(chan struct{})}
+	r := request("POST", "/hooks/open", "")
+	r.Body, r.ContentLength = io.NopCloser(body), 25<<20
+	ended := make(chan struct{})
+	go func() { answer(d, r); close(ended) }()
+	<-body.wait
+	d.budget.mu.Lock()
+	if d.budget.held > chunk {
+		t.Errorf("%d bytes are held for one that came", d.budget.held)
+	}
+	d.budget.mu.Unlock()
+	close(body.end)
+	<-ended
+}
+
+// Payloads that were cut, turned and stuffed at random are accepted or refused,
+// and nothing else; each line of the log is one JSON object, whatever stood in a
+// header.
+func TestMutatedRequests(t *testing.T) {
+	const seed, n = 7, 5000
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, seed))
+	var bodies [][]byte
+	for _, s := range events.Samples() {
+		bodies = append(bodies, s.Body)
+	}
+	var log bytes.Buffer
+	var stored atomic.Int64
+	d := door(t, storeFunc(func(_ context.Context, w *queue.Webhook) (queue.ID, error) {
+		events.Decode(events.Input{Source: w.Source, Header: w.Get("X-Gitlab-Event"), Body: w.Body})
+		return queue.ID{Seq: uint64(stored.Add(1))}, nil
+	}), &log)
+	d.opt.MaxBody = 1 << 20
+	d.refused.pace.SetBurst(n)
+	odd := []string{"Push Hook", "\u2028\x1b[31m", `","level":"ERROR","x":"`, "Nonsense Hook", strings.Repeat("A", 10<<10)}
+	for i := range n {
+		body := mutate(random, bodies[i%len(bodies)])
+		w := answer(d, request("POST", "/hooks/gitlab", string(body), "X-Gitlab-Event", odd[i%len(odd)]))
+		if w.Code != 202 && w.Code != 400 {
+			t.Fatalf("mutation %d of seed %d: answered %d %s", i, seed, w.Code, w.Body)
+		}
+	}
+	if stored.Load() == 0 || stored.Load() == n {
+		t.Errorf("%d of %d were accepted", stored.Load(), n)
+	}
+	for line := range strings.Lines(log.String()) {
+		var one map[string]any
+		if err := json.Unmarshal([]byte(line), &one); err != nil || strings.ContainsRune(line, 0x1b) {
+			t.Fatalf("a line of the log is no JSON: %q", line)
+		}
+	}
+}
+
+// mutate changes a payload in one of many ways.
+func mutate(random *rand.Rand, body []byte) []byte {
+	body = bytes.Clone(body)
+	at := random.IntN(len(body))
+	switch random.IntN(8) {
+	case 0:
+		return body[:at]
+	case 1:
+		body[at] ^= byte(1 << random.IntN(8))
+	case 2:
+		return slices.Concat(body[:at], []byte{0, 0xff, 0xfe}, body[at:])
+	case 3:
+		return bytes.Replace(body, []byte(`":"`), []byte(`":null,"a":"`), 1+random.IntN(5))
+	case 4:
+		return bytes.Replace(body, []byte(`": `), []byte(`": 1e999999,"b": `), 1+random.IntN(5))
+	case 5:
+		return bytes.Replace(body, []byte(`"`), []byte(`"\ud800`), 1+random.IntN(5))
+	case 6:
+		return append([]byte("\ufeff"), body...)
+	case 7:
+		return fmt.Appendf(nil, `{"object_kind":"push","a":%s}`, body)
+	}
+	return body
+}
+
+// A flood of refusals is told of in few lines, which say how many there were.
+func TestFloodOfRefusalsIsBrief(t *testing.T) {
+	var log bytes.Buffer
+	d := door(t, &kept{}, &log)
+	for range 5000 {
+		answer(d, request("POST", "/hooks/gitlab", `{}`, "X-Gitlab-Token", "wrong"))
+	}
+	if lines := bytes.Count(log.Bytes(), []byte("\n")); lines > 2000 || lines < 100 {
+		t.Errorf("%d lines", lines)
+	}
+}

@@ -1,0 +1,505 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/gitlab-mattermost/relay/events"
+	"github.com/gitlab-mattermost/relay/queue"
+)
+
+// How an event or a delivery stands, beside the outcomes of package queue.
+const (
+	stateWaiting = "waiting" // not tried yet, or being tried
+	stateParked  = "parked"  // on disk, until its address takes it
+)
+
+// outcomes are the words that events are chosen by.
+var outcomes = []string{
+	queue.OutcomeDelivered, stateWaiting, stateParked, queue.OutcomeDead, queue.OutcomeUnrouted, queue.OutcomeWithheld,
+	queue.OutcomeRepeat, queue.OutcomeForeign,
+}
+
+// Event is one event in a list.
+type Event struct {
+	ID       string    `json:"id"`
+	Received time.Time `json:"received"`
+	Decided  time.Time `json:"decided,omitzero"`
+	Source   string    `json:"source"`
+	Event    string    `json:"event"`
+	Project  string    `json:"project"`
+	Title    string    `json:"title"`
+
+	// Outcome is the worst that became of it.
+	Outcome    string     `json:"outcome"`
+	Deliveries []Delivery `json:"deliveries"`
+	Withheld   []Planned  `json:"withheld"`
+	Repeats    []Planned  `json:"repeats"`
+	Nearest    string     `json:"nearest_route,omitempty"`
+	Because    string     `json:"because,omitempty"`
+
+	ReplayOf string `json:"replay_of,omitempty"`
+	ReplayTo string `json:"replay_to,omitempty"`
+}
+
+// Delivery is one event for one address, and how that stands.
+type Delivery struct {
+	Address    string    `json:"address"`
+	Route      string    `json:"route"`
+	State      string    `json:"state"` // delivered, waiting, parked, dead
+	Attempts   int       `json:"attempts"`
+	Status     int       `json:"status,omitempty"` // HTTP, of the last attempt
+	Reason     string    `json:"reason,omitempty"` // of the last attempt
+	Error      string    `json:"error,omitempty"`
+	Time       time.Time `json:"time,omitzero"`              // of the last attempt, or of its end
+	Delay      float64   `json:"delay_seconds,omitempty"`    // from the webhook to then
+	Duration   float64   `json:"duration_seconds,omitempty"` // of the last attempt
+	DeadLetter uint64    `json:"dead_letter,omitempty"`
+}
+
+// Planned is a delivery that was not made.
+type Planned struct {
+	Address string `json:"address"`
+	Route   string `json:"route"`
+	Reason  string `json:"reason"`
+}
+
+// Attempt is one try that did not get through.
+type Attempt struct {
+	Address  string    `json:"address"`
+	Number   int       `json:"number"`
+	Time     time.Time `json:"time"`
+	Status   int       `json:"status,omitempty"`
+	Reason   string    `json:"reason"`
+	Error    string    `json:"error,omitempty"`
+	Delay    float64   `json:"delay_seconds"`
+	Duration float64   `json:"duration_seconds"`
+}
+
+// Webhook is what GitLab sent, as it is kept.
+type Webhook struct {
+	Source        string    `json:"source"`
+	Received      time.Time `json:"received"`
+	FirstReceived time.Time `json:"first_received,omitzero"` // of a replay: when it came from GitLab
+	Headers       []Header  `json:"headers"`
+	Size          int       `json:"size"` // of the body, in bytes
+
+	// Body is the payload, with the values of CI variables masked; absent when
+	// it is large. BodyPath has it in any case.
+	Body     json.RawMessage `json:"body,omitempty"`
+	BodyPath string          `json:"body_path"`
+}
+
+// Header is one header that was kept.
+type Header struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// EventList is a page of events, newest first.
+type EventList struct {
+	Events []Event `json:"events"`
+	Next   string  `json:"next,omitempty"` // page of the older ones
+
+	// Incomplete: so many are undelivered that older ones of them may be
+	// missing.
+	Incomplete bool `json:"incomplete,omitempty"`
+}
+
+// EventDetail is all that is known of one event.
+type EventDetail struct {
+	Event
+	Webhook  *Webhook  `json:"webhook"` // null when it is not kept any more
+	Tries    []Attempt `json:"attempts"`
+	Earlier  []Event   `json:"earlier_decisions,omitempty"` // before a restart
+	Replays  []string  `json:"replays"`
+	Complete bool      `json:"complete"` // false: the oldest attempts are left out
+}
+
+// Replayed says what a replay was stored as.
+type Replayed struct {
+	ID         string `json:"id"`
+	Status     string `json:"status"`
+	ReplayOf   string `json:"replay_of"`
+	ReplayTo   string `json:"replay_to,omitempty"`
+	DeadLetter uint64 `json:"dead_letter,omitempty"`
+}
+
+const (
+	// maxInline is how large a payload may be that an event is shown with.
+	maxInline = 256 << 10
+	// maxAttempts is how many attempts an event is shown with.
+	maxAttempts = 500
+)
+
+// events lists events: GET /api/v1/events.
+func (a *API) events(ctx context.Context, r *question) (any, error) {
+	query, err := a.eventQuery(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.unasked(); err != nil {
+		return nil, err
+	}
+	page, err := a.Queue.EventPage(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	list := EventList{Events: []Event{}, Incomplete: page.Cut}
+	for _, t := range page.Events {
+		list.Events = append(list.Events, newEvent(t, t.Decision(), page.Parked))
+	}
+	if page.More {
+		list.Next = list.Events[len(list.Events)-1].ID
+	}
+	return list, nil
+}
+
+func (a *API) eventQuery(r *question) (query queue.EventQuery, err error) {
+	f, err := r.filter()
+	if err != nil {
+		return query, err
+	}
+	source, err := r.text("source")
+	if err != nil {
+		return query, err
+	}
+	outcome, err := r.text("outcome")
+	if err != nil {
+		return query, err
+	}
+	if outcome != "" && !slices.Contains(outcomes, outcome) {
+		return query, wrong("outcome %q is none; there is %s", outcome, strings.Join(outcomes, ", "))
+	}
+	page, err := r.text("page")
+	if err != nil {
+		return query, err
+	}
+	if page != "" {
+		if query.Before, err = queue.ParseID(page); err != nil {
+			return query, wrong("page: it takes what the last answer said under next")
+		}
+	}
+	if query.Limit, err = r.number("limit", pageLimit, maxPage); err != nil {
+		return query, err
+	}
+	query.Since, query.Until = f.since, f.until
+	query.Decided = func(d *queue.Decision) bool {
+		return f.matches(d.Project, d.Event) && (source == "" || d.Source == source) && mayBe(d, outcome)
+	}
+	if outcome != "" {
+		query.Settled = func(t *queue.Trace, parked func(queue.Lane) bool) bool { return was(t, parked, outcome) }
+	}
+	query.Undecided = func(id queue.ID, w *queue.Webhook) *queue.Decision {
+		about := a.Describe(w)
+		d := &queue.Decision{ID: id, Source: w.Source, Event: about.Event, Project: about.Project, Title: about.Title, Received: w.Received}
+		d.Replay, _ = w.Replay()
+		return d
+	}
+	return query, nil
+}
+
+// mayBe tells whether an event that was decided so may come to an outcome.
+func mayBe(d *queue.Decision, outcome string) bool {
+	switch outcome {
+	case "":
+		return true
+	case queue.OutcomeWithheld:
+		return len(d.Withheld) > 0
+	case queue.OutcomeRepeat:
+		return len(d.Repeats) > 0 || d.Outcome == outcome
+	case queue.OutcomeUnrouted, queue.OutcomeForeign:
+		return d.Outcome == outcome
+	case stateWaiting:
+		return d.Outcome == "" || len(d.Deliveries) > 0
+	}
+	return len(d.Deliveries) > 0
+}
+
+// was tells whether the outcome is that of an event or of one of its
+// deliveries.
+func was(t *queue.Trace, parked func(queue.Lane) bool, outcome string) bool {
+	d := t.Decision()
+	if !slices.Contains([]string{queue.OutcomeDelivered, queue.OutcomeDead, stateWaiting, stateParked}, outcome) || d.Outcome == "" {
+		return mayBe(d, outcome)
+	}
+	for _, p := range d.Deliveries {
+		if stateOf(t, p.Lane, parked) == outcome {
+			return true
+		}
+	}
+	return false
+}
+
+func stateOf(t *queue.Trace, l queue.Lane, parked func(queue.Lane) bool) string {
+	if s := t.Settlement(l); s != nil {
+		return s.Outcome
+	}
+	if parked(l) {
+		return stateParked
+	}
+	return stateWaiting
+}
+
+func newEvent(t *queue.Trace, d *queue.Decision, parked func(queue.Lane) bool) Event {
+	e := Event{
+		ID: t.ID.String(), Received: d.Received.UTC(), Decided: d.Time.UTC(), Source: d.Source, Event: d.Event, Project: d.Project, Title: wholeWords(d.Title),
+		Outcome: d.Outcome, Deliveries: []Delivery{}, Withheld: planned(d.Withheld), Repeats: planned(d.Repeats), Nearest: d.Nearest, Because: d.Because,
+		ReplayTo: d.Replay.To,
+	}
+	if d.Replay.Of != (queue.ID{}) {
+		e.ReplayOf = d.Replay.Of.String()
+	}
+	if d.Received.IsZero() {
+		e.Received = e.Decided
+	}
+	worst := -1
+	order := []string{queue.OutcomeDelivered, stateWaiting, stateParked, queue.OutcomeDead}
+	for _, p := range d.Deliveries {
+		one := delivery(t, p, e.Received, parked)
+		worst = max(worst, slices.Index(order, one.State))
+		e.Deliveries = append(e.Deliveries, one)
+	}
+	switch {
+	case d.Outcome == "":
+		e.Outcome = stateWaiting
+	case worst >= 0:
+		e.Outcome = order[worst]
+	}
+	return e
+}
+
+// titleRunes is how much of a title the journal keeps, in characters.
+const titleRunes = 120
+
+// wholeWords is a title that was cut off, up to its last whole word: half of a
+// secret would not be known for one.
+func wholeWords(title string) string {
+	if utf8.RuneCountInString(title) < titleRunes {
+		return title
+	}
+	return title[:strings.LastIndexByte(title, ' ')+1] + "…"
+}
+
+func delivery(t *queue.Trace, p queue.Planned, received time.Time, parked func(queue.Lane) bool) Delivery {
+	d := Delivery{Address: addressOf(p.Lane), Route: p.Route, State: stateOf(t, p.Lane, parked)}
+	for _, a := range t.Attempts {
+		if a.Lane == p.Lane {
+			d.Attempts++
+			d.Status, d.Reason, d.Error, d.Time, d.Duration = a.Status, a.Reason, a.Error, a.Time.UTC(), a.Duration.Seconds()
+		}
+	}
+	if s := t.Settlement(p.Lane); s != nil {
+		d.Attempts = max(d.Attempts, s.Attempts)
+		d.Time, d.DeadLetter = s.Time.UTC(), s.DeadSeq
+		if s.Outcome == queue.OutcomeDelivered {
+			d.Status, d.Reason, d.Error, d.Duration = s.Status, s.Reason, "", s.Duration.Seconds()
+		} else {
+			d.Reason = s.Reason
+		}
+	}
+	if !d.Time.IsZero() {
+		d.Delay = max(d.Time.Sub(received), 0).Seconds()
+	}
+	return d
+}
+
+func planned(ps []queue.Planned) []Planned {
+	out := []Planned{}
+	for _, p := range ps {
+		out = append(out, Planned{addressOf(p.Lane), p.Route, p.Reason})
+	}
+	return out
+}
+
+// trace reads all about the event that the path names.
+func (a *API) trace(ctx context.Context, r *question) (queue.EventTrace, error) {
+	id, err := r.event()
+	if err != nil {
+		return queue.EventTrace{}, err
+	}
+	t, err := a.Queue.Trace(ctx, id)
+	if errors.Is(err, queue.ErrNotFound) {
+		return t, notFound("there is no event %s: the id is the one that GitLab shows under Recent events; history is kept for the time of --history", id)
+	}
+	return t, err
+}
+
+// stored is the webhook of the event that the path names.
+func (a *API) stored(ctx context.Context, r *question) (queue.EventTrace, error) {
+	id, err := r.event()
+	if err != nil {
+		return queue.EventTrace{}, err
+	}
+	t, err := a.Queue.StoredWebhook(ctx, id)
+	if errors.Is(err, queue.ErrNotFound) {
+		return t, notFound("the webhook of event %s is not kept, or not any more: history is kept for the time of --history", id)
+	}
+	return t, err
+}
+
+// event shows one event: GET /api/v1/events/{id}.
+func (a *API) event(ctx context.Context, r *question) (any, error) {
+	t, err := a.trace(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	d := t.Decision()
+	if d == nil {
+		about := a.Describe(t.Webhook)
+		d = &queue.Decision{ID: t.ID, Source: t.Webhook.Source, Event: about.Event, Project: about.Project, Title: about.Title}
+		d.Replay, _ = t.Webhook.Replay()
+	}
+	if d.Received.IsZero() && t.Webhook != nil {
+		d.Received = t.Webhook.Received
+	}
+	out := EventDetail{Event: newEvent(&t.Trace, d, t.Parked), Tries: []Attempt{}, Replays: []string{}, Complete: true}
+	if t.Webhook != nil {
+		out.Webhook = a.webhook(t.ID, t.Webhook)
+	}
+	for i := range max(len(t.Decisions), 1) - 1 {
+		out.Earlier = append(out.Earlier, newEvent(&queue.Trace{ID: t.ID}, t.Decisions[i], func(queue.Lane) bool { return false }))
+	}
+	for _, id := range t.Replays {
+		out.Replays = append(out.Replays, id.String())
+	}
+	tries := t.Attempts
+	if len(tries) > maxAttempts {
+		tries, out.Complete = tries[len(tries)-maxAttempts:], false
+	}
+	for _, try := range tries {
+		out.Tries = append(out.Tries, Attempt{
+			addressOf(try.Lane), try.Number, try.Time.UTC(), try.Status, try.Reason, try.Error,
+			max(try.Time.Sub(out.Received), 0).Seconds(), try.Duration.Seconds(),
+		})
+	}
+	return out, nil
+}
+
+func (a *API) webhook(id queue.ID, w *queue.Webhook) *Webhook {
+	out := &Webhook{
+		Source: w.Source, Received: w.Received.UTC(), Headers: []Header{}, Size: len(w.Body), BodyPath: "/api/v1/events/" + id.String() + "/body",
+	}
+	if _, replay := w.Replay(); replay {
+		out.FirstReceived = w.FirstReceived().UTC()
+	}
+	for _, f := range w.Header {
+		out.Headers = append(out.Headers, Header{f.Name, f.Value})
+	}
+	if len(w.Body) <= maxInline {
+		out.Body = json.RawMessage(events.Mask(w.Body, a.Clean))
+	}
+	return out
+}
+
+// body sends an event's payload: GET /api/v1/events/{id}/body.
+func (a *API) body(c *gin.Context) {
+	ctx, cancel := context.WithTimeout(c.Request.Context(), answerTimeout)
+	defer cancel()
+	select {
+	case a.reading <- struct{}{}:
+		defer func() { <-a.reading }()
+	case <-ctx.Done():
+		return
+	}
+	r, err := ask(c)
+	var t queue.EventTrace
+	if err == nil {
+		t, err = a.stored(ctx, r)
+	}
+	if err == nil {
+		err = r.unasked()
+	}
+	if err != nil {
+		a.refuse(c, err)
+		return
+	}
+	private(c)
+	c.Data(http.StatusOK, jsonType, []byte(events.Mask(t.Webhook.Body, a.Clean)))
+}
+
+// decision says what would be decided now: GET /api/v1/events/{id}/decision.
+func (a *API) decision(ctx context.Context, r *question) (any, error) {
+	t, err := a.stored(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return a.Decide(t.Webhook), nil
+}
+
+// replay stores an event again: POST /api/v1/events/{id}/replay.
+func (a *API) replay(ctx context.Context, r *question) (any, error) {
+	to, err := a.to(r)
+	if err != nil {
+		return nil, err
+	}
+	key, err := r.key()
+	if err != nil {
+		return nil, err
+	}
+	if err := r.unasked(); err != nil {
+		return nil, err
+	}
+	t, err := a.stored(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.open(t.Webhook, to); err != nil {
+		return nil, err
+	}
+	id, err := a.Queue.StoreReplay(ctx, t.Webhook, queue.Replay{Of: t.ID, To: to}, key)
+	if err != nil {
+		return nil, err
+	}
+	r.status = http.StatusAccepted
+	return Replayed{ID: id.String(), Status: "accepted", ReplayOf: t.ID.String(), ReplayTo: to}, nil
+}
+
+// to is the one address that a replay goes to, if the request names one.
+func (a *API) to(r *question) (string, error) {
+	to, err := r.text("to")
+	if err != nil || to == "" {
+		return "", err
+	}
+	lane, err := a.Lane(to)
+	if err != nil {
+		return "", wrong("to: %s", err)
+	}
+	return addressOf(lane), nil
+}
+
+// open refuses a replay that would be withheld from the address it is for.
+func (a *API) open(w *queue.Webhook, to string) error {
+	if to == "" {
+		return nil
+	}
+	lane, err := a.Lane(to)
+	if err != nil {
+		return wrong("to: %s", err)
+	}
+	if err := a.Gate(w, lane); err != nil {
+		return withheld(err)
+	}
+	return nil
+}
+
+// key is the request's Idempotency-Key, or a new one.
+func (q *question) key() (string, error) {
+	key := q.GetHeader("Idempotency-Key")
+	if len(key) > 256 {
+		return "", wrong("Idempotency-Key is longer than 256 characters")
+	}
+	if key == "" {
+		key = rand.Text()
+	}
+	return key, nil
+}

@@ -1,0 +1,110 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gitlab-mattermost/relay/queue"
+)
+
+// Lane is how the lane of one address stands.
+type Lane struct {
+	Address string    `json:"address"`
+	State   string    `json:"state"`
+	Since   time.Time `json:"since,omitzero"`
+	Count   int       `json:"count"`            // deliveries that it holds; 0 with live false: not known
+	Oldest  time.Time `json:"oldest,omitzero"`  // when the oldest of those on disk came in
+	Event   string    `json:"event,omitempty"`  // id of that one
+	Reason  string    `json:"reason,omitempty"` // why it does not go on
+	Error   string    `json:"error,omitempty"`
+	Next    time.Time `json:"next_probe,omitzero"` // zero: at once, or not known
+
+	// Destination says that all of the destination is left alone, not this
+	// address.
+	Destination bool `json:"destination,omitempty"`
+}
+
+// LaneList is the lanes that are not open.
+type LaneList struct {
+	Lanes []Lane `json:"lanes"`
+
+	// Live says that the relay that dispatches was asked; else it is what the
+	// streams tell.
+	Live bool   `json:"live"`
+	Note string `json:"note,omitempty"`
+}
+
+// Retried says how many lanes are tried now.
+type Retried struct {
+	Retried int `json:"retried"`
+}
+
+// parked lists lanes that are not open: GET /api/v1/parked.
+func (a *API) parked(ctx context.Context, r *question) (any, error) {
+	address, err := r.text("address")
+	if err != nil {
+		return nil, err
+	}
+	if err := r.unasked(); err != nil {
+		return nil, err
+	}
+	list := LaneList{Lanes: []Lane{}, Live: true}
+	lanes, err := a.Lanes(ctx)
+	if err != nil {
+		if !errors.Is(err, queue.ErrNobodyDispatches) {
+			a.log.Warn("the relay that dispatches was asked how its lanes stand, in vain", "err", err)
+		}
+		list.Live, list.Note = false, "the relay that dispatches does not answer: this is what stands on disk, without reasons and probes"
+	}
+	stored, err := a.Queue.ParkedLines(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range stored {
+		name := addressOf(l.Lane)
+		i := slices.IndexFunc(lanes, func(o Lane) bool { return o.Address == name })
+		if i < 0 {
+			if list.Live {
+				continue // all of it is settled, and about to be dropped
+			}
+			lanes, i = append(lanes, Lane{Address: name, State: stateParked}), len(lanes)
+		}
+		lanes[i].Oldest, lanes[i].Event = l.Received.UTC(), l.ID.String()
+	}
+	for _, l := range lanes {
+		if address == "" || l.Address == address || destinationOf(l.Address) == address {
+			list.Lanes = append(list.Lanes, l)
+		}
+	}
+	slices.SortFunc(list.Lanes, func(a, b Lane) int { return strings.Compare(a.Address, b.Address) })
+	return list, nil
+}
+
+func destinationOf(address string) string {
+	if i := strings.IndexAny(address, "#@"); i >= 0 {
+		return address[:i]
+	}
+	return address
+}
+
+// retryParked has lanes tried now: POST /api/v1/parked/retry. Without an address
+// all are; a destination's name means all of its.
+func (a *API) retryParked(ctx context.Context, r *question) (any, error) {
+	address, err := r.text("address")
+	if err != nil {
+		return nil, err
+	}
+	if err := r.unasked(); err != nil {
+		return nil, err
+	}
+	if address != "" {
+		if _, err := a.Lane(address); err != nil {
+			return nil, wrong("address: %s", err)
+		}
+	}
+	n, err := a.Retry(ctx, address)
+	return Retried{n}, err
+}

@@ -1,0 +1,88 @@
+package server
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// SourceStatus is what came from one source, at this relay since it started.
+type SourceStatus struct {
+	Name        string            `json:"name"`
+	Paths       []string          `json:"paths"`
+	Proofs      map[string]uint64 `json:"proofs"` // webhooks by the proof that they gave
+	Accepted    uint64            `json:"accepted"`
+	Refused     uint64            `json:"refused"`
+	Last        time.Time         `json:"last_accepted,omitzero"`
+	LastRefused time.Time         `json:"last_refused,omitzero"`
+	LastResult  string            `json:"last_refusal,omitempty"` // why, as relay_webhooks_received_total calls it
+}
+
+// SourceList is all sources in force.
+type SourceList struct {
+	Sources []SourceStatus `json:"sources"`
+	Since   time.Time      `json:"since"` // when the counts began
+}
+
+// sources lists them: GET /api/v1/sources.
+func (a *API) sources(context.Context, *question) (any, error) { return a.Sources(), nil }
+
+// ledger remembers what came from each source.
+type ledger struct {
+	began time.Time
+
+	mu       sync.Mutex
+	bySource map[string]*SourceStatus
+}
+
+func newLedger() *ledger { return &ledger{began: time.Now(), bySource: map[string]*SourceStatus{}} }
+
+// of is a source's part. The lock is held.
+func (l *ledger) of(source string) *SourceStatus {
+	s := l.bySource[source]
+	if s == nil {
+		s = &SourceStatus{Name: source, Proofs: map[string]uint64{}}
+		l.bySource[source] = s
+	}
+	return s
+}
+
+// webhook notes what became of one request.
+func (l *ledger) webhook(source, result string, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.of(source)
+	if result == "accepted" {
+		s.Accepted++
+		s.Last = now.UTC()
+		return
+	}
+	s.Refused++
+	s.LastRefused, s.LastResult = now.UTC(), result
+}
+
+// proof notes how a request proved its sender.
+func (l *ledger) proof(source, by string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.of(source).Proofs[by]++
+}
+
+// Sources tells what came from the sources in force, by name.
+func (d *Door) Sources() SourceList {
+	list := SourceList{Sources: []SourceStatus{}, Since: d.seen.began.UTC()}
+	named := map[string][]string{}
+	for _, s := range *d.sources.Load() {
+		named[s.Name] = s.Paths
+	}
+	d.seen.mu.Lock()
+	defer d.seen.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(named)) {
+		status := *d.seen.of(name)
+		status.Paths, status.Proofs = named[name], maps.Clone(status.Proofs)
+		list.Sources = append(list.Sources, status)
+	}
+	return list
+}

@@ -26,11 +26,15 @@ func ParseAddress(s string) (Address, error) {
 
 var (
 	// A Mattermost channel's URL name, or a Slack channel's name or id: Slack
-	// allows letters of all scripts in names, and upper case in ids.
-	channelPattern = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{N}._-]{0,79}$`)
+	// allows letters of all scripts in names, and upper case in ids. At most
+	// maxChannel of them: a count in the pattern would take 4 MB of memory.
+	channelPattern = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{N}._-]*$`)
 	slackID        = regexp.MustCompile(`^[CG][A-Z0-9]{7,}$`)
 	userPattern    = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 )
+
+// maxChannel is how many characters the name of a channel has at most.
+const maxChannel = 80
 
 // channelProblem tells what is wrong with "reviews", "#reviews" or "@alice".
 func channelProblem(channel string) string {
@@ -42,7 +46,7 @@ func channelProblem(channel string) string {
 	}
 	name := strings.TrimPrefix(channel, "#")
 	switch {
-	case !channelPattern.MatchString(name):
+	case !channelPattern.MatchString(name) || utf8.RuneCountInString(name) > maxChannel:
 		return "a channel is named as in its URL: letters, digits, - and _, without spaces"
 	case name != strings.ToLower(name) && !slackID.MatchString(name):
 		return "a channel is named as in its URL: in lower case"
@@ -78,6 +82,8 @@ func (r *reader) address(v value, what string, destinations []string) (Address, 
 		hint := strings.TrimPrefix(err.Error(), "read address: ")
 		if several(v.text) {
 			hint = "several addresses are a list: [a, b]"
+		} else if bareChannel(v.text) && v.text == v.node.Value {
+			hint = fmt.Sprintf("the name of a destination stands before it: %q", exampleOf(destinations)+v.text)
 		} else if _, err := ParseAddress(strings.ReplaceAll(v.text, " ", "")); err == nil && v.text == v.node.Value {
 			hint = fmt.Sprintf("did you mean %q?", strings.ReplaceAll(v.text, " ", ""))
 		}
@@ -98,9 +104,19 @@ func (r *reader) address(v value, what string, destinations []string) (Address, 
 		shown = v.shown()
 	} else if s := Suggest(a.Destination, destinations); s != "" {
 		hint = fmt.Sprintf("did you mean %q?", Address{s, a.Channel})
+	} else if a.Channel == "" {
+		hint += fmt.Sprintf("; a channel is written %q", exampleOf(destinations)+"#"+harmless(a.Destination))
 	}
 	r.errorf(v.node, hint, "unknown destination %q in %s", shown, what)
 	return a, false
+}
+
+// exampleOf is the destination that an example of an address shows.
+func exampleOf(destinations []string) string {
+	if len(destinations) == 0 {
+		return "NAME"
+	}
+	return harmless(destinations[0])
 }
 
 // several tells whether a text is addresses with commas or spaces between.

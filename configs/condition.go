@@ -195,7 +195,7 @@ func (r *reader) patterns(o object, key string) ([]Pattern, bool) {
 		case strings.TrimSpace(v.text) == "":
 			r.errorf(v.node, "give it a value, or remove it", "an entry of %s of %s is empty", key, o.where)
 		case v.text[0] == '!':
-			r.errorf(v.node, unnegated(key), "%q does not exclude anything: ! is not read, in %s of %s", v.shown(), key, o.where)
+			r.errorf(v.node, unnegated(key, v), "%q does not exclude anything: ! is not read, in %s of %s", v.shown(), key, o.where)
 		default:
 			out = append(out, Pattern{Text: v.text, Pos: r.pos(v.node), Written: v.written()})
 		}
@@ -204,12 +204,16 @@ func (r *reader) patterns(o object, key string) ([]Pattern, bool) {
 }
 
 // unnegated tells what to write in place of a ! before a pattern.
-func unnegated(key string) string {
+func unnegated(key string, v value) string {
+	wanted := strings.TrimSpace(v.shown()[1:])
 	switch key {
 	case "any", "none", "labels":
 		return "write labels: {none: […]}; a label that starts with ! is /^!…/"
 	case "projects", "events", "branches", "target_branches", "actors", "paths", "environments":
-		return "write what to leave out in except, without the !"
+		if wanted != "" && v.text == v.node.Value {
+			return fmt.Sprintf("what to leave out stands in except, without the !: except: {%s: %q}", key, wanted)
+		}
+		return "what to leave out stands in except, without the !"
 	}
 	return "write it without the !"
 }

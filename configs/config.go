@@ -29,6 +29,10 @@ type Config struct {
 	// included files, and folders of templates too.
 	Files []string
 
+	// Missing is the number of secrets, and of files with certificates, that
+	// are not at hand and have a placeholder. Only [Inspect] allows any.
+	Missing int
+
 	texts []*text // of the file and those that it includes, to show lines of them
 }
 
@@ -94,6 +98,7 @@ type Destination struct {
 	Name         string
 	Pos          Pos
 	Kind         string
+	KindGuessed  bool   // the URL is not at hand, and the file does not say
 	URL          Secret // empty for KindLog
 	Channel      string // default channel; empty: the hook's own
 	Look         Look

@@ -76,7 +76,7 @@ func (r *reader) destination(name string, entry field) Destination {
 	d := Destination{Name: name, Pos: r.pos(entry.key), Kind: KindMattermost, Concurrency: 1, GiveUpAfter: defaultGiveUpAfter, Mentions: cmp.Or(r.cfg.Defaults.Mentions, MentionsMapped)}
 	where := fmt.Sprintf("destination %q", harmless(name))
 	if entry.value.Kind == yaml.ScalarNode {
-		if v, ok := r.text1(entry.value, entry.key, where); ok {
+		if v, ok := r.secretOf("url")(entry.value, entry.key, where); ok {
 			r.destinationURL(&d, secret{NewSecret(v.text), v}, where)
 		}
 		d.RateLimit = defaultRate(d.Kind)
@@ -90,10 +90,14 @@ func (r *reader) destination(name string, entry field) Destination {
 		r.destinationURL(&d, s, where)
 	}
 	d.Kind = r.word(o, "kind", d.Kind, KindMattermost, KindSlack, KindLog)
+	d.KindGuessed = d.KindGuessed && !o.has("kind")
 	r.kind(o, entry.key, d)
 	if v, ok := r.scalar(o, "channel"); ok {
 		d.Channel, _ = r.channel(v, where)
 		r.noPeople(d, d.Channel, v, where)
+		if d.Channel != "" && !strings.HasPrefix(d.Channel, "@") && d.OfSlack() {
+			r.warnf(v.node, SlackHint, "the webhook of %s posts to the channel that it was made for, whatever channel says", where)
+		}
 	}
 	d.Look = r.look(o)
 	d.Mentions = r.word(o, "mentions", d.Mentions, mentionsWords...)
@@ -125,13 +129,18 @@ func (r *reader) kind(o object, key *yaml.Node, d Destination) {
 
 // noPeople refuses @user where a chat does not know it.
 func (r *reader) noPeople(d Destination, channel string, v value, where string) {
-	if d.Kind == KindSlack && strings.HasPrefix(channel, "@") {
+	if d.Kind == KindSlack && !d.KindGuessed && strings.HasPrefix(channel, "@") {
 		r.errorf(v.node, "name a channel", "a Slack webhook cannot write to a person, in %s", where)
 	}
 }
 
 // destinationURL takes a URL over. It never tells the URL itself.
 func (r *reader) destinationURL(d *Destination, s secret, where string) {
+	if s.missing {
+		d.URL = NewSecret(placeholderURL(s.node.Value))
+		d.Kind, d.KindGuessed = guessedKind(s.node.Value), true
+		return
+	}
 	host, problem := urlProblem(s.Reveal())
 	if problem != "" {
 		r.errorf(s.node, "it looks like https://chat.example/hooks/xxxxxxxx", "the URL of %s %s", where, problem)
@@ -142,6 +151,16 @@ func (r *reader) destinationURL(d *Destination, s secret, where string) {
 	}
 	d.URL = s.Secret
 	d.Kind = kindOf(host)
+}
+
+// SlackHint says what to do about a channel that Slack takes no notice of.
+const SlackHint = "make a webhook for each channel in Slack, and a destination of each"
+
+// OfSlack tells whether the destination is a webhook of Slack itself, which has
+// one channel (Slack's "Sending messages using incoming webhooks").
+func (d *Destination) OfSlack() bool {
+	host, problem := urlProblem(d.URL.Reveal())
+	return problem == "" && d.Kind == KindSlack && kindOf(host) == KindSlack
 }
 
 // kindOf tells the kind of a destination from the host of its URL.

@@ -9,7 +9,10 @@ import (
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // expandError is a ${…} that cannot be expanded.
-type expandError struct{ reference, message, hint string }
+type expandError struct {
+	reference, message, hint string
+	unset                    bool // it would expand with another environment
+}
 
 // expand replaces ${VAR} and ${VAR:-default} in a value and $${ by ${. The
 // default also stands in for a variable that is set to nothing. Any other $ is
@@ -32,7 +35,7 @@ func expand(s string, env Env) (string, []expandError) {
 		s = s[i:]
 		end := strings.IndexByte(s, '}')
 		if end < 0 {
-			return "", append(errs, expandError{s, "${ without }", "close it, or write $${ for the two characters"})
+			return "", append(errs, expandError{reference: s, message: "${ without }", hint: "close it, or write $${ for the two characters"})
 		}
 		value, err := variable(s[2:end], env)
 		if err != nil {
@@ -60,6 +63,7 @@ func variable(inner string, env Env) (string, *expandError) {
 		return "", &expandError{
 			message: fmt.Sprintf("environment variable %s is not set", name),
 			hint:    fmt.Sprintf("set it, or write ${%s:-default}", name),
+			unset:   true,
 		}
 	}
 	return value, nil

@@ -49,6 +49,14 @@ type Finding struct {
 	Line  string
 	Caret int
 	Width int
+
+	Brief bool // the sentence says it all: no line is shown, and the hint stands beside it
+}
+
+// ErrorsFirst orders for people: the errors, then the warnings, each as they
+// stood.
+func ErrorsFirst(fs []Finding) {
+	slices.SortStableFunc(fs, func(a, b Finding) int { return cmp.Compare(a.Severity, b.Severity) })
 }
 
 // SortFindings orders by file, line and column, keeping the order of those at

@@ -84,10 +84,7 @@ func (r *reader) fenceAddress(p Pattern) {
 		return
 	}
 	name, _, _ := strings.Cut(strings.ReplaceAll(p.Text, "@", "#"), "#")
-	var names []string
-	for _, d := range r.cfg.Destinations {
-		names = append(names, d.Name)
-	}
+	names := r.destinationNames()
 	if len(names) == 0 || strings.ContainsAny(name, `*?[\`) || slices.Contains(names, name) {
 		return
 	}

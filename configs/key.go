@@ -174,10 +174,12 @@ var expectKeys = keyTable{
 var withKeys = keyTable{
 	{"source", anyText, "name of the source"},
 	{"project", anyText, "path of the project"},
+	{"visibility", word(visibilityWords...), "of the project: private, internal, public"},
 	{"actor", anyText, "username of who did it"},
 	{"bot", anyTruth, "whether that is a bot"},
 	{"branch", anyText, "branch, or source of the merge request"},
 	{"target_branch", anyText, "target of the merge request"},
+	{"tag", anyText, "name of the tag, without refs/tags/; of a pipeline or job: the one that it runs on"},
 	{"labels", anyTexts.orEmpty(), "labels of the merge request or issue"},
 	{"draft", anyTruth, "whether the merge request is a draft"},
 	{"confidential", anyTruth, "whether the issue or note is confidential"},
@@ -189,7 +191,7 @@ var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 
 // name checks the name of a source, destination or template.
 func (r *reader) name(kind string, key *yaml.Node) bool {
-	return r.nameOf(kind, value{key.Value, key})
+	return r.nameOf(kind, value{text: key.Value, node: key})
 }
 
 func (r *reader) nameOf(kind string, v value) bool {
@@ -213,16 +215,21 @@ var synonyms = map[string]string{
 	"secret": "token", "secret_token": "token", "key": "signing_key", "signing_token": "signing_key",
 	"match": "when", "filter": "when", "on": "when", "not": "except", "exclude": "except", "unless": "except",
 	"receiver": "to", "receivers": "to", "destination": "to", "channels": "channel",
-	"user": "username", "people": "users", "members": "users", "icon_url": "icon", "icon_emoji": "icon", "emoji": "icon",
-	"repos": "projects", "repositories": "projects", "groups": "projects", "refs": "branches", "ref": "branches",
-	"target": "to target_branch target_branches", "target_branch": "target_branches", "source_branches": "branches", "files": "paths", "environment": "environments",
-	"condition": "if", "expression": "if", "includes": "include", "wip": "draft", "bot": "bots",
+	"user": "username actor", "author": "actor", "people": "users", "members": "users", "icon_url": "icon", "icon_emoji": "icon", "emoji": "icon",
+	"repo": "project", "repository": "project", "repos": "projects", "repositories": "projects", "groups": "projects", "refs": "branches", "ref": "branches",
+	"target": "to target_branch target_branches", "target_branch": "target_branches", "source_branches": "branches", "files": "paths", "environment": "environments", "env": "environment environments", "wip": "draft",
+	"condition": "if", "expression": "if", "includes": "include", "bot": "bots",
 	"emails": "email", "mattermost_username": "mattermost", "slack_id": "slack", "id": "slack", "mentioned": "mention", "ping": "mention",
 	"rate": "rate_limit", "limit": "rate_limit", "ca": "ca_file", "cafile": "ca_file", "timeout": "give_up_after", "expected": "expect",
 	"continue": "stop", "set": "with", "payload": "event",
 	"receive": "destinations", "default": "defaults", "hooks": "sources", "fallback": "unrouted", "type": "kind",
 }
 
+// SuggestWith is the key of a test's `with` that a mistyped one most likely
+// meant; empty when there is none.
+func SuggestWith(key string) string { return suggestKey(key, withKeys) }
+
+// suggestKey is the same of any table.
 func suggestKey(key string, allowed keyTable) string {
 	low := strings.ToLower(strings.ReplaceAll(key, "-", "_"))
 	if allowed.has(low) {
@@ -243,6 +250,8 @@ func suggestKey(key string, allowed keyTable) string {
 var sentences = map[string]string{
 	"author":  "GitLab does not say who wrote a merge request, only an id; actors is who did it",
 	"authors": "GitLab does not say who wrote a merge request, only an id; actors is who did it",
+	"actions": "the action belongs in the event's name: events: issue.open",
+	"action":  "the action belongs in the event's name: events: issue.open",
 	"all":     `labels that must all be there are written as if: "'a' in labels && 'b' in labels"`,
 	"regex":   "a pattern between slashes is a regular expression, in every list: /^release-/",
 	"not":     "write what to leave out in except",

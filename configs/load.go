@@ -28,7 +28,14 @@ func (env Env) value(name string) string {
 // Load reads the configuration file at path and the secret files it names.
 // The Config is never nil; it is fit for use only when no finding is an error,
 // and else serves to look for further mistakes (routes.Compile).
-func Load(path string, env Env) (*Config, []Finding) {
+func Load(path string, env Env) (*Config, []Finding) { return load(path, env, false) }
+
+// Inspect is [Load] for those who post nothing, and need not have the secrets:
+// a missing one, or a missing ca_file, is a warning. The Config has a
+// placeholder in its place; see [Config.Missing].
+func Inspect(path string, env Env) (*Config, []Finding) { return load(path, env, true) }
+
+func load(path string, env Env, loose bool) (*Config, []Finding) {
 	data, err := readFile(path)
 	if err != nil {
 		f := Finding{Pos: Pos{File: path}, Message: reason(err)}
@@ -37,7 +44,7 @@ func Load(path string, env Env) (*Config, []Finding) {
 		}
 		return &Config{Files: []string{path}}, []Finding{f}
 	}
-	return LoadBytes(path, data, env)
+	return loadBytes(path, data, env, loose)
 }
 
 // readFile reads a file as far as it may be large, and one byte more.
@@ -57,7 +64,11 @@ func readFile(path string) ([]byte, error) {
 // LoadBytes is [Load] for a text at hand. The name is what findings call the
 // file; relative paths in it start at its folder.
 func LoadBytes(name string, data []byte, env Env) (*Config, []Finding) {
-	l := &loading{cfg: &Config{Unrouted: Unrouted{Mode: UnroutedDrop}, Egress: EgressPrivate, Files: []string{name}}, env: env}
+	return loadBytes(name, data, env, false)
+}
+
+func loadBytes(name string, data []byte, env Env, loose bool) (*Config, []Finding) {
+	l := &loading{cfg: &Config{Unrouted: Unrouted{Mode: UnroutedDrop}, Egress: EgressPrivate, Files: []string{name}}, env: env, loose: loose}
 	info, _ := os.Stat(name) // not there: then it cannot include itself
 	l.inclusions = []inclusion{{name, info}}
 	r, root := l.open(name, data)

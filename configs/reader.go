@@ -25,6 +25,7 @@ type reader struct {
 type loading struct {
 	cfg   *Config // as far as it is read
 	env   Env
+	loose bool      // secrets may be missing: see [Inspect]
 	found []Finding // of the files that are read to their end
 
 	inclusions []inclusion // the files so far, the one that includes them first
@@ -37,6 +38,8 @@ type loading struct {
 type value struct {
 	text string
 	node *yaml.Node
+
+	missing bool // a secret that is not at hand; its text is a placeholder
 }
 
 // shown is the value as a sentence may show it: as written, so that no variable
@@ -163,35 +166,48 @@ func called(n *yaml.Node) string {
 	return "a single value"
 }
 
+// reading is a way to read one scalar: [reader.text1] or [reader.secretOf].
+type reading func(n, before *yaml.Node, what string) (value, bool)
+
 // scalar reads the text of a key.
-func (r *reader) scalar(o object, key string) (value, bool) {
+func (r *reader) scalar(o object, key string) (value, bool) { return r.scalarBy(r.text1, o, key) }
+
+func (r *reader) scalarBy(read reading, o object, key string) (value, bool) {
 	f, ok := o.fields[key]
 	if !ok {
 		return value{}, false
 	}
-	return r.text1(f.value, f.key, fmt.Sprintf("%s of %s", key, o.where))
+	return read(f.value, f.key, fmt.Sprintf("%s of %s", key, o.where))
 }
 
 // text1 reads one scalar; before is the node that it follows.
 func (r *reader) text1(n, before *yaml.Node, what string) (value, bool) {
-	switch {
-	case n.Tag == refusedTag:
-		return value{}, false
-	case n.Kind != yaml.ScalarNode:
-		r.errorf(n, "", "%s must be a single value, not %s", what, called(n))
-		return value{}, false
-	case n.ShortTag() == "!!null":
-		r.empty(n, before, what)
-		return value{}, false
-	case strings.HasPrefix(n.Tag, "!") && !strings.HasPrefix(n.Tag, "!!") || n.Tag == "!!binary":
-		r.tag(n, before)
+	if !r.single(n, before, what) {
 		return value{}, false
 	}
 	s, errs := expand(n.Value, r.env)
 	for _, err := range errs {
 		r.unexpanded(n, err)
 	}
-	return value{s, n}, len(errs) == 0
+	return value{text: s, node: n}, len(errs) == 0
+}
+
+// single checks that a node is one text.
+func (r *reader) single(n, before *yaml.Node, what string) bool {
+	switch {
+	case n.Tag == refusedTag:
+		return false
+	case n.Kind != yaml.ScalarNode:
+		r.errorf(n, "", "%s must be a single value, not %s", what, called(n))
+		return false
+	case n.ShortTag() == "!!null":
+		r.empty(n, before, what)
+		return false
+	case strings.HasPrefix(n.Tag, "!") && !strings.HasPrefix(n.Tag, "!!") || n.Tag == "!!binary":
+		r.tag(n, before)
+		return false
+	}
+	return true
 }
 
 // empty tells of a key without a value, and of `channel: #dev`.
@@ -211,7 +227,7 @@ func (r *reader) empty(n, before *yaml.Node, what string) {
 	if word := glued(rest[skip:]); word != "" {
 		tr := trap{
 			line: at.Line - 1, from: col + skip, to: col + skip + len([]rune(word)), meant: word, key: key,
-			why: "# starts a comment in YAML, so that the value is missing",
+			why: "# starts a comment in YAML, so that the value is missing", destination: exampleOf(r.destinationNames()),
 		}
 		r.found = append(r.found, tr.finding(r.text))
 		return
@@ -253,16 +269,22 @@ func (r *reader) tag(n, before *yaml.Node) {
 
 // unexpanded tells of a ${VAR} at its place in the value.
 func (r *reader) unexpanded(n *yaml.Node, err expandError) {
+	r.found = append(r.found, r.reference(n, err))
+}
+
+func (r *reader) reference(n *yaml.Node, err expandError) Finding {
 	f := Finding{Pos: r.pos(n), Message: err.message, Hint: err.hint, Width: len([]rune(err.reference))}
 	rest := string(r.text.after(n.Line-1, n.Column-1))
 	if i := strings.Index(rest, err.reference); i >= 0 {
 		f.Pos = r.text.pos(n.Line, n.Column+len([]rune(rest[:i])))
 	}
-	r.found = append(r.found, f)
+	return f
 }
 
 // list reads a key that takes one value or a list of them.
-func (r *reader) list(o object, key string) ([]value, bool) {
+func (r *reader) list(o object, key string) ([]value, bool) { return r.listBy(r.text1, o, key) }
+
+func (r *reader) listBy(read reading, o object, key string) ([]value, bool) {
 	f, ok := o.fields[key]
 	if !ok {
 		return nil, false
@@ -273,7 +295,7 @@ func (r *reader) list(o object, key string) ([]value, bool) {
 		r.errorf(f.value, "", "%s must be a value or a list of values, not a map", what)
 		return nil, false
 	case yaml.ScalarNode:
-		v, ok := r.text1(f.value, f.key, what)
+		v, ok := read(f.value, f.key, what)
 		if !ok {
 			return nil, false
 		}
@@ -285,7 +307,7 @@ func (r *reader) list(o object, key string) ([]value, bool) {
 	}
 	var out []value
 	for _, item := range f.value.Content {
-		if v, ok := r.text1(item, nil, "an entry of "+what); ok {
+		if v, ok := read(item, nil, "an entry of "+what); ok {
 			out = append(out, v)
 		}
 	}

@@ -62,8 +62,8 @@ func (t *text) hide(n *yaml.Node) {
 		}
 		return
 	}
-	if n.Tag == "!!null" && n.Value == "" {
-		return
+	if n.Tag == "!!null" && n.Value == "" || onlyVariable.MatchString(n.Value) {
+		return // the name of a variable is no secret
 	}
 	for _, s := range t.spans(n) {
 		t.secret[s.line] = append(t.secret[s.line], s.span)

@@ -196,14 +196,19 @@ func named(n *yaml.Node) string {
 	return ""
 }
 
-// to reads an address. The destination's own channel named outright is the same
-// address as the destination alone.
-func (r *reader) to(v value, what string) (To, bool) {
+// destinationNames are those of the file, as far as it is read.
+func (r *reader) destinationNames() []string {
 	names := make([]string, len(r.cfg.Destinations))
 	for i, d := range r.cfg.Destinations {
 		names[i] = d.Name
 	}
-	a, ok := r.address(v, what, names)
+	return names
+}
+
+// to reads an address. The destination's own channel named outright is the same
+// address as the destination alone.
+func (r *reader) to(v value, what string) (To, bool) {
+	a, ok := r.address(v, what, r.destinationNames())
 	if !ok {
 		return To{}, false
 	}

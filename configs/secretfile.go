@@ -26,24 +26,24 @@ func (r *reader) secrets(o object, key string, many bool) []secret {
 	if o.has(key) && o.has(fileKey) {
 		r.errorf(o.fields[fileKey].key, "keep one of them", "%s has both %s and %s", o.where, key, fileKey)
 	}
-	read := func(key string) []value {
+	read := func(by reading, key string) []value {
 		if many {
-			vs, _ := r.list(o, key)
+			vs, _ := r.listBy(by, o, key)
 			return vs
 		}
-		if v, ok := r.scalar(o, key); ok {
+		if v, ok := r.scalarBy(by, o, key); ok {
 			return []value{v}
 		}
 		return nil
 	}
 	var out []secret
-	for _, v := range read(key) {
+	for _, v := range read(r.secretOf(key), key) {
 		if s, ok := r.checked(v, key, o, v.text); ok {
 			out = append(out, s)
 		}
 	}
-	for _, v := range read(fileKey) {
-		if content, ok := r.secretFile(v, fileKey, o); ok {
+	for _, v := range read(r.text1, fileKey) {
+		if content, ok := r.secretFile(&v, fileKey, o); ok {
 			if s, ok := r.checked(v, fileKey, o, content); ok {
 				out = append(out, s)
 			}
@@ -65,7 +65,7 @@ func (r *reader) checked(v value, key string, o object, content string) (secret,
 }
 
 // secretFile reads a file without its line break at the end.
-func (r *reader) secretFile(v value, key string, o object) (string, bool) {
+func (r *reader) secretFile(v *value, key string, o object) (string, bool) {
 	if v.text == "" {
 		r.errorf(v.node, "", "%s of %s is empty", key, o.where)
 		return "", false
@@ -73,7 +73,12 @@ func (r *reader) secretFile(v value, key string, o object) (string, bool) {
 	path := r.path(v.text)
 	content, mode, err := readRegular(path, maxSecretBytes)
 	r.read(path)
-	if err != nil {
+	switch {
+	case err != nil && r.loose:
+		r.lacksFile(v.node, key, o.where, err)
+		v.missing = true
+		return placeholder(v.node.Value), true
+	case err != nil:
 		r.errorf(v.node, "", "%s of %s: %s", key, o.where, reason(err))
 		return "", false
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -17,6 +18,11 @@ func (r *reader) sources(top object) []Source {
 	f, ok := top.fields["sources"]
 	if !ok {
 		source, found := sourceFromEnvironment(r.env, Pos{File: r.text.name})
+		if unproved := len(source.Tokens)+len(source.SigningKeys) == 0; unproved && r.loose {
+			source.Tokens = []Secret{NewSecret(placeholder("RELAY_TOKEN"))}
+			r.lacks(found[0])
+			return []Source{source}
+		}
 		r.found = append(r.found, found...)
 		return []Source{source}
 	}
@@ -28,7 +34,7 @@ func (r *reader) sources(top object) []Source {
 		r.errorf(f.key, "name one, or remove the key: RELAY_TOKEN is then the proof of source gitlab", "sources is empty")
 	}
 	var out []Source
-	paths := map[string]string{}
+	paths, proofs := map[string]string{}, map[string]string{}
 	for _, name := range o.order {
 		entry := o.fields[name]
 		r.name("source", entry.key)
@@ -39,9 +45,24 @@ func (r *reader) sources(top object) []Source {
 			}
 			paths[p] = harmless(name)
 		}
+		r.sharedProof(s, entry.key, proofs)
 		out = append(out, s)
 	}
 	return out
+}
+
+// sharedProof warns of a source with the token or key of one before it.
+func (r *reader) sharedProof(s Source, key *yaml.Node, proofs map[string]string) {
+	told := false
+	for _, p := range slices.Concat(s.Tokens, s.SigningKeys) {
+		other, taken := proofs[p.Reveal()]
+		if taken && other != s.Name && !told {
+			r.warnf(key, "give each its own: who knows the one can send as the other", "source %q has the secret of source %q", harmless(s.Name), harmless(other))
+			told = true
+		} else if !taken {
+			proofs[p.Reveal()] = s.Name
+		}
+	}
 }
 
 func (r *reader) source(name string, entry field) Source {
@@ -59,6 +80,10 @@ func (r *reader) source(name string, entry field) Source {
 		s.Tokens = append(s.Tokens, t.Secret)
 	}
 	for _, k := range r.secrets(o, "signing_key", true) {
+		if k.missing {
+			s.SigningKeys = append(s.SigningKeys, NewSecret(placeholderKey(k.node.Value)))
+			continue
+		}
 		if problem := signingKeyProblem(k.Reveal()); problem != "" {
 			r.errorf(k.node, "copy it from GitLab, where it is shown once", "the signing key of %s %s", where, problem)
 			continue

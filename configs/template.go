@@ -78,6 +78,9 @@ func (r *reader) caFile(o object, d Destination) string {
 	content, _, err := readRegular(path, maxCABytes)
 	r.read(path)
 	switch {
+	case err != nil && r.loose:
+		r.lacksFile(v.node, "ca_file", o.where, err)
+		return ""
 	case err != nil:
 		r.errorf(v.node, "", "ca_file of %s: %s", o.where, reason(err))
 		return ""

@@ -10,11 +10,12 @@ import (
 
 // Test is one entry of tests:.
 type Test struct {
-	Name  string // as written, or "tests[3]"
-	Pos   Pos
-	Event string         // name of a built-in sample, or absolute path of a payload file
-	With  map[string]any // what the event's payload is changed to say: string, bool or []string
-	To    []To           // whom it must go to, in any order
+	Name     string // as written, or "tests[3]"
+	Pos      Pos
+	Event    string         // name of a built-in sample, or absolute path of a payload file
+	EventPos Pos            // of the event
+	With     map[string]any // what the event's payload is changed to say: string, bool or []string
+	To       []To           // whom it must go to, in any order
 }
 
 // tests reads `tests`.
@@ -43,7 +44,7 @@ func (r *reader) test(n *yaml.Node, index int) Test {
 		r.errorf(n, "add event: the name of a sample, such as merge_request.open, or a payload file", "%s has no event", where)
 	}
 	if v, ok := r.scalar(o, "event"); ok {
-		t.Event = v.text
+		t.Event, t.EventPos = v.text, r.pos(v.node)
 		if isFile(t.Event) {
 			t.Event = absolute(r.path(t.Event))
 		}
@@ -84,6 +85,10 @@ func (r *reader) with(f field, where string) map[string]any {
 		case "bot", "draft", "confidential":
 			if flag := r.flag(o, key); flag != nil {
 				out[key] = flag.Value
+			}
+		case "visibility":
+			if v := r.word(o, key, "", visibilityWords...); v != "" {
+				out[key] = v
 			}
 		case "labels", "paths":
 			if list, ok := r.optionalList(o, key); ok {

@@ -161,6 +161,9 @@ func (t *text) around(i, col int) (line []rune, hidden []span, from int) {
 
 // annotate fills in a finding's source line.
 func (t *text) annotate(f Finding) Finding {
+	if f.Brief {
+		return f
+	}
 	if _, ok := t.covered[f.Pos.Line-1]; t.name != f.Pos.File || !ok {
 		return f
 	}
@@ -235,8 +238,8 @@ func (t *text) hidden(i int, line []rune) []span {
 		}
 	}
 	if t.guarded {
-		if m := secretKey.FindStringIndex(s); m != nil {
-			spans = append(spans, span{utf8.RuneCountInString(s[:m[1]]) - 1, wholeLine})
+		if from, ok := secretValue(s); ok {
+			spans = append(spans, span{from, wholeLine})
 		} else if t.underSecretKey(i) {
 			spans = append(spans, span{indent(line), wholeLine})
 		} else if colon := slices.Index(line, ':'); colon >= 0 && t.shortForm(i, colon+1) {
@@ -244,6 +247,23 @@ func (t *text) hidden(i int, line []rune) []span {
 		}
 	}
 	return merge(spans)
+}
+
+var aVariable = regexp.MustCompile(`^["']?\$\{\w+\}["']?\s*(?:[,}\]#]|$)`)
+
+// secretValue is the column at which the first value of a secret key begins
+// that is no ${VAR}.
+func secretValue(s string) (from int, ok bool) {
+	for at := 0; ; {
+		m := secretKey.FindStringIndex(s[at:])
+		if m == nil {
+			return 0, false
+		}
+		at += m[1] - 1
+		if !aVariable.MatchString(s[at:]) {
+			return utf8.RuneCountInString(s[:at]), true
+		}
+	}
 }
 
 var oneKey = regexp.MustCompile(`^[^:{\[]*:$`)

@@ -1,11 +1,13 @@
 package configs
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -20,6 +22,7 @@ type trap struct {
 	why            string
 	key            string // the key before it, if it stands on the line
 	owner          string // the key of the list it stands in, alike
+	destination    string // of the file, for an example of an address; empty: not known yet
 }
 
 // finding is the trap's own sentence. Of a secret it shows nothing but a
@@ -29,19 +32,34 @@ func (tr trap) finding(t *text) Finding {
 	if tr.secret(t) && !onlyVariable.MatchString(tr.meant) {
 		why, meant = "YAML does not take this value for text", `"…"`
 	}
+	hint := "quote it: "
+	if takesAddress(tr.key, tr.owner) && bareChannel(tr.meant) {
+		hint = "quote it, with the name of a destination before it: "
+		meant = quote(cmp.Or(tr.destination, exampleOf(nil)) + tr.meant)
+	}
 	if tr.key != "" {
 		meant = tr.key + ": " + meant
 	}
 	return Finding{
 		Pos: t.pos(tr.line+1, tr.from+1), Width: tr.to - tr.from,
-		Message: why, Hint: "quote it: " + meant,
+		Message: why, Hint: hint + meant,
 	}
+}
+
+// takesAddress tells whether one of these keys does.
+func takesAddress(keys ...string) bool {
+	return slices.ContainsFunc(keys, func(k string) bool { return k == "to" || k == "unrouted" || k == "report" })
+}
+
+// bareChannel tells of "#dev" and "@anna", which lack the destination.
+func bareChannel(s string) bool {
+	return len(s) > 1 && (s[0] == '#' || s[0] == '@') && channelProblem(s) == ""
 }
 
 var onlyVariable = regexp.MustCompile(`^\$\{\w+\}$`)
 
 func (tr trap) secret(t *text) bool {
-	return isSecretKey(tr.key) || isSecretKey(tr.owner) || anyURL.MatchString(tr.meant) || t.underSecretKey(tr.line) ||
+	return isSecretKey(tr.key) || isSecretKey(tr.owner) || anyURL.MatchString(tr.meant) || tr.key == "" && t.underSecretKey(tr.line) ||
 		t.shortForm(tr.line, tr.from)
 }
 
@@ -63,7 +81,11 @@ func repairTrap(t *text, err *yaml.LoadError) (Finding, bool) {
 	}
 	for i := max(first, 0); i <= last && i < len(t.fixed); i++ {
 		s := lineScanner{line: t.fixed[i], depth: depth, anchors: t}
-		if tr, ok := s.trap(); ok {
+		tr, ok := ifTrap(t.fixed[i], depth > 0)
+		if !ok {
+			tr, ok = s.trap()
+		}
+		if ok {
 			tr.line = i
 			f := tr.finding(t)
 			t.repair(i, tr.from, tr.to, quote(tr.meant))
@@ -72,6 +94,73 @@ func repairTrap(t *text, err *yaml.LoadError) (Finding, bool) {
 		depth = s.depth
 	}
 	return Finding{}, false
+}
+
+var ifKey = regexp.MustCompile(`(^|[\s{,])if:\s+`)
+
+// ifTrap finds an `if` whose expression has to stand in quotes as a whole: it
+// begins with one of its own, or, in YAML's brackets, holds a comma or brace.
+func ifTrap(line []rune, inside bool) (trap, bool) {
+	s := string(line)
+	m := ifKey.FindStringIndex(s)
+	if m == nil {
+		return trap{}, false
+	}
+	before := strings.TrimSpace(s[:m[0]+1])
+	inside = inside || strings.HasSuffix(before, "{") || strings.HasSuffix(before, ",")
+	from := utf8.RuneCountInString(s[:m[1]])
+	to, inner := expressionEnd(line, from, inside)
+	expression := strings.TrimRight(string(line[from:to]), " \t")
+	if expression == "" {
+		return trap{}, false
+	}
+	if first := line[from]; first == '"' || first == '\'' {
+		quoted := lineScanner{line: line[:to], at: from}
+		if !quoted.skipQuoted(first) || strings.TrimSpace(string(line[quoted.at:to])) == "" {
+			return trap{}, false
+		}
+	} else if !inside || !inner {
+		return trap{}, false
+	}
+	return trap{
+		from: from, to: from + len([]rune(expression)), meant: expression, key: "if",
+		why: "YAML takes only a part of this expression for the value of if",
+	}, true
+}
+
+var nextKey = regexp.MustCompile(`^,\s*\w+:\s`)
+
+// expressionEnd is where an expression ends that starts at from: at a comment,
+// and inside brackets before the one that closes them or the next key. It also
+// tells whether there is a comma or brace in it.
+func expressionEnd(line []rune, from int, inside bool) (end int, inner bool) {
+	depth := 0
+	for i := from; i < len(line); i++ {
+		switch r := line[i]; r {
+		case '"', '\'':
+			q := lineScanner{line: line, at: i}
+			if q.skipQuoted(r) {
+				i = q.at - 1
+			}
+		case '(', '[', '{':
+			depth++
+			inner = inner || r == '{'
+		case ')', ']', '}':
+			if depth--; depth < 0 && inside {
+				return i, inner
+			}
+		case ',':
+			if inside && depth <= 0 && nextKey.MatchString(string(line[i:])+" ") {
+				return i, inner
+			}
+			inner = true
+		case '#':
+			if depth <= 0 && i > from && (line[i-1] == ' ' || line[i-1] == '\t') {
+				return i, inner
+			}
+		}
+	}
+	return len(line), inner
 }
 
 // lineScanner reads one line as its writer meant it.
@@ -92,7 +181,7 @@ func (s *lineScanner) trap() (trap, bool) {
 			return trap{}, false
 		}
 		switch r := s.line[s.at]; {
-		case r == '#' && (spaces > 0 || s.at == 0):
+		case r == '#' && (spaces > 0 || s.at == 0 || strings.ContainsRune("[{,", s.line[s.at-1])):
 			return s.hash()
 		case r == '"' || r == '\'':
 			if !s.skipQuoted(r) {

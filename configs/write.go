@@ -21,6 +21,9 @@ func WriteText(w io.Writer, fs []Finding) error {
 func (f Finding) Text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s: %s\n", f.Pos, f.Severity, f.Message)
+	if f.Brief && f.Hint != "" {
+		return fmt.Sprintf("%s: %s: %s; %s\n", f.Pos, f.Severity, f.Message, f.Hint)
+	}
 	if f.Line != "" {
 		fmt.Fprintf(&b, "%s\n%s%s\n", f.Line, blank(f.Line, f.Caret-1), strings.Repeat("^", max(f.Width, 1)))
 	}

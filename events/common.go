@@ -171,7 +171,7 @@ func (d *decoder) readFlatActor() {
 	u.Name = d.str(d.get("user_name"))
 	u.Username = d.str(d.get("user_username"))
 	u.Email = address(d.str(d.get("user_email")))
-	u.Bot = d.bots.Has(u.Username)
+	u.Bot = isBot(u.Username)
 }
 
 func (d *decoder) user(name string, v value) User {
@@ -189,7 +189,7 @@ func (d *decoder) user(name string, v value) User {
 		}
 	})
 	u.Name = or(u.Name, u.Username)
-	u.Bot = d.bots.Has(u.Username)
+	u.Bot = isBot(u.Username)
 	return u
 }
 

@@ -13,7 +13,6 @@ type Input struct {
 	Source string // name of the source that sent it
 	Header string // X-Gitlab-Event
 	Body   []byte // the payload; the event keeps it, so do not write to it
-	Bots   *Bots  // who counts as a bot beside the built-in rules; may be nil
 }
 
 // Decode reads a webhook. It never fails: what it cannot read is left zero and
@@ -34,7 +33,7 @@ func Decode(in Input) *Event {
 		Material: true,
 		Payload:  in.Body,
 	}
-	d := decoder{event: event, bots: in.Bots, reader: reader{json: share(in.Body)}}
+	d := decoder{event: event, reader: reader{json: share(in.Body)}}
 	if !utf8.ValidString(d.json) {
 		d.json = strings.ToValidUTF8(d.json, "\uFFFD")
 		d.warnAt("", "", "not valid UTF-8")
@@ -61,7 +60,6 @@ func share(body []byte) string { return unsafe.String(unsafe.SliceData(body), le
 type decoder struct {
 	reader
 	event  *Event
-	bots   *Bots
 	fields []field // of the payload itself
 	early  early
 	header meaning

@@ -208,7 +208,7 @@ func (d *decoder) readNamed() {
 	if strings.HasPrefix(e.Action, "user_") {
 		e.Actor.Name = or(e.Actor.Name, e.Title)
 	}
-	e.Actor.Bot = d.bots.Has(e.Actor.Username)
+	e.Actor.Bot = isBot(e.Actor.Username)
 	if e.Kind == ProjectKind || strings.HasPrefix(e.Action, "project_") {
 		p.Name = or(p.Name, e.Title)
 	}

@@ -23,7 +23,7 @@ const referenceHead = `<!-- Made by "go test ./events -run TestReference -update
 
 GitLab sends a webhook, the relay makes an event of it. This page lists every event, and what an event holds.
 
-An event's name is its kind, or kind and action with a dot between: ` + "`push`, `merge_request.open`, `pipeline.failed`" + `. Routes choose events by these names; a kind alone stands for all its events.
+An event's name is its kind, or kind and action with a dot between: ` + "`push`, `merge_request.open`, `pipeline.failed`" + `. Routes choose events by these names; a kind alone stands for all its events: ` + "`push` for `push.create` and `push.delete` too. The plain event alone, without those, is the regular expression `/^push$/`, or `/^tag_push$/`" + `.
 
 - An action that is not listed here keeps GitLab's word, in lower case: ` + "`deployment.paused`" + `.
 - An event of a kind that is not listed is ` + "`other`, with GitLab's word for it: `other.design`" + `.

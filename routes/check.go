@@ -22,6 +22,7 @@ func (c *compiler) check(routes []checkedRoute, t *Table) {
 			c.checkExcept(r)
 		}
 		c.checkMention(r, t)
+		c.checkAddresses(r)
 		same := r.canonical()
 		if !c.checkRepeated(r, seen[same]) {
 			c.checkStopped(r, routes[:i])

@@ -19,7 +19,7 @@ func (c *compiler) checkMention(r checkedRoute, t *Table) {
 	for _, to := range r.To {
 		d := c.cfg.Destination(to.Address.Destination)
 		switch {
-		case d == nil:
+		case d == nil, d.KindGuessed:
 			return
 		case d.Mentions == configs.MentionsNone:
 			silent = append(silent, d.Name)
@@ -50,7 +50,7 @@ func (c *compiler) checkNamed(word string, kinds []string, t *Table) (message, h
 			continue
 		}
 		if kind == configs.KindSlack {
-			return fmt.Sprintf("%s cannot be mentioned in Slack, which calls people by their member ids", word), fmt.Sprintf("write users: {%s: {slack: U02ABCDEF}}", word[1:])
+			return fmt.Sprintf("%s cannot be mentioned in Slack, which calls people by their member ids", word), fmt.Sprintf("write users: {%s: {slack: U02ABCDEF}}, with the member id in that person's profile in Slack", word[1:])
 		}
 		return fmt.Sprintf("%s cannot be mentioned in Mattermost, which calls people by their usernames", word), "name the person in users, with both"
 	}

@@ -18,7 +18,7 @@ func Compile(cfg *configs.Config, v Vocabulary) (*Table, []configs.Finding) {
 	c := &compiler{cfg: cfg, vocabulary: newVocabulary(v), addresses: map[configs.Address]int{}, gates: map[string][]conditions{}}
 	t := &Table{
 		defaults: cfg.Defaults, chat: newDirectory(cfg), sources: map[string][]glob{}, known: map[string]bool{},
-		mapped: map[string]string{},
+		mapped: map[string]string{}, destinations: map[string]*gatedDestination{},
 	}
 	if len(cfg.Files) > 0 {
 		c.file = cfg.Files[0]
@@ -68,8 +68,10 @@ type compiler struct {
 
 // bots compiles who counts as a bot. Patterns of actors are told here alone.
 func (c *compiler) bots(t *Table) {
-	t.bots = compiled(c, &configs.List{Values: c.cfg.Bots.Add}, compileActor)
-	t.people = compiled(c, &configs.List{Values: c.cfg.Bots.Remove}, compileActor)
+	t.bots = bots{
+		added:   compiled(c, &configs.List{Values: c.cfg.Bots.Add}, compileActor),
+		removed: compiled(c, &configs.List{Values: c.cfg.Bots.Remove}, compileActor),
+	}
 }
 
 func (c *compiler) ignore(t *Table) {
@@ -91,6 +93,7 @@ func (c *compiler) destination(t *Table, d *configs.Destination) {
 		c.gates[d.Name] = append(c.gates[d.Name], conditions{keys: keys})
 		c.checkKeys(checkedConditions{w, written}, partOnly)
 	}
+	t.destinations[d.Name] = &gatedDestination{d, c.gates[d.Name]}
 }
 
 // route compiles one route, and gives what checks want to know of it.

@@ -277,16 +277,15 @@ func newEnvironment(s *subject) *environment {
 			ID: int(e.Project.ID), Name: cut(e.Project.Name), Path: cut(e.Project.Path), URL: cut(e.Project.URL),
 			DefaultBranch: cut(e.Project.DefaultBranch), Visibility: e.Project.Visibility, Group: cut(e.Project.Group),
 		},
-		Actor: user(&e.Actor), Title: cut(e.Title), URL: cut(e.URL), Ref: cut(e.Ref), Branch: cut(s.branch()),
+		Actor: s.bots.user(&e.Actor), Title: cut(e.Title), URL: cut(e.URL), Ref: cut(e.Ref), Branch: cut(s.branch()),
 		TargetBranch: cut(e.TargetBranch), Tag: cut(e.Tag), Labels: cutAll(e.Labels),
 		Confidential: e.Confidential, Draft: e.Draft, Material: e.Material,
 		Changes: mapped(e.Changes, func(c *events.Change) changeVars {
 			return changeVars{cut(c.Field), cut(c.From), cut(c.To), cutAll(c.Added), cutAll(c.Removed)}
 		}),
 	}
-	env.Actor.Bot = s.bot
 	env.code(s)
-	env.planning(e)
+	env.planning(s)
 	env.ci(e)
 	env.Emoji = part(e.Emoji, func(p *events.EmojiPart) emojiVars {
 		return emojiVars{cut(p.Name), cut(p.OnType), cut(p.OnReference)}
@@ -314,7 +313,7 @@ func (env *environment) code(s *subject) {
 		return mergeRequestVars{
 			IID: int(p.IID), Title: cut(p.Title), State: cut(p.State), SourceBranch: cut(p.SourceBranch), TargetBranch: cut(p.TargetBranch),
 			SourcePath: cut(p.SourcePath), Description: cut(p.Description), Draft: p.Draft,
-			Assignees: mapped(p.Assignees, user), Reviewers: mapped(p.Reviewers, user), Labels: cutAll(p.Labels),
+			Assignees: mapped(p.Assignees, s.bots.user), Reviewers: mapped(p.Reviewers, s.bots.user), Labels: cutAll(p.Labels),
 			Milestone: cut(p.Milestone), MergeStatus: cut(p.MergeStatus), System: p.System,
 		}
 	})
@@ -324,11 +323,12 @@ func (env *environment) code(s *subject) {
 }
 
 // planning fills in the parts about what people write.
-func (env *environment) planning(e *events.Event) {
+func (env *environment) planning(s *subject) {
+	e := s.event
 	env.Issue = part(e.Issue, func(p *events.IssuePart) issueVars {
 		return issueVars{
 			IID: int(p.IID), Type: cut(p.Type), Title: cut(p.Title), State: cut(p.State), Description: cut(p.Description),
-			Assignees: mapped(p.Assignees, user), Labels: cutAll(p.Labels), Milestone: cut(p.Milestone),
+			Assignees: mapped(p.Assignees, s.bots.user), Labels: cutAll(p.Labels), Milestone: cut(p.Milestone),
 			DueDate: cut(p.DueDate), Severity: cut(p.Severity),
 		}
 	})
@@ -361,8 +361,9 @@ func (env *environment) ci(e *events.Event) {
 	})
 }
 
-func user(u *events.User) userVars {
-	return userVars{int(u.ID), cut(u.Name), cut(u.Username), u.Bot}
+// user is somebody of GitLab, a bot if the file says so.
+func (b *bots) user(u *events.User) userVars {
+	return userVars{int(u.ID), cut(u.Name), cut(u.Username), b.has(u)}
 }
 
 func commit(c *events.Commit) commitVars {

@@ -82,6 +82,44 @@ var otherWords = map[string]string{
 	"build": "job", "mr": "merge_request", "pull_request": "merge_request", "comment": "note", "comments": "note",
 	"tag": "tag_push", "wiki": "wiki_page", "work_item": "issue", "epic": "issue", "incident": "issue", "deploy": "deployment",
 	"*": setAll, "default": setStandard,
+
+	// GitLab's names of triggers ("Webhooks API").
+	"push_events": "push", "tag_push_events": "tag_push", "merge_requests_events": "merge_request", "merge_request_events": "merge_request",
+	"issues_events": "issue", "issue_events": "issue", "confidential_issues_events": "issue", "note_events": "note", "confidential_note_events": "note",
+	"pipeline_events": "pipeline", "job_events": "job", "build_events": "job", "deployment_events": "deployment", "releases_events": "release",
+	"release_events": "release", "wiki_page_events": "wiki_page", "milestone_events": "milestone", "feature_flag_events": "feature_flag",
+	"emoji_events": "emoji", "member_events": "member", "subgroup_events": "subgroup", "project_events": "project",
+	"resource_access_token_events": "access_token", "resource_deploy_token_events": "deploy_token", "vulnerability_events": "vulnerability",
+}
+
+// otherActions are what people call actions elsewhere: the first that the kind
+// has is meant.
+var otherActions = map[string][]string{
+	"failure": {"failed"}, "fail": {"failed"}, "failing": {"failed"}, "error": {"failed"}, "errored": {"failed"},
+	"succeeded": {"success"}, "successful": {"success"}, "pass": {"success"}, "passed": {"success"}, "passing": {"success"},
+	"started": {"running"}, "start": {"running"}, "finished": {"success"}, "stopped": {"canceled"}, "aborted": {"canceled"},
+	"create": {"open"}, "created": {"open", "create"}, "new": {"open", "create"}, "add": {"create"}, "added": {"create", "add"},
+	"accept": {"merge"}, "accepted": {"merge"}, "edit": {"update"}, "edited": {"update"}, "change": {"update"}, "changed": {"update"},
+	"synchronize": {"update"}, "undraft": {"ready"}, "wip": {"draft"}, "remove": {"delete"}, "removed": {"delete", "remove"},
+	"destroyed": {"delete"}, "published": {"create"}, "resolved": {"close"}, "mr": {"merge_request"}, "pull_request": {"merge_request"},
+}
+
+// wholeKinds are the kinds whose usual event has no action, or one for what it
+// is about.
+var wholeKinds = []string{events.Push, events.TagPush, events.Note}
+
+// meantAction is the event that an action of another tool means; empty when
+// nobody knows it.
+func meantAction(kind, action string, listed []string) string {
+	for _, a := range otherActions[action] {
+		if slices.Contains(listed, a) {
+			return kind + "." + a
+		}
+	}
+	if _, known := otherActions[action]; known && slices.Contains(wholeKinds, kind) {
+		return kind
+	}
+	return ""
 }
 
 // vocabulary is a Vocabulary sorted out.
@@ -163,6 +201,9 @@ func (v vocabulary) unknownAction(p eventPattern) *problem {
 		return &problem{message: fmt.Sprintf("%q is no event: after the dot comes an action, or a single *", p.text), hint: "the actions are " + strings.Join(listed, ", ")}
 	case slices.Contains(listed, strings.ToLower(p.action)):
 		return &problem{message: fmt.Sprintf("unknown event %q", p.text), hint: fmt.Sprintf("did you mean %q?", strings.ToLower(p.text))}
+	}
+	if s := meantAction(p.kind, strings.ToLower(p.action), listed); s != "" {
+		return &problem{message: fmt.Sprintf("unknown event %q", p.text), hint: fmt.Sprintf("did you mean %q?", s)}
 	}
 	if s := configs.Suggest(strings.ToLower(p.action), listed); s != "" {
 		return &problem{message: fmt.Sprintf("unknown event %q", p.text), hint: fmt.Sprintf("did you mean %q?", p.kind+"."+s)}

@@ -57,6 +57,11 @@ type DeliveryExplanation struct {
 	Channel     string   `json:"channel"` // "", "reviews" or "@alice"
 	Route       string   `json:"route"`
 	Mention     []string `json:"mention"`
+
+	// How it looks there, where that is not the built-in look.
+	Detail   string `json:"detail,omitempty"`
+	Layout   string `json:"layout,omitempty"`
+	Template string `json:"template,omitempty"`
 }
 
 // WithheldExplanation is one delivery that a gate held back.
@@ -87,9 +92,7 @@ func (t *Table) Explain(e *events.Event) Explanation {
 		}
 	}
 	for _, d := range x.Decision.Deliveries {
-		x.Deliveries = append(x.Deliveries, DeliveryExplanation{
-			Destination: d.Address.Destination, Channel: d.Address.Channel, Route: d.Route, Mention: append([]string{}, d.Mention...),
-		})
+		x.Deliveries = append(x.Deliveries, explainDelivery(d))
 	}
 	for _, w := range x.Decision.Withheld {
 		x.Withheld = append(x.Withheld, WithheldExplanation{
@@ -98,6 +101,20 @@ func (t *Table) Explain(e *events.Event) Explanation {
 	}
 	x.Foreign, x.Nearest, x.Because = x.Decision.Foreign, x.Decision.Nearest, x.Decision.Because
 	return x
+}
+
+func explainDelivery(d Delivery) DeliveryExplanation {
+	out := DeliveryExplanation{
+		Destination: d.Address.Destination, Channel: d.Address.Channel, Route: d.Route, Mention: append([]string{}, d.Mention...),
+		Template: d.Look.Template,
+	}
+	if d.Look.Detail != configs.DetailFull {
+		out.Detail = d.Look.Detail
+	}
+	if d.Look.Layout != configs.LayoutAuto {
+		out.Layout = d.Look.Layout
+	}
+	return out
 }
 
 // route starts the notes on a route. Notes are taken only for an explanation:

@@ -30,6 +30,9 @@ func syntaxProblem(e *configs.Expression, err error) *configs.Finding {
 		message, hint = "if is no expression: "+wrong.Message, "there is "+strings.Join(functions, ", ")
 	case strings.HasPrefix(string(rest), "="):
 		message, hint = "if is no expression: = alone compares nothing", "write =="
+	case operatorAsFunction.MatchString(e.Text) && strings.Contains(wrong.Message, "unexpected token"):
+		m := operatorAsFunction.FindStringSubmatch(e.Text)
+		message, hint = fmt.Sprintf("if is no expression: %s stands between two texts", m[1]), fmt.Sprintf(`for example tag %s "v"`, m[1])
 	case strings.Contains(wrong.Message, "unexpected token"):
 		message, hint = "if is no expression: this is not expected here", "is an operator missing before it, or a quote?"
 	case strings.Contains(wrong.Message, "literal not terminated"):
@@ -37,6 +40,9 @@ func syntaxProblem(e *configs.Expression, err error) *configs.Finding {
 	}
 	return at(e, wrong.Location, message, hint)
 }
+
+// operatorAsFunction finds `startsWith(tag, "v")`.
+var operatorAsFunction = regexp.MustCompile(`(?:^|[\s(!])(startsWith|endsWith|contains|matches)\(`)
 
 var (
 	noField      = regexp.MustCompile(`^type (\S+) has no field (\S+)$`)

@@ -2,10 +2,14 @@ package routes
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/gitlab-mattermost/relay/configs"
 	"github.com/gitlab-mattermost/relay/events"
@@ -74,6 +78,34 @@ func TestExpression(t *testing.T) {
 	} {
 		if got := compiledIf(t, text).holds(asked(pipeline)); got != want {
 			t.Errorf("%s: %v, want %v", text, got, want)
+		}
+	}
+}
+
+// TestExpressionPage compiles what docs/routing.md shows, and looks that it names
+// every function.
+func TestExpressionPage(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "docs", "routing.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, ok := strings.Cut(string(page), "\n#### Expressions\n")
+	if section, _, _ = strings.Cut(section, "\n#### "); !ok {
+		t.Fatal("docs/routing.md has no section Expressions")
+	}
+	shown := 0
+	for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(section, -1) {
+		if text := m[1]; strings.ContainsAny(text, "\"<>=") && strings.ContainsFunc(text, unicode.IsLower) && !strings.Contains(text, "TEXT") && !strings.HasPrefix(text, "if: ") {
+			compiledIf(t, text)
+			shown++
+		}
+	}
+	if shown < 12 {
+		t.Errorf("the page shows %d expressions", shown)
+	}
+	for _, f := range functions {
+		if !regexp.MustCompile("`" + f + "[`(]").MatchString(section) {
+			t.Errorf("the page does not name %s", f)
 		}
 	}
 }

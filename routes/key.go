@@ -333,5 +333,8 @@ func (k *key) text(s *subject, part string) string {
 	case part == partWhen:
 		return fmt.Sprintf("%s: want %s, got %s", k.name, want, got)
 	}
-	return fmt.Sprintf("%s %s: has %s, got %s", part, k.name, want, got)
+	if want == got {
+		return fmt.Sprintf("%s takes it out: %s: %s", part, k.name, got)
+	}
+	return fmt.Sprintf("%s takes it out: %s: has %s, got %s", part, k.name, want, got)
 }

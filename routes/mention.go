@@ -131,9 +131,11 @@ func (t *Table) mention(list, words []string, kind string, s *subject) []string 
 	return list
 }
 
-func (t *Table) actor(s *subject) person {
-	u := s.event.Actor
-	u.Bot = s.bot
+func (t *Table) actor(s *subject) person { return t.person(s.event.Actor) }
+
+// person is somebody of GitLab, a bot if the file says so.
+func (t *Table) person(u events.User) person {
+	u.Bot = t.bots.has(&u)
 	return t.chat.person(u)
 }
 
@@ -216,7 +218,7 @@ func assignees(e *events.Event) []events.User {
 func (t *Table) all(users []events.User) []person {
 	out := make([]person, len(users))
 	for i, u := range users {
-		out[i] = t.chat.person(u)
+		out[i] = t.person(u)
 	}
 	return out
 }
@@ -232,7 +234,7 @@ func (t *Table) People(destination string) func(username string) (mention string
 		return nil
 	}
 	return func(username string) (string, bool) {
-		call := t.chat.call(t.chat.person(events.User{Username: username}), kind)
+		call := t.chat.call(t.person(events.User{Username: username}), kind)
 		return call, call != ""
 	}
 }

@@ -53,6 +53,11 @@ func TestMention(t *testing.T) {
 		{"actor whose name calls everybody", "defaults: {usernames: same}", "actor", by("all", false), nil, nil},
 		{"bot with the same names", "defaults: {usernames: same}", "actor", by("deploy-bot", true), nil, nil},
 		{"bot that users names", "", "actor", by("sven-bot", true), []string{"@sven"}, nil},
+		{
+			"reviewers whom the file calls bots and people", "defaults: {usernames: same}\nbots: {add: [ci-*], remove: ada-bot}\n", "reviewers",
+			mergeRequest(eve, nil, people(events.User{Username: "ci-lint"}, events.User{Username: "ada-bot", Bot: true}, events.User{Username: "renovate", Bot: true})),
+			[]string{"@ada-bot"}, nil,
+		},
 		{"assignees and reviewers, each once", "", "[assignees, reviewers]", mergeRequest(eve, people(jdoe, asmith), people(asmith, bob)), []string{"@john.doe", "@anna"}, []string{"<@U02ABCDEF>", "<@U03BOB00>"}},
 		{"assignees but for who did it", "", "assignees", mergeRequest(asmith, people(jdoe, asmith), nil), []string{"@john.doe"}, nil},
 		{"assignees and who did it", "", "[assignees, actor]", mergeRequest(asmith, people(jdoe, asmith), nil), []string{"@john.doe", "@anna"}, []string{"<@U02ABCDEF>"}},

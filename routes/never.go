@@ -35,6 +35,9 @@ func never(key, name string) string {
 			return "which has no labels"
 		}
 	case keyDraft:
+		if kind == events.Pipeline {
+			return "of whose merge request GitLab does not say whether it is a draft"
+		}
 		if !onMergeRequest {
 			return "which is no merge request"
 		}
@@ -59,6 +62,21 @@ func never(key, name string) string {
 		}
 	}
 	return ""
+}
+
+// untold tells whether people may think that events of a name have what a key
+// asks for: a tag is a ref, a pipeline runs for a merge request.
+func untold(key, name string) bool {
+	kind, _, _ := strings.Cut(name, ".")
+	switch key {
+	case keyBranches:
+		return kind == events.TagPush
+	case keyLabels, keyDraft:
+		return kind == events.Pipeline
+	case keyPaths:
+		return kind == events.MergeRequest
+	}
+	return false
 }
 
 // nobodys are the kinds with which GitLab sends no user.
@@ -109,13 +127,18 @@ func (w *checkedConditions) places() []place {
 // checkKeys names every event written in w that one of its keys can never match.
 // Sets are left out: who writes one means those of it that fit.
 func (c *compiler) checkKeys(w checkedConditions, part string) {
+	c.checkMixedProtected(w)
 	for _, e := range w.events {
 		names := e.names(c.vocabulary)
 		if e.set != "" || len(names) == 0 {
 			continue
 		}
 		for _, p := range w.places() {
-			c.checkKey(p, e, names, part)
+			hint := fmt.Sprintf("remove %s, or give %s an entry of %s of its own", p.key, e.Text, part)
+			if len(w.events) == 1 {
+				hint = fmt.Sprintf("remove %s, or name events that have it", p.key)
+			}
+			c.checkKey(p, e, names, hint)
 		}
 		c.checkSource(w, e)
 		c.checkProtected(w.Branches, e)
@@ -123,11 +146,11 @@ func (c *compiler) checkKeys(w checkedConditions, part string) {
 	}
 }
 
-func (c *compiler) checkKey(p place, e writtenEvent, names []string, part string) {
+// checkKey finds a key that no event of a pattern has anything for.
+func (c *compiler) checkKey(p place, e writtenEvent, names []string, hint string) {
 	if slices.ContainsFunc(names, func(n string) bool { return never(p.key, n) == "" }) {
 		return
 	}
-	hint := "remove one of them, or write two entries of " + part
 	switch {
 	case p.key == keyTargetBranches && !slices.ContainsFunc(names, func(n string) bool { return never(keyBranches, n) != "" }):
 		hint = "did you mean branches?"
@@ -161,6 +184,60 @@ func (c *compiler) checkProtected(branches *configs.List, e writtenEvent) {
 	if !slices.ContainsFunc(branches.Values, func(v configs.Pattern) bool { return v.Text != wordProtected }) {
 		c.report(configs.Error, branches.Pos, len(keyBranches), fmt.Sprintf("$protected never matches %s: GitLab tells it of pushes alone", e.Text), "name the branches, or write $default")
 	}
+}
+
+// checkMixedProtected warns of $protected beside other branches where none of
+// the events named is a push.
+func (c *compiler) checkMixedProtected(w checkedConditions) {
+	if v, ok := mixedProtected(w.Branches); ok && c.untoldOf(w.events) {
+		c.report(configs.Warning, v.Pos, len(wordProtected), fmt.Sprintf("$protected never matches %s: GitLab tells it of pushes alone", inWords(w.events)),
+			"name the protected branches, or remove it")
+	}
+}
+
+// mixedProtected is $protected in a list that has more than that.
+func mixedProtected(branches *configs.List) (configs.Pattern, bool) {
+	if branches == nil {
+		return configs.Pattern{}, false
+	}
+	i := slices.IndexFunc(branches.Values, func(v configs.Pattern) bool { return v.Text == wordProtected })
+	if i < 0 || !slices.ContainsFunc(branches.Values, func(v configs.Pattern) bool { return v.Text != wordProtected }) {
+		return configs.Pattern{}, false
+	}
+	return branches.Values[i], true
+}
+
+// untoldOf tells whether GitLab says of none of these events that its branch is
+// protected, although one of them has a branch.
+func (c *compiler) untoldOf(all []writtenEvent) bool {
+	withBranch := false
+	for _, e := range all {
+		names := e.names(c.vocabulary)
+		if e.set == setStandard || e.set == setAll || len(names) == 0 {
+			return false
+		}
+		for _, n := range names {
+			kind, action, _ := strings.Cut(n, ".")
+			if kind == events.Push {
+				return false
+			}
+			withBranch = withBranch || !branchless(kind, action)
+		}
+	}
+	return withBranch
+}
+
+// inWords are events in a sentence: the first three.
+func inWords(all []writtenEvent) string {
+	var list []string
+	for i, e := range all {
+		if i == 3 {
+			list = append(list, "…")
+			break
+		}
+		list = append(list, e.Text)
+	}
+	return strings.Join(list, ", ")
 }
 
 func (c *compiler) checkConfidential(f *configs.Flag, e writtenEvent, names []string) {
@@ -207,26 +284,47 @@ func (c *compiler) checkAlso(w checkedConditions) {
 	}
 }
 
-// checkExcept finds keys of except that can never match what when asks for, and
-// routes of which except leaves nothing.
+// checkExcept finds keys of except that can never match what when asks for, or
+// an event of it; and routes of which except leaves nothing.
 func (c *compiler) checkExcept(r checkedRoute) {
 	var all []writtenEvent
 	for _, w := range r.when {
 		all = append(all, w.events...)
+	}
+	if v, ok := mixedProtected(r.except.Branches); ok && c.untoldOf(all) {
+		c.report(configs.Warning, v.Pos, len(wordProtected), fmt.Sprintf("$protected leaves no %s out: GitLab tells it of pushes alone", inWords(all)),
+			"name the protected branches, or remove it")
 	}
 	for _, p := range r.except.places() {
 		if slices.ContainsFunc(all, func(e writtenEvent) bool {
 			names := e.names(c.vocabulary)
 			return e.set != "" || len(names) == 0 || slices.ContainsFunc(names, func(n string) bool { return never(p.key, n) == "" })
 		}) {
+			c.checkLeftIn(p, all)
 			continue
 		}
 		for _, e := range all {
-			c.checkKey(p, e, e.names(c.vocabulary), partWhen)
+			c.checkKey(p, e, e.names(c.vocabulary), fmt.Sprintf("remove %s from except: it leaves nothing out", p.key))
 		}
 	}
 	if !slices.ContainsFunc(r.when, func(w checkedConditions) bool { return !c.swallowed(w, r.except) }) {
 		c.report(configs.Warning, r.except.Pos, 1, r.named()+" never takes an event: its except excludes all that its when asks for", "remove one of them")
+	}
+}
+
+// checkLeftIn warns of a key of except that leaves out some events of the route
+// and, of others, none that its writer may think it does.
+func (c *compiler) checkLeftIn(p place, all []writtenEvent) {
+	for _, e := range all {
+		names := e.names(c.vocabulary)
+		if e.set != "" || len(names) == 0 || slices.ContainsFunc(names, func(n string) bool { return !untold(p.key, n) }) {
+			continue
+		}
+		hint := fmt.Sprintf("if that is meant, give %s a route of its own", e.Text)
+		if p.key == keyBranches {
+			hint += "; the name of a tag is asked for by if: tag startsWith \"v\""
+		}
+		c.report(configs.Warning, p.pos, len(p.key), fmt.Sprintf("%s leaves no %s out, %s", p.key, e.Text, never(p.key, names[0])), hint)
 	}
 }
 

@@ -16,13 +16,14 @@ type subject struct {
 	standard string // why it is not in the standard set
 	gate     string // word of `also` that it needs, or empty
 	ignored  uint32 // the keys of ignore that match, by their number
+	bots     *bots
 	asked    *environment
 }
 
 func (t *Table) subject(e *events.Event) *subject {
-	s := &subject{event: e, gate: gate(e), actor: strings.ToLower(e.Actor.Username)}
+	s := &subject{event: e, bots: &t.bots, gate: gate(e), actor: strings.ToLower(e.Actor.Username)}
 	s.project = strings.ToLower(s.path())
-	s.bot = t.bot(s)
+	s.bot = t.bots.has(&e.Actor)
 	s.standard = notStandard(s)
 	for i := range t.ignore {
 		if t.ignore[i].match(s) {
@@ -30,18 +31,6 @@ func (t *Table) subject(e *events.Event) *subject {
 		}
 	}
 	return s
-}
-
-// bot tells whether the actor counts as one: by the file, else by the built-in
-// list.
-func (t *Table) bot(s *subject) bool {
-	switch {
-	case s.actor == "":
-		return s.event.Actor.Bot
-	case anyMatches(t.people, s.actor):
-		return false
-	}
-	return s.event.Actor.Bot || anyMatches(t.bots, s.actor)
 }
 
 // path is the project's or group's path as GitLab writes it.

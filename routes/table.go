@@ -22,10 +22,11 @@ type Table struct {
 	words    int               // of 64 addresses each
 	unrouted *target
 	defaults configs.Defaults
-	people   []glob // who is no bot, whatever the built-in list says
-	bots     []glob // who is one
+	bots     bots
 	chat     directory
 	mapped   map[string]string // kind of the destinations that map @user in texts
+
+	destinations map[string]*gatedDestination
 }
 
 // route is one entry of routes:, ready to be asked.

@@ -17,11 +17,27 @@ import (
 
 // withKeys are in the order in which they are set.
 var withKeys = []string{
-	"source", "project", "actor", "bot", "branch", "target_branch", "labels", "draft", "confidential", "environment", "paths",
+	"source", "project", "visibility", "actor", "bot", "branch", "target_branch", "tag", "labels", "draft", "confidential", "environment", "paths",
 }
 
 // WithKeys are the keys that [With] and [Change] take.
 func WithKeys() []string { return slices.Clone(withKeys) }
+
+// KeysOf are the keys that an event of this kind has something for.
+func KeysOf(e *events.Event) []string {
+	values := map[string]any{"bot": true, "draft": true, "confidential": true, "labels": []string{}, "paths": []string{"a"}, "visibility": "public", "project": "a/b"}
+	var out []string
+	for _, key := range withKeys {
+		v, ok := values[key]
+		if !ok {
+			v = "a"
+		}
+		if _, err := With(e.Payload, e.Kind, map[string]any{key: v}); err == nil {
+			out = append(out, key)
+		}
+	}
+	return out
+}
 
 // botUsername is the name of a bot as GitLab makes them for access tokens.
 const botUsername = "project_42_bot_0123456789abcdef0123456789abcdef"
@@ -136,15 +152,24 @@ func (p webhook) set(key string, v any, with map[string]any) error {
 	if !ok || text == "" {
 		return errors.New("it takes a text")
 	}
+	if key == "project" {
+		if i := strings.IndexAny(text, ",= "); i >= 0 {
+			return fmt.Errorf("%q is no path of a project, which has no %q", text, text[i:i+1])
+		}
+	}
 	switch key {
 	case "project":
 		return p.project(text)
+	case "visibility":
+		return p.visibility(text)
 	case "actor":
 		return p.actor(text)
 	case "branch":
 		return p.branch(text)
 	case "target_branch":
 		return p.targetBranch(text)
+	case "tag":
+		return p.tag(text)
 	case "environment":
 		return p.environment(text)
 	}
@@ -286,6 +311,25 @@ func move(v any, from, to string) any {
 	return v
 }
 
+// visibilityLevels are GitLab's (lib/gitlab/visibility_level.rb).
+var visibilityLevels = map[string]int{"private": 0, "internal": 10, "public": 20}
+
+func (p webhook) visibility(to string) error {
+	level, known := visibilityLevels[to]
+	if !known {
+		return errors.New("it takes private, internal or public")
+	}
+	if o := p.in("project"); o != nil && p.kind != events.Vulnerability {
+		o["visibility_level"] = level
+		return nil
+	}
+	if _, ok := p.root["project_visibility"]; ok {
+		p.root["project_visibility"] = to
+		return nil
+	}
+	return p.lacks("visibility")
+}
+
 func (p webhook) actor(to string) error {
 	if o := p.in("user"); o != nil {
 		o["username"], o["name"] = to, to
@@ -343,6 +387,35 @@ func (p webhook) targetBranch(to string) error {
 	}
 	mr["target_branch"] = to
 	return nil
+}
+
+// tag makes the event one of another tag; a pipeline or job one that runs on it.
+func (p webhook) tag(to string) error {
+	switch p.kind {
+	case events.TagPush:
+		p.root["ref"] = "refs/tags/" + to
+		return nil
+	case events.Release:
+		from, _ := p.root["tag"].(string)
+		p.root["tag"] = to
+		if page, ok := p.root["url"].(string); ok && from != "" {
+			if base, ok := strings.CutSuffix(page, "/"+from); ok {
+				p.root["url"] = base + "/" + url.PathEscape(to)
+			}
+		}
+		return nil
+	case events.Pipeline:
+		o := p.in("object_attributes")
+		if o == nil || p.mergeRequest() != nil {
+			return p.lacks("tag")
+		}
+		o["ref"], o["tag"] = to, true
+		return nil
+	case events.Job:
+		p.root["ref"], p.root["tag"] = to, true
+		return nil
+	}
+	return p.lacks("tag")
 }
 
 func (p webhook) labels(titles []string) error {

@@ -19,6 +19,8 @@ func said(e *events.Event, key string) any {
 		return e.Source
 	case "project":
 		return s.path()
+	case "visibility":
+		return e.Project.Visibility
 	case "actor":
 		return e.Actor.Username
 	case "bot":
@@ -35,6 +37,8 @@ func said(e *events.Event, key string) any {
 		return e.Confidential
 	case "environment":
 		return s.environmentName()
+	case "tag":
+		return e.Tag
 	}
 	return s.files()
 }
@@ -43,8 +47,8 @@ func said(e *events.Event, key string) any {
 // is of the same name, or it has no such thing.
 func TestChange(t *testing.T) {
 	values := map[string][]any{
-		"source": {"other"}, "project": {"zeta/deep/er"}, "actor": {"zoe"}, "bot": {true, false}, "branch": {"topic/z"},
-		"target_branch": {"stable"}, "labels": {[]string{"z", "y::x"}, []string(nil)}, "draft": {true, false}, "confidential": {true, false},
+		"source": {"other"}, "project": {"zeta/deep/er"}, "visibility": {"public", "private", "internal"}, "actor": {"zoe"}, "bot": {true, false}, "branch": {"topic/z"},
+		"target_branch": {"stable"}, "tag": {"nightly", "v2/rc1"}, "labels": {[]string{"z", "y::x"}, []string(nil)}, "draft": {true, false}, "confidential": {true, false},
 		"environment": {"moon"}, "paths": {[]string{"z/a.md", "b"}},
 	}
 	refused := map[string][]string{}
@@ -70,7 +74,7 @@ func TestChange(t *testing.T) {
 		}
 	}
 	const nobodys = "access_token deploy_token milestone other project release subgroup system vulnerability"
-	for key, kinds := range map[string]string{"source": "", "project": "system", "actor": nobodys, "bot": nobodys} {
+	for key, kinds := range map[string]string{"source": "", "project": "system", "visibility": "issue member subgroup system vulnerability", "actor": nobodys, "bot": nobodys} {
 		for _, name := range refused[key] {
 			kind, _, _ := strings.Cut(name, ".")
 			if !strings.Contains(" "+kinds+" ", " "+kind+" ") {
@@ -118,10 +122,19 @@ func TestWithText(t *testing.T) {
 	if e.Project.URL != "https://gitlab.example/x/y" || e.Project.Name != "y" {
 		t.Errorf("project %+v", e.Project)
 	}
-	for key, v := range map[string]any{"bot": "maybe", "labels": 3, "paths": true, "branch": "", "actor": 1, "brnch": "x", "draft": 1, "confidential": "x"} {
+	for key, v := range map[string]any{"bot": "maybe", "labels": 3, "paths": true, "branch": "", "actor": 1, "brnch": "x", "draft": 1, "confidential": "x", "visibility": "secret"} {
 		if _, err := With(s.Body, e.Kind, map[string]any{key: v}); err == nil {
 			t.Errorf("%s=%v is taken", key, v)
 		}
+	}
+	for _, project := range []string{"shop/cart,labels=bug", "shop/cart labels", "a=b"} {
+		if _, err := With(s.Body, e.Kind, map[string]any{"project": project}); err == nil || !strings.Contains(err.Error(), "is no path of a project") {
+			t.Errorf("project=%s: %v", project, err)
+		}
+	}
+	want := []string{"source", "project", "visibility", "actor", "bot", "branch", "target_branch", "labels", "draft"}
+	if diff := cmp.Diff(want, KeysOf(e)); diff != "" {
+		t.Errorf("keys of a merge request (-want +got):\n%s", diff)
 	}
 	for _, payload := range []string{"[]", "null", "", "{"} {
 		if _, err := With([]byte(payload), "push", map[string]any{"branch": "x"}); err == nil {
@@ -137,8 +150,8 @@ func FuzzWith(f *testing.F) {
 		f.Add(s.Body, kind)
 	}
 	values := map[string]any{
-		"project": "z/y", "actor": "zoe", "bot": true, "branch": "b", "target_branch": "t", "labels": "a,b", "draft": true,
-		"confidential": true, "environment": "e", "paths": "p",
+		"project": "z/y", "visibility": "public", "actor": "zoe", "bot": true, "branch": "b", "target_branch": "t", "labels": "a,b", "draft": true,
+		"confidential": true, "environment": "e", "paths": "p", "tag": "t",
 	}
 	f.Fuzz(func(t *testing.T, payload []byte, kind string) {
 		for key, v := range values {

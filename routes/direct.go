@@ -1,0 +1,67 @@
+package routes
+
+import (
+	"fmt"
+
+	"github.com/gitlab-mattermost/relay/configs"
+	"github.com/gitlab-mattermost/relay/events"
+)
+
+// directName is the Route of deliveries that no route asks for: a replay for
+// one address.
+const directName = "replay"
+
+// Direct decides on an event for one address, whatever the routes say: if they
+// send it there it looks as they want it, else as the destination does. What
+// guards the address, its gates and the projects of the event's source, holds.
+func (t *Table) Direct(e *events.Event, a configs.Address) Decision {
+	s := t.subject(e)
+	d := t.decide(s, nil)
+	switch {
+	case d.Foreign:
+		return d
+	case t.destinations[a.Destination] == nil:
+		return Decision{Because: fmt.Sprintf("there is no destination %q", a.Destination)}
+	}
+	for _, to := range d.Deliveries {
+		if to.Address == a {
+			return Decision{Deliveries: []Delivery{to}}
+		}
+	}
+	to := t.destinations[a.Destination]
+	out := Delivery{Address: a, Route: directName, Look: t.Look(to.config)}
+	switch {
+	case e.Confidential && !to.config.Allows(a.Channel):
+		return Decision{Withheld: []Withheld{{a, directName, ReasonConfidential}}}
+	case !opens(to.only, s):
+		return Decision{Withheld: []Withheld{{a, directName, ReasonOnly}}}
+	}
+	return Decision{Deliveries: []Delivery{out}}
+}
+
+// ByRoute is the delivery that the route of a name makes of an event for an
+// address, whether or not it takes the event; not ok when no route of that name
+// sends there.
+func (t *Table) ByRoute(e *events.Event, name string, a configs.Address) (Delivery, bool) {
+	for i := range t.routes {
+		r := &t.routes[i]
+		for j := range r.targets {
+			to := &r.targets[j]
+			if r.name != name || to.delivery.Address != a {
+				continue
+			}
+			out := to.delivery
+			if to.mentions && len(r.mention) > 0 {
+				out.Mention = t.mention(nil, r.mention, to.kind, t.subject(e))
+			}
+			return out, true
+		}
+	}
+	return Delivery{}, false
+}
+
+// gatedDestination is a destination with its gate.
+type gatedDestination struct {
+	config *configs.Destination
+	only   []conditions
+}

@@ -2,8 +2,12 @@ package main
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -12,24 +16,31 @@ import (
 
 func (a *app) check() *cobra.Command {
 	var out *choice
+	var secrets bool
 	cmd := &cobra.Command{
 		Use:   "check [FILE...]",
 		Short: "Find every mistake in a relay.yaml",
 		Long: "Find every mistake in a relay.yaml, with its place and what to do. Without a\nFILE, check what relay serve would load here.\n\n" +
+			"Where the file may be checked, in CI or on a desk, its secrets often are not: a\nsecret whose ${VAR} is not set, or whose file is not there, is a warning. With\n--secrets it is an error, as it is for relay serve.\n\n" +
 			"Exit code 0: no errors, though there may be warnings; 1: errors; 2: a file\ncannot be read.",
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, files []string) error {
+			read := a.inspect
+			if secrets {
+				read = a.read
+			}
 			if len(files) > 0 {
-				return a.runCheck(files, out.word)
+				return a.runCheck(files, out.word, read)
 			}
 			path, err := a.find(cmd)
 			if err != nil {
 				return err
 			}
-			return a.runCheck([]string{path}, out.word)
+			return a.runCheck([]string{path}, out.word, read)
 		},
 	}
 	out = addChoice(cmd, "output", "o", "how to print the result; gitlab is a Code Quality report", "text", "text", "json", "gitlab")
+	cmd.Flags().BoolVar(&secrets, "secrets", false, "a missing secret is an error, as it is for relay serve")
 	return cmd
 }
 
@@ -51,11 +62,13 @@ func checkedFindings(findings []configs.Finding) []checkedFinding {
 	return list
 }
 
-func (a *app) runCheck(paths []string, out string) error {
+func (a *app) runCheck(paths []string, out string, read func(path string) (*configs.Config, []configs.Finding)) error {
 	code := exitOK
 	list := []checkedFinding{}
 	for _, path := range paths {
-		_, findings := compile(a.read(path))
+		c, findings := compile(read(path))
+		findings = append(findings, a.lostEvents(c)...)
+		configs.SortFindings(findings)
 		switch {
 		case path != "" && !readable(path):
 			code = exitUsage
@@ -83,6 +96,31 @@ func (a *app) runCheck(paths []string, out string) error {
 		return &exitError{code: code}
 	}
 	return nil
+}
+
+// lostEvents finds the tests whose event is not there. A relay that serves need
+// not have their payload files.
+func (a *app) lostEvents(c *configuration) []configs.Finding {
+	var findings []configs.Finding
+	for _, t := range c.Tests {
+		if t.Event == "" {
+			continue // which is told
+		}
+		_, err := a.testEvent("")(t.Event)
+		if err == nil {
+			continue
+		}
+		f := configs.Finding{Pos: t.EventPos, Message: strings.ReplaceAll(err.Error(), t.Event, filepath.Base(t.Event))}
+		var wrong *exitError
+		switch {
+		case filepath.IsAbs(t.Event) && !readable(t.Event):
+			f.Message, f.Hint = "there is no payload file "+filepath.Base(t.Event), "its path starts at the folder of "+t.Pos.File
+		case errors.As(err, &wrong):
+			f.Hint, f.Width = wrong.hint, utf8.RuneCountInString(t.Event)
+		}
+		findings = append(findings, c.Locate(f))
+	}
+	return findings
 }
 
 // qualityIssue is one finding of a Code Quality report, which GitLab shows in
@@ -124,6 +162,7 @@ func codeQuality(findings []checkedFinding) []qualityIssue {
 
 // printChecked prints the findings of one file, and the sum of them.
 func (a *app) printChecked(path string, findings []configs.Finding) error {
+	configs.ErrorsFirst(findings)
 	if err := printFindings(a.stdout, findings); err != nil {
 		return err
 	}

@@ -16,15 +16,32 @@ var (
 	queueBytes = prometheus.NewDesc("relay_queue_bytes", "Bytes that a stream takes.", []string{"stream"}, nil)
 	queueLimit = prometheus.NewDesc("relay_queue_limit_bytes", "Bytes that a stream may take.", []string{"stream"}, nil)
 	deadNow    = prometheus.NewDesc("relay_dead_letters", "Dead letters that are kept.", nil, nil)
+	deadLost   = prometheus.NewDesc("relay_dead_letters_dropped_total", "Dead letters that were dropped because there was no room for newer ones.", nil, nil)
+	queueDown  = prometheus.NewDesc("relay_queue_down", "1 while webhooks are refused because the queue cannot be written.", nil, nil)
+	outages    = prometheus.NewDesc("relay_queue_outages_total", "How often the embedded queue had to be started anew because it could not be written.", nil, nil)
+	damages    = prometheus.NewDesc("relay_queue_damaged_total", "Stored messages that were found damaged or gone.", nil, nil)
 )
 
 func (queueCollector) Describe(c chan<- *prometheus.Desc) {
 	c <- queueBytes
 	c <- queueLimit
 	c <- deadNow
+	c <- deadLost
+	c <- queueDown
+	c <- outages
+	c <- damages
 }
 
 func (k queueCollector) Collect(c chan<- prometheus.Metric) {
+	down, count := k.q.Outage()
+	now := 0.0
+	if down {
+		now = 1
+	}
+	c <- prometheus.MustNewConstMetric(queueDown, prometheus.GaugeValue, now)
+	c <- prometheus.MustNewConstMetric(outages, prometheus.CounterValue, float64(count))
+	c <- prometheus.MustNewConstMetric(deadLost, prometheus.CounterValue, float64(k.q.DeadDropped()))
+	c <- prometheus.MustNewConstMetric(damages, prometheus.CounterValue, float64(k.q.Damage()))
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	states, err := k.q.States(ctx)

@@ -61,6 +61,33 @@ func (a *app) read(path string) (*configs.Config, []configs.Finding) {
 	return configs.Load(path, a.env)
 }
 
+// inspect is read for commands that post nothing: secrets may be missing.
+func (a *app) inspect(path string) (*configs.Config, []configs.Finding) {
+	if path == "" {
+		return configs.FromEnvironment(a.env)
+	}
+	return configs.Inspect(path, a.env)
+}
+
+// inspected loads a configuration for a command that posts nothing, and says
+// when secrets are missing.
+func (a *app) inspected(path string) (*configuration, error) {
+	c, _, err := a.compiled(a.inspect(path))
+	if err == nil && c.Missing > 0 {
+		fmt.Fprintf(a.stderr, "note: %s not set here, and not needed for this; relay check names what is missing\n", are(c.Missing, "secret"))
+	}
+	return c, err
+}
+
+// loadWithoutSecrets is load for a command that posts nothing.
+func (a *app) loadWithoutSecrets(cmd *cobra.Command) (*configuration, error) {
+	path, err := a.find(cmd)
+	if err != nil {
+		return nil, err
+	}
+	return a.inspected(path)
+}
+
 // load reads the configuration. Warnings are returned; errors are printed.
 func (a *app) load(cmd *cobra.Command) (*configuration, []configs.Finding, error) {
 	path, err := a.find(cmd)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -22,15 +23,18 @@ type eventFlags struct {
 	source string
 	header string
 	with   []string // key=value
+	on     adminFlags
 }
 
 const eventHelp = `EVENT is a built-in sample (their names stand below), a file that holds a
-payload as GitLab sent it, or - for standard input.`
+payload as GitLab sent it, - for standard input, or the id of an event, as
+GitLab shows it under Recent events (1042-0), which a running relay is asked for.`
 
 func (f *eventFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.source, "source", "", "`name` of the source that the event comes from; without it the first one")
 	cmd.Flags().StringVar(&f.header, "header", "", "`value` of X-Gitlab-Event that a payload file came with, such as \"System Hook\"")
 	cmd.Flags().StringArrayVar(&f.with, "with", nil, "`key=value` that the payload is changed to say; again for more. Keys: "+strings.Join(routes.WithKeys(), " "))
+	f.on.add(cmd)
 	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
@@ -72,8 +76,16 @@ func kindOf(name string) string {
 	return name
 }
 
-// webhook finds what EVENT names: a sample, a file, or standard input.
-func (a *app) webhook(f eventFlags, event string) (events.Sample, error) {
+// webhook finds what EVENT names: a stored event, a sample, a file, or standard
+// input.
+func (a *app) webhook(ctx context.Context, f eventFlags, event string) (events.Sample, error) {
+	if isEventID(event) {
+		s, err := a.stored(ctx, f.on, event)
+		if err != nil {
+			return events.Sample{}, err
+		}
+		return s.sample(ctx, f)
+	}
 	header, err := f.event()
 	if err != nil {
 		return events.Sample{}, err
@@ -182,13 +194,40 @@ func (f *eventFlags) changed(e *events.Event) (*events.Event, error) {
 	for _, w := range f.with {
 		key, value, ok := strings.Cut(w, "=")
 		if !ok {
-			return nil, usage("for example --with branch=main --with labels=bug,P1", "--with %q has no =", w)
+			return nil, usage(eachWith, "--with %q has no =", w)
 		}
-		with[strings.TrimSpace(key)] = value
+		key = strings.TrimSpace(key)
+		if !slices.Contains(routes.WithKeys(), key) {
+			hint := "the keys are " + strings.Join(routes.WithKeys(), " ")
+			if near := configs.SuggestWith(key); near != "" {
+				hint = "did you mean " + near + "?"
+			}
+			return nil, usage(hint, "--with: there is no key %q", key)
+		}
+		with[key] = value
 	}
-	e, err := routes.Change(e, with)
+	changed, err := routes.Change(e, with)
 	if err != nil {
-		return nil, usage("the keys are "+strings.Join(routes.WithKeys(), " "), "--with: %s", err)
+		return nil, usage(withHint(e, with), "--with: %s", err)
 	}
-	return e, nil
+	return changed, nil
+}
+
+// eachWith shows how several keys are changed, and a list.
+const eachWith = "each key has a --with of its own: --with branch=main --with labels=bug,P1"
+
+// withHint says what can be changed about such an event.
+func withHint(e *events.Event, with map[string]any) string {
+	keys := routes.KeysOf(e)
+	for _, v := range with {
+		if text, _ := v.(string); strings.Contains(text, "=") {
+			return eachWith
+		}
+	}
+	for key := range with {
+		if !slices.Contains(keys, key) {
+			return "of " + e.Kind + " there is " + strings.Join(keys, " ")
+		}
+	}
+	return ""
 }

@@ -38,8 +38,12 @@ func (c *configuration) explanation(e *events.Event, x routes.Explanation) strin
 
 func headline(e *events.Event) string {
 	line := e.Name()
+	branch := e.Branch
+	if e.Tag != "" {
+		branch = ""
+	}
 	for _, fact := range []struct{ word, value string }{
-		{"in", e.Project.Path}, {"by", e.Actor.Username}, {"on", e.Branch}, {"into", e.TargetBranch},
+		{"in", e.Project.Path}, {"by", e.Actor.Username}, {"on", branch}, {"on tag", e.Tag}, {"into", e.TargetBranch},
 	} {
 		if fact.value != "" {
 			line += " " + fact.word + " " + printable(fact.value)
@@ -215,6 +219,11 @@ func (c *configuration) outcome(e *events.Event, x routes.Explanation) []string 
 	}
 	for _, d := range x.Deliveries {
 		line := fmt.Sprintf("goes to %s (%s)", address(d.Destination, d.Channel), by(d.Route))
+		for _, look := range []struct{ key, value string }{{"template", d.Template}, {"detail", d.Detail}, {"layout", d.Layout}} {
+			if look.value != "" {
+				line += ", " + look.key + " " + look.value
+			}
+		}
 		if len(d.Mention) > 0 {
 			line += ", mentioning " + printable(strings.Join(d.Mention, ", "))
 		}

@@ -78,7 +78,7 @@ func (r *redactor) add(secrets ...string) {
 }
 
 func (r *redactor) clean(s string) string {
-	if p := r.replacer.Load(); p != nil {
+	if p := r.replacer.Load(); p != nil && len(s) >= minSecret {
 		return p.Replace(s)
 	}
 	return s
@@ -106,7 +106,11 @@ type redactingHandler struct {
 }
 
 func (h redactingHandler) Handle(ctx context.Context, rec slog.Record) error {
-	clean := slog.NewRecord(rec.Time, rec.Level, h.r.clean(rec.Message), rec.PC)
+	message := h.r.clean(rec.Message)
+	if message == rec.Message {
+		return h.Handler.Handle(ctx, rec)
+	}
+	clean := slog.NewRecord(rec.Time, rec.Level, message, rec.PC)
 	rec.Attrs(func(a slog.Attr) bool { clean.AddAttrs(a); return true })
 	return h.Handler.Handle(ctx, clean)
 }

@@ -23,10 +23,15 @@ func (a *app) printJSON(v any) error {
 	return e.Encode(v)
 }
 
-// printFindings writes findings with an empty line after each.
+// printFindings writes findings with an empty line after each, but for those of
+// one line that follow each other.
 func printFindings(w io.Writer, findings []configs.Finding) error {
-	for _, f := range findings {
-		if _, err := fmt.Fprintln(w, f.Text()); err != nil {
+	for i, f := range findings {
+		text := f.Text()
+		if next := i + 1; !f.Brief || next == len(findings) || !findings[next].Brief {
+			text += "\n"
+		}
+		if _, err := io.WriteString(w, text); err != nil {
 			return err
 		}
 	}
@@ -39,6 +44,14 @@ func count(n int, noun string) string {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// are is a number with its noun and verb.
+func are(n int, noun string) string {
+	if n == 1 {
+		return count(n, noun) + " is"
+	}
+	return count(n, noun) + " are"
 }
 
 // errorsIn counts the findings that are errors.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,24 +18,37 @@ import (
 
 func (a *app) preview() *cobra.Command {
 	var f eventFlags
-	var to string
+	var to, route string
 	var as *choice
 	cmd := &cobra.Command{
-		Use:     "preview EVENT",
-		Short:   "Show the message that an event makes, whatever the routes say",
-		Long:    "Show the message that an event makes, whatever the routes say. Without a\nrelay.yaml it is the one for a Mattermost.\n\n" + eventHelp,
-		Example: "  relay preview pipeline.failed\n  relay preview merge_request.open --to mm#reviews --as payload",
+		Use:   "preview EVENT",
+		Short: "Show the message that an event makes, also where no route sends it",
+		Long: "Show the message that an event makes, also where no route sends it. With --to\nit looks as there: as the first route wants it that sends the event there, else\nas the destination does; which it was is told on standard error. With --route\nit has the look of that route. Without either, or without a relay.yaml, it is\nthe message for a Mattermost.\n\n" +
+			eventHelp,
+		Example: "  relay preview pipeline.failed\n  relay preview merge_request.open --to mm#reviews --as payload\n  relay preview push --route \"Docs changed\"\n  relay preview tag_push --with tag=nightly --as webhook >nightly.json",
 		Args:    oneEvent,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.loadOrNone(cmd)
 			if err != nil {
 				return err
 			}
-			event, dest, channel, err := a.choose(c, f, args[0], to)
+			if route != "" && to == "" {
+				if to, err = c.firstAddress(route); err != nil {
+					return err
+				}
+			}
+			event, dest, channel, err := a.choose(cmd.Context(), c, f, args[0], to)
 			if err != nil {
 				return err
 			}
-			post, err := render(cmd.Context(), c, event, dest, channel)
+			if as.word == "webhook" {
+				return a.printPayload(event)
+			}
+			d, err := a.delivery(c, event, dest, to, route)
+			if err != nil {
+				return err
+			}
+			post, err := render(cmd.Context(), c, event, dest, channel, d)
 			if err != nil {
 				return err
 			}
@@ -43,7 +57,8 @@ func (a *app) preview() *cobra.Command {
 	}
 	f.add(cmd)
 	cmd.Flags().StringVar(&to, "to", "", "`address` whose look and dialect to use; without it Mattermost's")
-	as = addChoice(cmd, "as", "", "markdown: the text, in Slack's own markup for a Slack; payload: the JSON exactly as it would be posted; html: a fragment for a page", "markdown", "markdown", "payload", "html")
+	cmd.Flags().StringVar(&route, "route", "", "`name` of the route whose look to use, also where it does not take the event; without --to for its first address")
+	as = addChoice(cmd, "as", "", "markdown: the text, in Slack's own markup for a Slack; payload: the JSON exactly as it would be posted; html: a fragment for a page; webhook: the payload that GitLab sends, as --with changes it", "markdown", "markdown", "payload", "html", "webhook")
 	return cmd
 }
 
@@ -81,7 +96,7 @@ func slackText(payload []byte) string {
 // loadOrNone loads the configuration where there is one; the built-in
 // templates need none.
 func (a *app) loadOrNone(cmd *cobra.Command) (*configuration, error) {
-	c, _, err := a.load(cmd)
+	c, err := a.loadWithoutSecrets(cmd)
 	if errors.Is(err, errNoConfiguration) {
 		set, err := formatters.New()
 		if err != nil {
@@ -95,12 +110,8 @@ func (a *app) loadOrNone(cmd *cobra.Command) (*configuration, error) {
 }
 
 // choose finds the event and the address of preview and send.
-func (a *app) choose(c *configuration, f eventFlags, name, to string) (*events.Event, *configs.Destination, string, error) {
-	sample, err := a.webhook(f, name)
-	if err != nil {
-		return nil, nil, "", err
-	}
-	event, err := c.decode(f, sample)
+func (a *app) choose(ctx context.Context, c *configuration, f eventFlags, name, to string) (*events.Event, *configs.Destination, string, error) {
+	event, err := a.eventFor(ctx, c, f, name)
 	if err != nil {
 		return nil, nil, "", err
 	}
@@ -135,9 +146,66 @@ func (c *configuration) address(to string) (*configs.Destination, string, error)
 	return dest, channel, nil
 }
 
+// firstAddress is the first that a route sends to.
+func (c *configuration) firstAddress(route string) (string, error) {
+	var names []string
+	for _, r := range c.Routes {
+		if r.Name == route && len(r.To) > 0 {
+			return r.To[0].Address.String(), nil
+		}
+		names = append(names, r.Name)
+	}
+	return "", usage(didYouMean(route, "route", names), "there is no route %q", route)
+}
+
+// delivery is how the event is posted to an address: as the route that was
+// named does it, else the first that sends the event there, else as the
+// destination does by itself. Which of these it was is told on standard error.
+func (a *app) delivery(c *configuration, e *events.Event, dest *configs.Destination, to, route string) (routes.Delivery, error) {
+	own := routes.Delivery{Look: c.table.Look(dest)}
+	if to == "" {
+		return own, nil
+	}
+	at, _ := configs.ParseAddress(to) // choose has read it
+	if route != "" {
+		d, ok := c.table.ByRoute(e, route, at)
+		if _, err := c.firstAddress(route); !ok && err != nil {
+			return own, err
+		} else if !ok {
+			return own, usage("leave --to out, or name an address of its to", "route %q does not send to %s", route, at)
+		}
+		return d, nil
+	}
+	decided := c.table.Match(e)
+	for _, d := range decided.Deliveries {
+		if d.Address == at {
+			fmt.Fprintf(a.stderr, "note: as %s sends it there\n", by(d.Route))
+			return d, nil
+		}
+	}
+	for _, w := range decided.Withheld {
+		if d, ok := c.table.ByRoute(e, w.Route, at); ok && w.Address == at {
+			fmt.Fprintf(a.stderr, "note: as %s would send it there, but it is withheld (%s)\n", by(w.Route), w.Reason)
+			return d, nil
+		}
+	}
+	fmt.Fprintf(a.stderr, "note: no route sends this event to %s, so this is the destination's own look\n", at)
+	return own, nil
+}
+
+// printPayload prints the event's webhook, indented.
+func (a *app) printPayload(e *events.Event) error {
+	var b bytes.Buffer
+	if err := json.Indent(&b, bytes.TrimSpace(e.Payload), "", "  "); err != nil {
+		return fmt.Errorf("print the webhook: %w", err)
+	}
+	_, err := fmt.Fprintln(a.stdout, b.String())
+	return err
+}
+
 // render writes the message as it would be posted to the destination now.
-func render(ctx context.Context, c *configuration, e *events.Event, dest *configs.Destination, channel string) (formatters.Post, error) {
-	post, err := c.formatter.Render(ctx, formatters.Request{Event: e, Kind: dest.Kind, Channel: channel, Look: c.table.Look(dest)})
+func render(ctx context.Context, c *configuration, e *events.Event, dest *configs.Destination, channel string, d routes.Delivery) (formatters.Post, error) {
+	post, err := c.formatter.Render(ctx, formatters.Request{Event: e, Kind: dest.Kind, Channel: channel, Look: d.Look, Mention: d.Mention})
 	if err != nil {
 		return formatters.Post{}, err
 	}

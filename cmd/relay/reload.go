@@ -36,6 +36,11 @@ type live struct{ atomic.Pointer[configuration] }
 // Match asks the routes in force.
 func (l *live) Match(e *events.Event) routes.Decision { return l.Load().table.Match(e) }
 
+// Direct asks the routes in force about one address.
+func (l *live) Direct(e *events.Event, a configs.Address) routes.Decision {
+	return l.Load().table.Direct(e, a)
+}
+
 // Render asks the templates in force.
 func (l *live) Render(ctx context.Context, r formatters.Request) (formatters.Post, error) {
 	return l.Load().formatter.Render(ctx, r)

@@ -138,6 +138,8 @@ func flagValue(f *pflag.Flag) string {
 		return "true"
 	case "int":
 		return "3"
+	case "float64":
+		return "0.5"
 	case "duration":
 		return (90 * time.Minute).String()
 	case "size":

@@ -33,6 +33,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"await": await,
 			"chat":  ofChat,
+			"comes": comes,
 			"fetch": fetch,
 		},
 	})
@@ -71,6 +72,26 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 		case <-look.C:
 		case <-ctx.Done():
 			ts.Fatalf("%s does not come to hold %s:\n%s", args[0], args[1], text)
+		}
+	}
+}
+
+// comes runs a command again and again until it succeeds and prints a text:
+//
+//	comes REGEXP COMMAND [ARGUMENT...]
+func comes(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: comes REGEXP COMMAND [ARGUMENT...]")
+	}
+	pattern := regexp.MustCompile(`(?m)` + args[0])
+	for end := time.Now().Add(patience); ; {
+		err := ts.Exec(args[1], args[2:]...)
+		text := ts.ReadFile("stdout")
+		switch {
+		case err == nil && pattern.MatchString(text):
+			return
+		case time.Now().After(end):
+			ts.Fatalf("%v does not come to print %s: %v\n%s", args[1:], args[0], err, text)
 		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/gitlab-mattermost/relay/configs"
 	"github.com/gitlab-mattermost/relay/delivery"
 	"github.com/gitlab-mattermost/relay/events"
+	"github.com/gitlab-mattermost/relay/routes"
 )
 
 // maxAnswer is how much of an answer is shown, in bytes: the relay's own are
@@ -46,7 +47,7 @@ func (a *app) send() *cobra.Command {
 			case via != "" && to != "":
 				return usage("--via posts to a relay, --to past it", "send takes --via or --to, not both")
 			case via != "":
-				sample, err := a.webhook(f, args[0])
+				sample, err := a.webhook(ctx, f, args[0])
 				if err != nil {
 					return err
 				}
@@ -61,7 +62,7 @@ func (a *app) send() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			event, dest, channel, err := a.choose(c, f, args[0], to)
+			event, dest, channel, err := a.choose(ctx, c, f, args[0], to)
 			if err != nil {
 				return err
 			}
@@ -168,7 +169,8 @@ func netReason(err error) string {
 
 // sendTo posts the event's message to one address.
 func (a *app) sendTo(ctx context.Context, c *configuration, e *events.Event, dest *configs.Destination, channel string) error {
-	post, err := render(ctx, c, e, dest, channel)
+	look := routes.Delivery{Look: c.table.Look(dest)} // and nobody is mentioned: this is for trying out
+	post, err := render(ctx, c, e, dest, channel, look)
 	if err != nil {
 		return err
 	}

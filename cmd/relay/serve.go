@@ -38,6 +38,10 @@ const (
 	// otherwise, with the embedded server. It only makes the collector work
 	// harder; it refuses nothing.
 	memoryLimit = 150 << 20
+	// garbage is how much of it, in percent of what is in use, may gather before
+	// it is collected, unless GOGC says otherwise. With little in use that is
+	// little; near memoryLimit it is collected earlier anyway.
+	garbage = 400
 )
 
 func (a *app) serve() *cobra.Command {
@@ -87,11 +91,13 @@ type relay struct {
 	stdout   io.Writer
 	registry *prometheus.Registry
 	term     atomic.Pointer[prometheus.Registry] // of the present term of dispatching; the next one counts anew
-	queue    *queue.Queue
-	door     *server.Door
-	public   *server.Listener
-	admin    *server.Listener
-	failed   chan error // a part ended that should not have
+
+	dispatching prometheus.Gauge
+	queue       *queue.Queue
+	door        *server.Door
+	public      *server.Listener
+	admin       *server.Listener
+	failed      chan error // a part ended that should not have
 
 	clients *delivery.Clients
 	reports *reporter
@@ -99,6 +105,8 @@ type relay struct {
 	swap         sync.Mutex // held while the configuration or the term changes
 	destinations []delivery.Destination
 	lanes        *delivery.Lanes // of the present term
+
+	active atomic.Pointer[delivery.Lanes] // while this relay dispatches
 }
 
 // loader reads the configuration anew.
@@ -108,11 +116,19 @@ type loader func() (*configuration, []configs.Finding)
 // without one, what to paste into GitLab is printed.
 func (a *app) runServe(ctx context.Context, f serveFlags, c *configuration, load loader, started func(*relay)) error {
 	a.secrets.add(f.secrets()...)
-	log, err := newLog(a.stderr, f.logFormat.word, f.logLevel.word, &a.secrets)
+	format := f.logFormat.word
+	if format == "auto" && terminal(a.stderr) {
+		format = "text"
+	}
+	lines := newLineWriter(a.stderr)
+	defer lines.close()
+	log, err := newLog(lines, format, f.logLevel.word, &a.secrets)
 	if err != nil {
 		return err
 	}
 	r := &relay{f: f, secrets: &a.secrets, log: log, stdout: a.stdout, registry: newRegistry(), failed: make(chan error, 5)}
+	r.dispatching = prometheus.NewGauge(prometheus.GaugeOpts{Name: "relay_dispatching", Help: "1 if this relay delivers; of several on one NATS server one does."})
+	r.registry.MustRegister(r.dispatching)
 	r.live.Store(c)
 	r.clients = delivery.NewClients(versionString())
 	if r.destinations, err = r.clients.Prepare(c.Destinations, c.Egress); err != nil {
@@ -124,11 +140,13 @@ func (a *app) runServe(ctx context.Context, f serveFlags, c *configuration, load
 	r.reloader.trouble = r.reports.trouble
 	if _, set := a.env("GOMEMLIMIT"); !set && f.natsURL == "" {
 		debug.SetMemoryLimit(memoryLimit)
+		if _, set := a.env("GOGC"); !set {
+			debug.SetGCPercent(garbage)
+		}
 	}
 	if err := r.open(ctx); err != nil {
 		return unlessDone(ctx, err)
 	}
-	defer r.queue.Close()
 
 	dispatching := make(chan struct{})
 	stop, cancel := context.WithCancel(ctx)
@@ -155,7 +173,12 @@ func (a *app) runServe(ctx context.Context, f serveFlags, c *configuration, load
 	case err := <-r.failed:
 		log.Error("the relay ends", "err", err)
 		failure = &exitError{code: exitFail} // all is said
+	case err := <-r.queue.Failed():
+		log.Error("the relay ends", "err", err)
+		failure = &exitError{code: exitFail}
 	}
+	defer endWithin(endGrace, log, lines).Stop()
+	defer r.closeQueue()
 	cancel()
 	<-reloading
 	<-dispatching
@@ -212,11 +235,12 @@ func (r *relay) listen() error {
 		return err
 	}
 	r.secrets.add(token)
-	r.door = server.NewDoor(server.Options{Sources: sources, Store: r.queue, MaxBody: int64(r.f.maxBody), Log: r.log, Registerer: r.registry})
+	r.door = server.NewDoor(server.Options{Sources: sources, Store: r.queue, MaxBody: int64(r.f.maxBody), Log: r.log, Registerer: r.registry, StoreTimeout: r.f.storeTimeout()})
 	admin := server.NewAdmin(server.AdminOptions{
 		Ready: r.queue.Ready, Gatherer: prometheus.GathererFunc(r.gather), Log: r.log, Loopback: loopback(r.f.admin), Token: token,
 		Reload: func() error { return r.reloader.reload("POST /-/reload") },
 		Config: func() any { return r.reloader.report(r.live.Load()) },
+		API:    r.api(),
 	})
 	if r.public, err = server.Listen(r.f.listen, r.door, r.f.cert, r.f.key, r.log); err != nil {
 		return notListening("--listen", r.f.listen, err)
@@ -309,11 +333,27 @@ func (r *relay) reloading(ctx context.Context) <-chan struct{} {
 	return ended
 }
 
+// electionPatience is how long a webhook waits for an external server: just less
+// than GitLab does. A cluster takes 4 to 9 s to elect a leader in the place of
+// one that died (nats-server's server/raft.go), and a webhook that is refused
+// meanwhile is lost.
+const electionPatience = 9 * time.Second
+
+// storeTimeout is how long a webhook may wait for the queue; 0: as usual.
+func (f *serveFlags) storeTimeout() time.Duration {
+	if f.natsURL == "" {
+		return 0
+	}
+	return electionPatience
+}
+
 // notOpened says what to do about a queue that cannot be opened.
 func (f *serveFlags) notOpened(err error) error {
 	e := &exitError{code: exitFail, message: err.Error()}
 	var file *fs.PathError
 	switch {
+	case errors.Is(err, queue.ErrSetup): // says what to do
+		e.message += " (--nats-url " + f.natsHosts() + ")"
 	case f.natsURL != "":
 		e.message += " (--nats-url " + f.natsHosts() + ")"
 		e.hint = "is a NATS server with JetStream running there? without --nats-url the relay brings its own"
@@ -379,16 +419,21 @@ func unlessDone(ctx context.Context, err error) error {
 func (r *relay) lead(ctx context.Context, journal *queue.Journal, state *queue.State) error {
 	registry := prometheus.NewRegistry()
 	r.term.Store(registry)
+	r.dispatching.Set(1)
+	defer r.dispatching.Set(0)
+	if r.queue.External() {
+		r.log.Info("this relay dispatches now")
+	}
 	repeats := dispatch.NewRepeats()
 	r.swap.Lock()
 	lanes := delivery.New(delivery.Options{
 		Destinations: r.destinations, Formatter: &r.live, Journal: journal, Parking: r.queue, People: r.live.People, Trouble: r.reports.trouble, Dead: repeats.Forget,
-		Stdout: r.stdout, Log: r.log, Registerer: registry,
+		Stdout: r.stdout, Log: r.log, Registerer: registry, Pace: r.f.pace,
 	})
 	r.lanes = lanes
 	r.swap.Unlock()
 	d := dispatch.New(dispatch.Options{
-		Queue: r.queue, Journal: journal, State: state, Routes: &r.live, Lanes: lanes, Repeats: repeats,
+		Queue: r.queue, Journal: journal, State: state, Routes: &r.live, Direct: r.live.Direct, Lanes: lanes, Try: lanes.Try, Repeats: repeats,
 		History: r.f.history, Log: r.log, Registerer: registry,
 	})
 	term, cancel := context.WithCancel(ctx)
@@ -400,9 +445,14 @@ func (r *relay) lead(ctx context.Context, journal *queue.Journal, state *queue.S
 		case <-term.Done():
 		}
 	}()
-	err := lanes.Resume(term, state.Lanes)
+	err := d.Vet(term)
 	if err == nil {
+		err = lanes.Resume(term, state.Lanes)
+	}
+	if err == nil {
+		silent := r.answering(lanes)
 		err = d.Run(term)
+		silent()
 	}
 	select {
 	case <-journal.Lost():

@@ -33,6 +33,7 @@ type serveFlags struct {
 	logFormat      *choice
 	logLevel       *choice
 	demo           bool
+	pace           float64
 }
 
 func (f *serveFlags) add(cmd *cobra.Command) {
@@ -57,6 +58,17 @@ func (f *serveFlags) add(cmd *cobra.Command) {
 	f.logFormat = addChoice(cmd, "log-format", "", "form of log lines; auto: text for a terminal, else json", "auto", "auto", "json", "text")
 	f.logLevel = addChoice(cmd, "log-level", "", "least that is logged", "info", "debug", "info", "warn", "error")
 	flags.BoolVar(&f.demo, "demo", false, "show it all with sample webhooks: needs nothing, keeps nothing")
+	f.addPace(cmd)
+}
+
+// addPace adds the flag that is for tests alone, and hidden. It makes every
+// pause of the lanes so many times as long: the repeats in place, the pauses
+// between probes, the waits after a refusal. It leaves alone what is not the
+// relay's to choose or guards its memory: the time that an attempt may take,
+// Retry-After, rate limits, give_up_after, and the 30 s after which a lane parks.
+func (f *serveFlags) addPace(cmd *cobra.Command) {
+	cmd.Flags().Float64Var(&f.pace, "pace", 1, "factor of all pauses between deliveries, for tests")
+	_ = cmd.Flags().MarkHidden("pace") // it fails only for a flag that does not exist
 }
 
 // check finds what is wrong with the flags, before anything is opened.
@@ -74,6 +86,8 @@ func (f *serveFlags) check() error {
 		return usage("it names a directory that the relay may write to", "--data is empty")
 	case f.maxBody > queue.MaxBodyLimit:
 		return usage("GitLab sends 25 MiB at most", "--max-body is larger than the queue can keep, %s", size(queue.MaxBodyLimit))
+	case f.pace <= 0 || f.pace > 1:
+		return usage("it is for tests, which 0.01 makes a hundred times as fast", "--pace is not above 0 and at most 1")
 	case f.history < 0:
 		return usage("0 drops settled events at once", "--history is negative")
 	}

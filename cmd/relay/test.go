@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -35,14 +36,27 @@ func (a *app) test() *cobra.Command {
 	return cmd
 }
 
+// testResult is what became of a test; of one that failed with what it wanted
+// and got, and why.
+type testResult struct {
+	routes.TestResult
+	failure string
+}
+
 func (a *app) runTests(files []string, out string) error {
-	var results []routes.TestResult
+	var results []testResult
 	for _, file := range files {
-		c, _, err := a.compiled(a.read(file))
+		c, err := a.inspected(file)
 		if err != nil {
 			return err
 		}
-		results = append(results, routes.RunTests(c.Config, c.table, a.testEvent(file))...)
+		for _, r := range routes.RunTests(c.Config, c.table, a.testEvent(file)) {
+			failure := ""
+			if !r.Pass {
+				failure = c.testFailure(r)
+			}
+			results = append(results, testResult{r, failure})
+		}
 	}
 	failed := 0
 	for _, r := range results {
@@ -66,6 +80,9 @@ func (a *app) testEvent(file string) func(string) (*events.Event, error) {
 		if s, ok := events.SampleNamed(name); ok {
 			return events.Decode(events.Input{Header: s.Header, Body: s.Body}), nil
 		}
+		if name == "-" {
+			return nil, usage("name a sample such as merge_request.open, or a payload file", "a test reads no standard input")
+		}
 		path := name
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(filepath.Dir(file), path)
@@ -81,7 +98,7 @@ func (a *app) testEvent(file string) func(string) (*events.Event, error) {
 	}
 }
 
-func (a *app) printTests(results []routes.TestResult, failed int, out string) error {
+func (a *app) printTests(results []testResult, failed int, out string) error {
 	switch out {
 	case "json":
 		return a.printJSON(testReports(results))
@@ -94,40 +111,53 @@ func (a *app) printTests(results []routes.TestResult, failed int, out string) er
 			fmt.Fprintf(&b, "✓ %s\n", r.Name)
 			continue
 		}
-		fmt.Fprintf(&b, "✗ %s (%s): %s\n", r.Name, r.Pos, testFailure(r))
+		fmt.Fprintf(&b, "✗ %s (%s): %s\n", r.Name, r.Pos, r.failure)
 	}
 	fmt.Fprintf(&b, "%s, %d failed\n", count(len(results), "test"), failed)
 	_, err := a.stdout.Write([]byte(b.String()))
 	return err
 }
 
-// testFailure says in one line what a test wanted and got.
-func testFailure(r routes.TestResult) string {
+// testFailure says in one line what a test wanted and got, and why.
+func (c *configuration) testFailure(r routes.TestResult) string {
 	if r.Err != nil {
-		return r.Err.Error()
+		text := r.Err.Error()
+		var wrong *exitError
+		if errors.As(r.Err, &wrong) && wrong.hint != "" {
+			text += "; " + wrong.hint
+		}
+		return printable(text)
 	}
 	text := fmt.Sprintf("expected %s, got %s", orNone(r.Want), orNone(r.Got))
-	if len(r.Got) == 0 && r.Explanation.Nearest != "" {
-		text += fmt.Sprintf("; nearest is %s: %s", r.Explanation.Nearest, r.Explanation.Because)
+	switch x := r.Explanation; {
+	case x.Foreign:
+		text += "; its source may not speak for this project: " + x.Because
+	case len(r.Got) == 0 && x.Nearest != "":
+		text += fmt.Sprintf("; nearest is %s: %s", x.Nearest, x.Because)
+	}
+	for _, w := range r.Explanation.Withheld {
+		text += fmt.Sprintf("; withheld from %s: %s", address(w.Destination, w.Channel), c.withheld(w))
 	}
 	return printable(text)
 }
 
 // testReport is a test as -o json prints it.
 type testReport struct {
-	Name  string   `json:"name"`
-	File  string   `json:"file"`
-	Line  int      `json:"line"`
-	Pass  bool     `json:"pass"`
-	Want  []string `json:"want"`
-	Got   []string `json:"got"`
-	Error string   `json:"error,omitempty"`
+	Name string   `json:"name"`
+	File string   `json:"file"`
+	Line int      `json:"line"`
+	Pass bool     `json:"pass"`
+	Want []string `json:"want"`
+	Got  []string `json:"got"`
+
+	Failure string `json:"failure,omitempty"` // what was wanted and got, and why
+	Error   string `json:"error,omitempty"`   // why it could not be run
 }
 
-func testReports(results []routes.TestResult) []testReport {
+func testReports(results []testResult) []testReport {
 	reports := []testReport{}
 	for _, r := range results {
-		rep := testReport{r.Name, r.Pos.File, r.Pos.Line, r.Pass, append([]string{}, r.Want...), append([]string{}, r.Got...), ""}
+		rep := testReport{r.Name, r.Pos.File, r.Pos.Line, r.Pass, append([]string{}, r.Want...), append([]string{}, r.Got...), r.failure, ""}
 		if r.Err != nil {
 			rep.Error = r.Err.Error()
 		}
@@ -158,12 +188,12 @@ type junitFailure struct {
 	Place   string `xml:",chardata"`
 }
 
-func (a *app) printJUnit(results []routes.TestResult, failed int) error {
+func (a *app) printJUnit(results []testResult, failed int) error {
 	suite := junit{Name: "relay", Tests: len(results), Failures: failed}
 	for _, r := range results {
 		c := junitCase{Class: r.Pos.File, Name: r.Name, File: r.Pos.File}
 		if !r.Pass {
-			c.Failure = &junitFailure{Message: testFailure(r), Place: r.Pos.String()}
+			c.Failure = &junitFailure{Message: r.failure, Place: r.Pos.String()}
 		}
 		suite.Cases = append(suite.Cases, c)
 	}

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/gitlab-mattermost/relay/configs"
+	"github.com/gitlab-mattermost/relay/delivery"
+	"github.com/gitlab-mattermost/relay/events"
+	"github.com/gitlab-mattermost/relay/queue"
+	"github.com/gitlab-mattermost/relay/routes"
+	"github.com/gitlab-mattermost/relay/server"
+)
+
+// api is what the admin listener shows of this relay.
+func (r *relay) api() *server.API {
+	return &server.API{
+		Queue: r.queue, Sources: r.door.Sources, Clean: r.secrets.clean, Describe: r.describe,
+		Decide: func(w *queue.Webhook) any { return decideNow(r.live.Load(), w) },
+		Lane:   func(to string) (queue.Lane, error) { return r.live.Load().lane(to) },
+		Gate:   func(w *queue.Webhook, l queue.Lane) error { return r.live.Load().gate(w, l) },
+		Lanes:  r.askLanes,
+		Retry:  r.askRetry,
+	}
+}
+
+// eventOf decodes a stored webhook.
+func eventOf(w *queue.Webhook) *events.Event {
+	return events.Decode(events.Input{Source: w.Source, Header: w.Get("X-Gitlab-Event"), Body: w.Body})
+}
+
+func (r *relay) describe(w *queue.Webhook) server.Description {
+	e := eventOf(w)
+	return server.Description{Event: e.Name(), Project: e.Project.Path, Title: shortTitle(r.secrets.clean(e.Title))}
+}
+
+// titleRunes is how much of a title stands in a list, in characters.
+const titleRunes = 120
+
+func shortTitle(s string) string {
+	n := 0
+	for i := range s {
+		if n++; n > titleRunes {
+			return s[:i]
+		}
+	}
+	return s
+}
+
+// decidedNow is what a configuration says of a stored webhook.
+type decidedNow struct {
+	Config string `json:"config"` // which one
+	Text   string `json:"text"`   // the same for people
+	explained
+}
+
+func decideNow(c *configuration, w *queue.Webhook) decidedNow {
+	e := eventOf(w)
+	x := c.table.Explain(e)
+	return decidedNow{c.name(), c.explanation(e, x), explained{describe(e), x}}
+}
+
+// name is where a configuration is from.
+func (c *configuration) name() string {
+	if len(c.Files) == 0 {
+		return "the environment"
+	}
+	return c.Files[0]
+}
+
+// lane is the lane of an address, if relay.yaml has its destination.
+func (c *configuration) lane(to string) (queue.Lane, error) {
+	a, err := configs.ParseAddress(to)
+	if err != nil {
+		return queue.Lane{}, errors.New(strings.TrimPrefix(err.Error(), "read address: "))
+	}
+	var wrong *exitError
+	if _, _, err := c.address(to); errors.As(err, &wrong) {
+		return queue.Lane{}, errors.New(wrong.message + "; " + wrong.hint)
+	}
+	return delivery.LaneOf(a), nil
+}
+
+// gate says why a replay would be withheld from an address; nil if it would
+// not.
+func (c *configuration) gate(w *queue.Webhook, l queue.Lane) error {
+	to := delivery.AddressOf(l)
+	d := c.table.Direct(eventOf(w), to)
+	switch {
+	case d.Foreign:
+		return fmt.Errorf("withheld from %s: source %s may not speak for this project: %s", to, w.Source, d.Because)
+	case len(d.Withheld) > 0 && d.Withheld[0].Reason == routes.ReasonOnly:
+		return fmt.Errorf("withheld from %s: destination %s does not take such events (only)", to, to.Destination)
+	case len(d.Withheld) > 0:
+		return fmt.Errorf("withheld from %s: %s", to, c.withheld(routes.WithheldExplanation{Destination: to.Destination, Channel: to.Channel, Reason: d.Withheld[0].Reason}))
+	}
+	return nil
+}
+
+// laneQuestion is what one relay asks the one that dispatches.
+type laneQuestion struct {
+	Retry   bool   `json:"retry"`   // have the lanes tried now; else: how do they stand
+	Address string `json:"address"` // "": all
+}
+
+type laneAnswer struct {
+	Lanes   []server.Lane `json:"lanes,omitempty"`
+	Retried int           `json:"retried"`
+}
+
+// askLanes asks the relay that dispatches how its lanes stand.
+func (r *relay) askLanes(ctx context.Context) ([]server.Lane, error) {
+	a, err := r.askActive(ctx, laneQuestion{})
+	return a.Lanes, err
+}
+
+// askRetry has the relay that dispatches try lanes now.
+func (r *relay) askRetry(ctx context.Context, address string) (int, error) {
+	a, err := r.askActive(ctx, laneQuestion{Retry: true, Address: address})
+	return a.Retried, err
+}
+
+func (r *relay) askActive(ctx context.Context, q laneQuestion) (laneAnswer, error) {
+	if lanes := r.active.Load(); lanes != nil {
+		return answerLanes(lanes, q), nil
+	}
+	if !r.queue.External() {
+		return laneAnswer{}, queue.ErrNobodyDispatches
+	}
+	question, err := json.Marshal(q)
+	if err != nil {
+		return laneAnswer{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	text, err := r.queue.Ask(ctx, question)
+	if err != nil {
+		return laneAnswer{}, err
+	}
+	var a laneAnswer
+	if err := json.Unmarshal(text, &a); err != nil {
+		return laneAnswer{}, fmt.Errorf("read the answer of the relay that dispatches: %w", err)
+	}
+	return a, nil
+}
+
+func answerLanes(lanes *delivery.Lanes, q laneQuestion) laneAnswer {
+	if q.Retry {
+		return laneAnswer{Retried: lanes.Retry(func(a configs.Address) bool {
+			return q.Address == "" || q.Address == a.String() || q.Address == a.Destination
+		})}
+	}
+	var a laneAnswer
+	for _, st := range lanes.Status() {
+		if st.State == delivery.LaneOpen {
+			continue
+		}
+		a.Lanes = append(a.Lanes, server.Lane{
+			Address: st.Address.String(), State: st.State, Since: st.Since.UTC(), Count: st.Held, Reason: st.Reason, Error: st.Error,
+			Next: st.Next.UTC(), Destination: st.Whole,
+		})
+	}
+	return a
+}
+
+// answering answers the other relays on this server while this one dispatches,
+// until stop is called.
+func (r *relay) answering(lanes *delivery.Lanes) (stop func()) {
+	r.active.Store(lanes)
+	end := func() { r.active.Store(nil) }
+	if !r.queue.External() {
+		return end
+	}
+	silent, err := r.queue.Answer(func(question []byte) []byte {
+		var q laneQuestion
+		if json.Unmarshal(question, &q) != nil {
+			return nil
+		}
+		text, _ := json.Marshal(answerLanes(lanes, q)) // strings, numbers and times
+		return text
+	})
+	if err != nil {
+		r.log.Warn("other relays on this server cannot ask this one how its lanes stand", "err", err)
+		return end
+	}
+	return func() { silent(); end() }
+}

@@ -1,0 +1,342 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gitlab-mattermost/relay/server"
+)
+
+// deadFlags choose dead letters.
+type deadFlags struct {
+	listFlags
+	address, eventID string
+}
+
+func (f *deadFlags) add(cmd *cobra.Command) {
+	f.listFlags.add(cmd, "given up")
+	cmd.Flags().StringVar(&f.address, "address", "", "only those for this `address`; a destination's name means all of its")
+	cmd.Flags().StringVar(&f.eventID, "event-id", "", "only those of the event of this `id`")
+}
+
+func (f *deadFlags) filters() map[string]string {
+	all := f.listFlags.filters()
+	all["address"], all["event_id"] = f.address, f.eventID
+	return given(all)
+}
+
+func (a *app) deadletters() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "deadletters",
+		Short: "Show deliveries that were given up, deliver them after all, or drop them",
+		Long:  "Ask a running relay for its dead letters: deliveries that were given up, each\nkept with the reason and the webhook.",
+	}
+	cmd.AddCommand(a.listDeadLetters(), a.showDeadLetter(), a.replayDeadLetters(), a.purgeDeadLetters())
+	return cmd
+}
+
+func (a *app) listDeadLetters() *cobra.Command {
+	var f deadFlags
+	var on adminFlags
+	var out *choice
+	var limit int
+	cmd := &cobra.Command{
+		Use:     "list",
+		Short:   "List dead letters, newest first",
+		Example: "  relay deadletters list\n  relay deadletters list --address mm#reviews --since 1d",
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if limit < 1 {
+				return usage("0 shows nothing", "--limit %d is less than 1", limit)
+			}
+			r, err := a.admin(on)
+			if err != nil {
+				return err
+			}
+			list, err := r.deadLetters(cmd.Context(), f.filters(), limit)
+			if err != nil {
+				return err
+			}
+			if out.word == "json" {
+				return a.printJSON(list)
+			}
+			return a.printDeadLetters(list)
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().IntVar(&limit, "limit", 20, "how `many` at most")
+	on.add(cmd)
+	out = addOutput(cmd)
+	return cmd
+}
+
+// deadLetters asks for so many dead letters, in as many pages as it takes.
+func (r *admin) deadLetters(ctx context.Context, filters map[string]string, limit int) (server.DeadLetterList, error) {
+	all := server.DeadLetterList{DeadLetters: []server.DeadLetter{}}
+	for query := values(filters); ; query.Set("page", all.Next) {
+		query.Set("limit", strconv.Itoa(min(limit-len(all.DeadLetters), pageSize)))
+		var page server.DeadLetterList
+		if err := r.get(ctx, "/api/v1/deadletters", query, &page); err != nil {
+			return all, err
+		}
+		all.DeadLetters, all.Next = append(all.DeadLetters, page.DeadLetters...), page.Next
+		if page.Next == "" || len(all.DeadLetters) >= limit {
+			return all, nil
+		}
+	}
+}
+
+func (a *app) printDeadLetters(list server.DeadLetterList) error {
+	if len(list.DeadLetters) == 0 {
+		_, err := fmt.Fprintln(a.stdout, "no dead letters")
+		return err
+	}
+	t := newTable(a, "ID", "EVENT ID", "GIVEN UP", "ADDRESS", "EVENT", "PROJECT", "REASON")
+	for _, d := range list.DeadLetters {
+		t.row(strconv.FormatUint(d.ID, 10), d.EventID, clock(d.Time), d.Address, d.Event, d.Project, d.Reason)
+	}
+	if err := t.end(); err != nil {
+		return err
+	}
+	if list.Next != "" {
+		fmt.Fprintln(a.stderr, "hint: there are older ones; --limit shows more")
+	}
+	return nil
+}
+
+func (a *app) showDeadLetter() *cobra.Command {
+	var on adminFlags
+	var out *choice
+	cmd := &cobra.Command{
+		Use:     "show NUMBER",
+		Short:   "Show one dead letter with its webhook",
+		Example: "  relay deadletters show 17\n  relay deadletters show 17 -o json | jq .webhook.body",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := deadNumbers(cmd, args, 1); err != nil {
+				return err
+			}
+			r, err := a.admin(on)
+			if err != nil {
+				return err
+			}
+			var d server.DeadLetter
+			if err := r.get(cmd.Context(), "/api/v1/deadletters/"+args[0], nil, &d); err != nil {
+				return err
+			}
+			if out.word == "json" {
+				return a.printJSON(d)
+			}
+			return a.printDeadLetter(d)
+		},
+	}
+	on.add(cmd)
+	out = addOutput(cmd)
+	return cmd
+}
+
+// deadNumbers is the Args of commands that take dead letters, at most so many.
+func deadNumbers(cmd *cobra.Command, args []string, most int) error {
+	name := strings.TrimPrefix(cmd.CommandPath(), "relay ")
+	for _, arg := range args {
+		if _, err := strconv.ParseUint(arg, 10, 64); err != nil {
+			return usage("relay deadletters list shows their numbers", "%q is no dead letter", arg)
+		}
+	}
+	switch {
+	case len(args) == 0:
+		return usage("relay deadletters list shows their numbers", "%s needs the number of a dead letter", name)
+	case len(args) > most:
+		return usage("see "+cmd.CommandPath()+" --help", "%s takes one dead letter, not %d", name, len(args))
+	}
+	return nil
+}
+
+func (a *app) printDeadLetter(d server.DeadLetter) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "dead letter %d: %s for %s\n", d.ID, headlineOf(d.Event, d.Project, d.Title), d.Address)
+	fmt.Fprintf(&b, "  given up   %s after %s: %s\n", clock(d.Time), count(d.Attempts, "attempt"), printable(d.Reason))
+	fmt.Fprintf(&b, "  event      %s, came %s from source %s\n", d.EventID, clock(d.Received), printable(d.Source))
+	for i, h := range d.Webhook.Headers {
+		word := "headers"
+		if i > 0 {
+			word = ""
+		}
+		fmt.Fprintf(&b, "  %-9s  %s: %s\n", word, h.Name, printable(h.Value))
+	}
+	fmt.Fprintf(&b, "  body       %s; -o json shows it\n", count(d.Webhook.Size, "byte"))
+	fmt.Fprintf(&b, "  next       relay explain %s tells what was tried; relay deadletters replay %d delivers it after all\n", d.EventID, d.ID)
+	_, err := a.stdout.Write([]byte(b.String()))
+	return err
+}
+
+// headlineOf names an event in one line.
+func headlineOf(event, project, title string) string {
+	line := printable(event)
+	if project != "" {
+		line += " in " + printable(project)
+	}
+	if title != "" {
+		line += fmt.Sprintf(" %q", printable(title))
+	}
+	return line
+}
+
+func (a *app) replayDeadLetters() *cobra.Command {
+	var f deadFlags
+	var on adminFlags
+	var out *choice
+	var to string
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "replay NUMBER... | --address ADDRESS and other filters | --all",
+		Short: "Deliver dead letters after all, to their own address or another",
+		Long: "Deliver dead letters after all: to their own address, or with --to to another\none. Each is stored again as a new event before it leaves the dead letters;\nhowever often this is asked for, it is stored and posted once. " +
+			"What guards an\naddress holds: a confidential event stays withheld.",
+		Example: "  relay deadletters replay 17\n  relay deadletters replay --address mm#old-channel --to mm#reviews\n  relay deadletters replay --all",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			filters, err := f.chosen(cmd, args, all)
+			if err != nil {
+				return err
+			}
+			r, err := a.admin(on)
+			if err != nil {
+				return err
+			}
+			list := replayList{Replayed: []server.Replayed{}}
+			add := func(more ...server.Replayed) error {
+				list.Replayed = append(list.Replayed, more...)
+				for i := range more {
+					if out.word != "json" {
+						if err := a.printReplayed(more[i]); err != nil {
+							return err
+						}
+					}
+				}
+				return nil
+			}
+			if err := r.replayDead(cmd.Context(), args, filters, to, add); err != nil {
+				return err
+			}
+			switch {
+			case out.word == "json":
+				return a.printJSON(list)
+			case len(list.Replayed) == 0:
+				fmt.Fprintln(a.stdout, "no dead letters")
+			}
+			return nil
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().BoolVar(&all, "all", false, "all of them")
+	cmd.Flags().StringVar(&to, "to", "", "the `address` that they go to; without it their own")
+	on.add(cmd)
+	out = addOutput(cmd)
+	return cmd
+}
+
+// chosen is what a request says of the dead letters that are meant; nil if they
+// are named by number.
+func (f *deadFlags) chosen(cmd *cobra.Command, args []string, all bool) (map[string]any, error) {
+	filters := map[string]any{}
+	for name, value := range f.filters() {
+		filters[name] = value
+	}
+	switch {
+	case all && len(args)+len(filters) > 0, len(args) > 0 && len(filters) > 0:
+		return nil, usage("name some, or choose them by filters, or all", "%s takes numbers, filters or --all, one of these", cmd.Name())
+	case all:
+		return map[string]any{"all": true}, nil
+	case len(filters) > 0:
+		return filters, nil
+	}
+	return nil, deadNumbers(cmd, args, len(args))
+}
+
+// replayDead replays those of the numbers, or those that the filters choose.
+func (r *admin) replayDead(ctx context.Context, numbers []string, filters map[string]any, to string, add func(...server.Replayed) error) error {
+	for _, n := range numbers {
+		var one server.Replayed
+		if err := r.post(ctx, "/api/v1/deadletters/"+n+"/replay", newKey(), given(map[string]string{"to": to}), &one); err != nil {
+			return err
+		}
+		if err := add(one); err != nil {
+			return err
+		}
+	}
+	if filters == nil {
+		return nil
+	}
+	if to != "" {
+		filters["to"] = to
+	}
+	for {
+		var some server.DeadLettersReplayed
+		if err := r.post(ctx, "/api/v1/deadletters/replay", newKey(), filters, &some); err != nil {
+			return err
+		}
+		if err := add(some.Replayed...); err != nil || !some.More {
+			return err
+		}
+	}
+}
+
+func (a *app) purgeDeadLetters() *cobra.Command {
+	var f deadFlags
+	var on adminFlags
+	var out *choice
+	var all bool
+	cmd := &cobra.Command{
+		Use:     "purge NUMBER... | --address ADDRESS and other filters | --all",
+		Short:   "Drop dead letters for good",
+		Example: "  relay deadletters purge 17\n  relay deadletters purge --project acme/sandbox --until 7d\n  relay deadletters purge --all",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			filters, err := f.chosen(cmd, args, all)
+			if err != nil {
+				return err
+			}
+			r, err := a.admin(on)
+			if err != nil {
+				return err
+			}
+			purged, err := r.purgeDead(cmd.Context(), args, filters)
+			if err != nil {
+				return err
+			}
+			if out.word == "json" {
+				return a.printJSON(map[string]any{"purged": purged})
+			}
+			_, err = fmt.Fprintf(a.stdout, "%s dropped\n", count(len(purged), "dead letter"))
+			return err
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().BoolVar(&all, "all", false, "all of them")
+	on.add(cmd)
+	out = addOutput(cmd)
+	return cmd
+}
+
+func (r *admin) purgeDead(ctx context.Context, numbers []string, filters map[string]any) ([]uint64, error) {
+	purged := []uint64{}
+	for _, n := range numbers {
+		var one server.DeadLettersPurged
+		if err := r.post(ctx, "/api/v1/deadletters/"+n+"/purge", newKey(), nil, &one); err != nil {
+			return purged, err
+		}
+		purged = append(purged, one.Purged...)
+	}
+	for filters != nil {
+		var some server.DeadLettersPurged
+		if err := r.post(ctx, "/api/v1/deadletters/purge", newKey(), filters, &some); err != nil {
+			return purged, err
+		}
+		if purged = append(purged, some.Purged...); !some.More {
+			break
+		}
+	}
+	return purged, nil
+}

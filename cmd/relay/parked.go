@@ -1,0 +1,140 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gitlab-mattermost/relay/server"
+)
+
+func (a *app) parked() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "parked",
+		Short: "Show the addresses whose messages wait on disk, or try them now",
+		Long:  "Ask a running relay which addresses take no messages now. What is for them waits\non disk, in order; the first of it is tried again and again.",
+	}
+	cmd.AddCommand(a.listParked(), a.retryParked())
+	return cmd
+}
+
+func (a *app) listParked() *cobra.Command {
+	var on adminFlags
+	var out *choice
+	cmd := &cobra.Command{
+		Use:   "list [ADDRESS]",
+		Short: "List the addresses that take no messages now, and why",
+		Args:  atMostOneAddress,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := a.admin(on)
+			if err != nil {
+				return err
+			}
+			var list server.LaneList
+			if err := r.get(cmd.Context(), "/api/v1/parked", values(given(map[string]string{"address": strings.Join(args, "")})), &list); err != nil {
+				return err
+			}
+			if out.word == "json" {
+				return a.printJSON(list)
+			}
+			return a.printLanes(list)
+		},
+	}
+	on.add(cmd)
+	out = addOutput(cmd)
+	return cmd
+}
+
+// atMostOneAddress is the Args of commands that take an ADDRESS, or mean all.
+func atMostOneAddress(cmd *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return usage("a destination's name means all of its", "%s takes one address, not %d", strings.TrimPrefix(cmd.CommandPath(), "relay "), len(args))
+	}
+	return nil
+}
+
+func (a *app) printLanes(list server.LaneList) error {
+	if list.Note != "" {
+		fmt.Fprintf(a.stderr, "hint: %s\n", list.Note)
+	}
+	if len(list.Lanes) == 0 {
+		_, err := fmt.Fprintln(a.stdout, "nothing is parked")
+		return err
+	}
+	t := newTable(a, "ADDRESS", "STATE", "HOLDS", "OLDEST", "SINCE", "NEXT PROBE", "WHY")
+	for _, l := range list.Lanes {
+		holds := strconv.Itoa(l.Count)
+		if !list.Live {
+			holds = "?"
+		}
+		t.row(l.Address, l.State, holds, clock(l.Oldest), clock(l.Since), nextProbe(l.Next, list.Live, time.Now()), why(l))
+	}
+	return t.end()
+}
+
+func nextProbe(t time.Time, live bool, now time.Time) string {
+	switch {
+	case !live:
+		return "?"
+	case t.IsZero() || !t.After(now):
+		return "now"
+	}
+	return "in " + t.Sub(now).Round(time.Second).String()
+}
+
+func why(l server.Lane) string {
+	s := l.Reason
+	if l.Error != "" {
+		s = strings.TrimPrefix(s+": "+l.Error, ": ")
+	}
+	if l.Destination {
+		s = strings.TrimPrefix(s+" (all of the destination)", " ")
+	}
+	return s
+}
+
+func (a *app) retryParked() *cobra.Command {
+	var on adminFlags
+	var out *choice
+	var all bool
+	cmd := &cobra.Command{
+		Use:     "retry ADDRESS | --all",
+		Short:   "Try an address now, without waiting for its next probe",
+		Long:    "Try an address now, without waiting for its next probe: once the chat server or\nthe channel is mended. A destination's name means all of its addresses.",
+		Example: "  relay parked retry mm#reviews\n  relay parked retry --all",
+		Args:    atMostOneAddress,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if all == (len(args) == 1) {
+				return usage("relay parked list shows the addresses", "parked retry needs an address, or --all")
+			}
+			r, err := a.admin(on)
+			if err != nil {
+				return err
+			}
+			var done server.Retried
+			if err := r.post(cmd.Context(), "/api/v1/parked/retry", "", given(map[string]string{"address": strings.Join(args, "")}), &done); err != nil {
+				return err
+			}
+			if out.word == "json" {
+				return a.printJSON(done)
+			}
+			line := "nothing is parked there\n"
+			if done.Retried == 1 {
+				line = "1 lane is tried now\n"
+			} else if done.Retried > 1 {
+				line = fmt.Sprintf("%d lanes are tried now\n", done.Retried)
+			}
+			if _, err = a.stdout.Write([]byte(line)); err == nil && done.Retried > 0 {
+				_, err = fmt.Fprintln(a.stderr, "hint: relay parked list shows how that ended: an address that is not there takes messages again")
+			}
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "all of them")
+	on.add(cmd)
+	out = addOutput(cmd)
+	return cmd
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gitlab-mattermost/relay/server"
+)
+
+// replayList is what replay prints with -o json.
+type replayList struct {
+	Replayed []server.Replayed `json:"replayed"`
+}
+
+func (a *app) replay() *cobra.Command {
+	var f listFlags
+	var on adminFlags
+	var outcome, out *choice
+	var to, key string
+	var limit int
+	cmd := &cobra.Command{
+		Use:   "replay ID... | --outcome WORD and other filters",
+		Short: "Have stored events go through the routes again, or to one address",
+		Long: "Have stored events go through the routes as they are now, once more to every\naddress that they name; with --to, to that one address only, whatever the routes\nsay. What guards an address holds: a confidential event stays withheld.\n\n" +
+			"Each is stored again as a new event, which relay explain and relay events show.\nA request whose answer is lost is sent again under the same --idempotency-key,\nand nothing is posted twice for it.",
+		Example: "  relay replay 1042-0\n  relay replay 1042-0 --to mm#reviews\n  relay replay --outcome unrouted --project acme/api --since 2h",
+		RunE: func(cmd *cobra.Command, ids []string) error {
+			query := f.filters()
+			if outcome.word != anyOutcome {
+				query["outcome"] = outcome.word
+			}
+			switch {
+			case len(ids) > 0 && len(query) > 0:
+				return usage("name events, or choose them by filters", "replay takes ids or filters, not both")
+			case len(ids) == 0 && len(query) == 0:
+				return usage("relay events lists them; --outcome unrouted --since 2h chooses some", "replay needs the ids of events, or filters")
+			case limit < 1:
+				return usage("0 replays nothing", "--limit %d is less than 1", limit)
+			}
+			for _, id := range ids {
+				if err := eventID(id); err != nil {
+					return err
+				}
+			}
+			r, err := a.admin(on)
+			if err != nil {
+				return err
+			}
+			if len(query) > 0 {
+				if ids, err = r.chosen(cmd.Context(), query, limit); err != nil {
+					return err
+				}
+			}
+			if key == "" {
+				key = newKey()
+			}
+			return a.replayAll(cmd.Context(), r, ids, to, key, out.word == "json")
+		},
+	}
+	f.add(cmd, "that came")
+	outcome = addChoice(cmd, "outcome", "", "only those that this became of", anyOutcome, eventOutcomes...)
+	cmd.Flags().StringVar(&to, "to", "", "the one `address` that they go to; without it the routes say")
+	cmd.Flags().IntVar(&limit, "limit", 100, "how `many` a filter may choose; more is an error")
+	cmd.Flags().StringVar(&key, "idempotency-key", "", "`name` of this replay: given again within ten minutes, nothing is posted again; without it a new one")
+	on.add(cmd)
+	out = addOutput(cmd)
+	return cmd
+}
+
+// chosen are the ids of the events that match, oldest first.
+func (r *admin) chosen(ctx context.Context, query map[string]string, limit int) ([]string, error) {
+	list, err := r.events(ctx, values(query), limit)
+	if err != nil {
+		return nil, err
+	}
+	if list.Next != "" {
+		return nil, &exitError{exitFail, fmt.Sprintf("more than %d events match; nothing was replayed", limit), "narrow them by --since and --until, or raise --limit"}
+	}
+	var ids []string
+	for _, e := range list.Events {
+		ids = append(ids, e.ID)
+	}
+	slices.Reverse(ids)
+	return ids, nil
+}
+
+// replayAll replays events in order, and goes on past those that are refused.
+func (a *app) replayAll(ctx context.Context, r *admin, ids []string, to, key string, inJSON bool) error {
+	list := replayList{Replayed: []server.Replayed{}}
+	var failure error
+	for _, id := range ids {
+		var one server.Replayed
+		if err := r.post(ctx, "/api/v1/events/"+id+"/replay", key, given(map[string]string{"to": to}), &one); err != nil {
+			if len(ids) == 1 {
+				return err
+			}
+			fmt.Fprintf(a.stderr, "%s: %s\n", id, a.secrets.clean(err.Error()))
+			failure = &exitError{code: exitFail, message: "not all events were replayed"}
+			continue
+		}
+		list.Replayed = append(list.Replayed, one)
+		if !inJSON {
+			if err := a.printReplayed(one); err != nil {
+				return err
+			}
+		}
+	}
+	switch {
+	case inJSON:
+		if err := a.printJSON(list); err != nil {
+			return err
+		}
+	case len(ids) == 0:
+		fmt.Fprintln(a.stdout, "no events")
+	case len(list.Replayed) > 0:
+		fmt.Fprintf(a.stderr, "hint: relay explain %s tells what becomes of it\n", list.Replayed[len(list.Replayed)-1].ID)
+	}
+	return failure
+}
+
+func (a *app) printReplayed(r server.Replayed) error {
+	line := r.ID + " replays " + r.ReplayOf
+	if r.ReplayTo != "" {
+		line += " to " + r.ReplayTo
+	}
+	if r.DeadLetter > 0 {
+		line = fmt.Sprintf("dead letter %d: %s", r.DeadLetter, line)
+	}
+	_, err := fmt.Fprintln(a.stdout, line)
+	return err
+}

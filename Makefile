@@ -3,7 +3,9 @@
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 30s
 
-.PHONY: build test race lint bench fuzz ci
+BENCHSTAT := v0.0.0-20260908200009-22c9c6c9d4da
+
+.PHONY: build test race lint bench bench-growth bench-compare fuzz chaos chaos-full ci
 
 build:
 	CGO_ENABLED=0 go build -trimpath -tags nomsgpack \
@@ -19,8 +21,22 @@ race:
 lint:
 	bash .ci/run lint
 
+# The relay beside a pass-through and naive relays, all measured in one run; a
+# good half hour. growth tells what an event costs with more of everything.
 bench:
-	go test -run '^$$' -bench . -benchmem ./...
+	go run ./test/load bench -write docs/PERFORMANCE.md
+
+bench-growth:
+	go run ./test/load growth -write docs/PERFORMANCE.md
+
+# The hot function of each folder, now and in the last release.
+bench-compare:
+	@release=$$(git describe --tags --abbrev=0 2>/dev/null) || { echo "there is no release to compare with" >&2; exit 1; }; \
+	work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && mkdir "$$work/old" && \
+	git archive "$$release" | tar -x -C "$$work/old" && \
+	(cd "$$work/old" && go test -run '^$$' -bench . -benchmem -count 6 ./...) >"$$work/$$release" && \
+	go test -run '^$$' -bench . -benchmem -count 6 ./... >"$$work/now" && \
+	cd "$$work" && go run golang.org/x/perf/cmd/benchstat@$(BENCHSTAT) "$$release" now
 
 # Every fuzz target of the tree, one after the other, each for FUZZTIME.
 fuzz:
@@ -30,6 +46,16 @@ fuzz:
 		echo "== $$folder $$target"; \
 		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$folder || exit 1; \
 	done
+
+# Breaks a real relay in every way that there is a scenario for, compares what
+# was accepted with what arrived, and writes docs/RELIABILITY.md. ARGS takes
+# flags of test/chaos: ARGS="-only power-cut -seed 7".
+chaos:
+	go run ./test/chaos $(ARGS)
+
+# The full counts take hours. Power cuts and full disks need root.
+chaos-full:
+	go run ./test/chaos -full $(ARGS)
 
 # Everything that a change must pass.
 ci:

@@ -506,7 +506,7 @@ var keyTables = []keyTable{
 	}},
 	{"bots", "/properties/bots", []keyText{
 		{"add", "", `add: [jenkins-ci, sonar*]`},
-		{"remove", "", `remove: talbot`},
+		{"remove", "", `remove: ada-bot`},
 	}},
 	{"include", "/properties/include/anyOf/1", []keyText{
 		{"files", "must be there", `files: pay/relay.yaml`},
@@ -557,10 +557,12 @@ var keyTables = []keyTable{
 	{"with", "/properties/tests/items/properties/with", []keyText{
 		{"source", "the first one", `source: partner`},
 		{"project", "the sample's", `project: acme/api`},
+		{"visibility", "the sample's", `visibility: public`},
 		{"actor", "the sample's", `actor: jdoe`},
 		{"bot", "by the username", `bot: true`},
 		{"branch", "the sample's", `branch: release/2.0`},
 		{"target_branch", "the sample's", `target_branch: main`},
+		{"tag", "the sample's", `tag: nightly`},
 		{"labels", "the sample's", `labels: [backend]`},
 		{"draft", "the sample's", `draft: true`},
 		{"confidential", "the sample's", `confidential: true`},

@@ -54,8 +54,14 @@ var layers = []layer{
 		"the file is shape and places; what its words mean is told by the package that compiles them"},
 	{"test", nil,
 		"tests of the whole look from outside; only their _test.go files may import what they check"},
+	{"test/chaos", []string{"test/chat", "test/cluster"},
+		"what is measured from outside must not share what it measures: the relay is a binary to it"},
 	{"test/chat", nil,
 		"the chat server stands outside the relay and must not share its mistakes"},
+	{"test/cluster", nil,
+		"the NATS cluster stands outside the relay, as an operator's does"},
+	{"test/load", []string{"events", "formatters", "configs"},
+		"what the relay is compared with decodes and writes alike; the relay itself is measured from outside"},
 }
 
 // forbidden are folder names that say nothing about what is in them.

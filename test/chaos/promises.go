@@ -1,0 +1,45 @@
+package main
+
+// promises is the part of docs/RELIABILITY.md that holds no figures.
+const promises = `# Reliability
+
+What the relay promises, what it does not, and how that is shown. The tables at the end are written by ` + "`go run ./test/chaos`" + `, which breaks a real relay and counts; all else on this page is text.
+
+## What is promised
+
+- **Accepted is kept.** 2xx means that the webhook is on disk, synced (` + "`--sync always`" + `, the default). It is then delivered to every address that the routes name, or waits for one that cannot take it now, or is a dead letter with a reason, listed and replayable. Nothing vanishes unsaid.
+- **Order.** The messages of one address come in the order in which the webhooks were accepted, also across crashes, pauses and parking. ` + "`concurrency`" + ` above 1 gives that up for a destination. A message that is given up is left out; those behind it keep their order.
+- **At least once.** A message can come twice: after a crash of the relay or a takeover by another one, at most ` + "`concurrency`" + ` messages (1, unless you raise it) per address, those that were posted and not yet recorded; and a post whose answer never came, which may have been delivered and is made again. Where every post was answered and nothing crashed, nothing is repeated.
+- **One bad address is its own trouble.** A chat server that hangs, fails or refuses delays no other, and no webhook at the door.
+- **Refused is refused.** What was answered 4xx is not delivered. After a 5xx, or no answer at all, it may be: GitLab does not send a webhook again by itself, so a 503 is an event that somebody has to resend.
+- **It heals by itself.** When a disk was full and has room again, or an external NATS server comes back, the relay goes on without a restart, and /readyz says the truth meanwhile.
+
+## What is not
+
+- **Exactly once** is not promised. No incoming webhook of Mattermost or Slack takes a key by which a repeat could be told.
+- **One disk is one disk.** The embedded queue survives a killed process and a power cut, not the loss of its disk, nor a disk that says "synced" before it is. For that there is an external NATS cluster with ` + "`--replicas 3`" + `.
+- ` + "**`--sync interval`**" + ` gives up the sync of each write: a power cut may lose what was accepted in the last second, and repeat what was posted in it. A killed process still loses nothing.
+- **Damage on the disk.** nats-server, which keeps the files, checks records when it reads them, but does not detect every kind of damage and may drop what it finds damaged (nats-server issue 7549 is about single flipped bits). A store that ends before what the journal has settled is refused at the start. Keep backups of what you cannot lose; take them while the relay is stopped.
+- **An external NATS server** has to sync every write itself (` + "`sync_interval: always`" + `); the relay cannot see whether it does.
+- **Clocks.** A test cannot move the clock of a Go process from outside; jumps of the clock are covered by tests inside the packages, with a clock of their own.
+- **Room.** PARKED, DEAD and EVENTS have limits. Beyond them the oldest deliveries of the largest address are given up, the oldest dead letters go, and webhooks get 503; each is counted and logged.
+
+## How it is shown
+
+A load of webhooks in the shape of GitLab's, sent when their time has come whether or not the earlier ones were answered, goes through a relay to a chat server that does as it is told. Two ledgers are kept outside the relay: what each sender was answered, and what arrived in the chat. Every message carries a marker that names its webhook. At the end the relay drains, and the ledgers are compared:
+
+| | holds | a violation is called |
+|---|---|---|
+| I1 | what was accepted was delivered to every address, or given up for a reason that the scenario provokes | lost, buried |
+| I2 | what was delivered was sent, and belongs where it is | strange |
+| I3 | repeats are those that are promised above, and no others | duplicate |
+| I4 | the order at each address is that of the ids; a webhook sent after another one was answered has the higher id; no id is given twice | order |
+| I5 | what was refused was not delivered | unwanted |
+| I6 | no secret in any log, metric, answer or page of the API | leak |
+| I7 | goroutines, files and memory come back; never more than 256 MiB; no panic, no end that nobody asked for | growth, panic |
+| I8 | readiness and answers tell the truth, in time | untrue |
+
+Counts are gates: one violation fails the run. Times are printed, and are a violation only beyond five times their target, because the machines that this runs on are busy. What is random follows from the seed; what the kernel's scheduler does not.
+
+Power cuts are made without power: the relay writes to an ext4 file system in an image, mounted so that the kernel writes back nothing by itself; the relay is stopped, the image is copied as its device holds it, and the relay goes on from the copy. What was not synced is not in it. That the method can lose is shown by a control arm: a NATS server with its own default, a sync every two minutes, has to lose something in at least nine of ten cuts.
+`

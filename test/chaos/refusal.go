@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/gitlab-mattermost/relay/test/chat"
+)
+
+// badRequests has a chat that refuses everything for a while, as a Mattermost
+// does whose database is away, and then one that refuses single messages. The
+// count is seconds. Pauses are twenty times as short as usual, so that a second
+// stands for twenty.
+var badRequests = scenario{
+	name: "bad-requests", ci: 15, full: 60,
+	what: "a chat that answers 400 to everything for a while (with `--pace 0.05`, where a second stands for twenty); then, among others, messages that always get 400, in lanes of a hook whose other lanes are well, and messages that always get 500: only these may be given up",
+	run: func(ctx context.Context, b *bench) error {
+		r, err := b.rig(b.ordinary(6), "--pace", "0.05")
+		if err != nil {
+			return err
+		}
+		if r.mustStart(ctx) != nil {
+			return nil
+		}
+		l := r.load(ctx, 20)
+		pause(ctx, time.Second)
+		for _, d := range r.plan.dests {
+			r.chat.Set(d.hook, chat.Status(http.StatusBadRequest, http.Header{"Content-Type": {"application/json"}}, chat.ErrorBody(d.hook)))
+		}
+		pause(ctx, time.Duration(b.count)*time.Second)
+		if n := r.ledger.deaths(); n > 0 {
+			b.violate(buried, "%d messages were given up while the chat refused everything", n)
+		}
+		r.soothe()
+		pause(ctx, time.Second)
+		l.stop()
+		r.drain(ctx, 60*time.Second)
+		// From here on every twentieth message is poison, of one kind or the other.
+		first := r.ledger.count().sent
+		bad := func(n int) bool { return n >= first && n%20 == 3 && r.ledger.expected(n, 1) }
+		worse := func(n int) bool { return n >= first && n%20 == 13 }
+		for _, d := range r.plan.dests {
+			r.chat.Set(d.hook, r.poisoned(bad, worse))
+		}
+		l = r.load(ctx, 20)
+		pause(ctx, time.Duration(b.count)*time.Second/2)
+		l.stop()
+		// Something has to get through after the last poison.
+		for range 3 {
+			for i := range r.plan.homes {
+				for n, _ := r.send(i, kinds[0], 100); bad(n) || worse(n); n, _ = r.send(i, kinds[0], 100) {
+				}
+			}
+			pause(ctx, time.Second)
+		}
+		v := r.finish(ctx, rules{mayDie: func(n int, _ address) bool { return bad(n) || worse(n) }}, 60*time.Second)
+		b.add("poison given up", v.dead)
+		return nil
+	},
+}
+
+// poisoned refuses some messages with 400 and some with 500, for good.
+func (r *rig) poisoned(bad, worse func(n int) bool) chat.Behaviour {
+	return chat.Func(func(x *chat.Exchange) {
+		n, ok := r.ledger.number(x.Entry.Raw)
+		switch {
+		case ok && bad(n):
+			x.Answer(http.StatusBadRequest, http.Header{"Content-Type": {"application/json"}}, chat.ErrorBody(x.Entry.Hook))
+		case ok && worse(n):
+			x.Answer(http.StatusInternalServerError, nil, "")
+		default:
+			x.OK()
+		}
+	})
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"syscall"
+	"time"
+
+	"github.com/gitlab-mattermost/relay/test/chat"
+)
+
+// soak mixes faults, as the seed has it, for a long time under load. A quarter
+// of the time nothing is wrong. The count is minutes.
+var soak = scenario{
+	name: "soak", ci: 0, full: 60,
+	what: "mixed faults by seed under load for so many minutes, of a relay that is not started anew: a chat that hangs, fails, flaps, cuts its answers, refuses; reloads, large webhooks, bursts, a relay that is stopped for a moment",
+	run: func(ctx context.Context, b *bench) error {
+		length := time.Duration(b.count) * time.Minute
+		if b.minutes > 0 {
+			length = time.Duration(b.minutes * float64(time.Minute))
+		}
+		if length == 0 {
+			return fmt.Errorf("%w: -full or -minutes asks for it", errSkip)
+		}
+		r, err := b.rig(b.ordinary(10), "--pace", "0.05", "--history", "1m")
+		if err != nil {
+			return err
+		}
+		if r.mustStart(ctx) != nil {
+			return nil
+		}
+		l := r.load(ctx, 40)
+		pause(ctx, 10*time.Second)
+		first := r.rest(ctx)
+		end := time.Now().Add(length)
+		for time.Now().Before(end) && ctx.Err() == nil && r.expectAlive() {
+			fault := faults[b.random.IntN(len(faults))]
+			if b.random.IntN(4) > 0 {
+				fault(r, ctx)
+				b.add("faults", 1)
+			} else {
+				pause(ctx, b.random.between(2*time.Second, 8*time.Second))
+			}
+			r.soothe()
+		}
+		l.stop()
+		r.drain(ctx, 60*time.Second)
+		last := r.rest(ctx)
+		r.flat(first, last)
+		r.finish(ctx, rules{}, 60*time.Second)
+		return nil
+	},
+}
+
+// faults each last some seconds.
+var faults = []func(r *rig, ctx context.Context){
+	fail(chat.Hang()),
+	fail(chat.Reset()),
+	fail(chat.CutMidAnswer()),
+	fail(chat.HTML200()),
+	fail(chat.Blackhole()),
+	fail(chat.Delay(300 * time.Millisecond)),
+	fail(chat.Status(http.StatusInternalServerError, nil, "")),
+	fail(chat.Status(http.StatusBadRequest, nil, "")),
+	fail(chat.Status(http.StatusNotFound, nil, "")),
+	fail(chat.Status(http.StatusTooManyRequests, http.Header{"Retry-After": {"1"}}, "")),
+	func(r *rig, ctx context.Context) {
+		r.chat.Set(r.plan.dests[0].hook, r.flapping(roll(r.b.random.Uint64(), 3)))
+		pause(ctx, 5*time.Second)
+	},
+	func(r *rig, ctx context.Context) { // a burst, as a large group's mirror brings it
+		r.load(ctx, 400, func(l *load) { l.limit = 800 }).wait()
+	},
+	func(r *rig, ctx context.Context) {
+		_ = r.process.cmd.Process.Signal(syscall.SIGSTOP)
+		pause(ctx, 2*time.Second)
+		_ = r.process.cmd.Process.Signal(syscall.SIGCONT)
+	},
+	func(r *rig, ctx context.Context) {
+		for n := range 4 {
+			r.reload(ctx, changes[r.b.random.IntN(len(changes))], n)
+		}
+		r.reload(ctx, changes[0], 0)
+	},
+	func(r *rig, ctx context.Context) { r.heavy(ctx, 8) },
+}
+
+// fail lets one of the hooks behave in a way for some seconds.
+func fail(how chat.Behaviour) func(r *rig, ctx context.Context) {
+	return func(r *rig, ctx context.Context) {
+		r.chat.Set(r.plan.dests[r.b.random.IntN(len(r.plan.dests))].hook, how)
+		pause(ctx, r.b.random.between(time.Second, 15*time.Second))
+	}
+}
+
+// resting is what a relay takes when it has just had time to rest.
+type resting struct {
+	gauges
+	memory int64
+	at     time.Time
+}
+
+// rest waits until nothing is under way and looks.
+func (r *rig) rest(ctx context.Context) resting {
+	r.drain(ctx, 60*time.Second)
+	pause(ctx, 3*time.Second)
+	return resting{r.gauges(ctx), r.process.status("VmRSS"), time.Now()}
+}
+
+// flat checks that nothing has grown with time. The memory limit of the Go
+// runtime lets its heap float, so that memory only counts above it.
+func (r *rig) flat(first, last resting) {
+	const few, floating = 40, 150 << 20
+	r.b.add("goroutines at the beginning", int(first.goroutines))
+	r.b.add("at the end", int(last.goroutines))
+	r.b.add("open files at the beginning", int(first.files))
+	r.b.add("files at the end", int(last.files))
+	r.b.add("MiB at the beginning", int(first.memory>>20))
+	r.b.add("MiB at the end", int(last.memory>>20))
+	if last.goroutines > first.goroutines+few || last.files > first.files+few || last.memory > max(floating, first.memory*3/2) {
+		r.b.violate(growth, "from %v to %v", first, last)
+	}
+}

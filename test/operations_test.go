@@ -1,0 +1,287 @@
+package test
+
+import (
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v4"
+
+	"github.com/gitlab-mattermost/relay/test/chat"
+)
+
+const operationsPage = "docs/operations.md"
+
+func operations(t *testing.T) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(root, operationsPage))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// stages are what happens to the relay of the page before the commands below
+// its comments are run.
+var stages = map[string]func(*stagehand){
+	"events": func(s *stagehand) {
+		s.send("merge_request.open", "push", "issue.open~confidential")
+		s.comes(`(?s)3-0 .* withheld .*2-0 .* unrouted .*1-0 .* delivered `, "events")
+	},
+	"parked": func(s *stagehand) {
+		s.chat.Set("team", chat.Status(404, nil, `{"id":"web.incoming_webhook.invalid.app_error","message":"Invalid webhook","status_code":404}`))
+		s.send("merge_request.merge", "merge_request.close")
+		s.comes(`mm#reviews +parked +2 `, "parked", "list")
+	},
+	"healed": func(s *stagehand) { s.chat.Set("team", chat.OK()) },
+	"dead": func(s *stagehand) {
+		if _, err := s.chat.WaitPosts(soon(s.t), "team", 3); err != nil {
+			s.t.Fatal(err)
+		}
+		s.comes(`nothing is parked`, "parked", "list")
+		s.chat.Set("team", chat.Status(404, nil, ""))
+		s.send("issue.open")
+		s.comes(`mm#reviews +parked +1 `, "parked", "list")
+		s.here.write("relay.yaml", strings.NewReplacer("mm:", "chat:", "mm#", "chat#").Replace(s.yaml))
+		s.comes(`no longer in relay.yaml`, "deadletters", "list")
+		s.chat.Set("team", chat.OK())
+	},
+	"replay": func(s *stagehand) {
+		if _, err := s.chat.WaitPosts(soon(s.t), "team", 4); err != nil {
+			s.t.Fatal(err)
+		}
+	},
+}
+
+// stagehand runs the relay that the page tells of.
+type stagehand struct {
+	t     *testing.T
+	chat  *chat.Server
+	here  *installation
+	relay *process
+	yaml  string
+}
+
+func (s *stagehand) send(samples ...string) {
+	s.t.Helper()
+	for _, name := range samples {
+		if code, _, text := s.here.run("send", name, "--via", s.relay.hook); code != 0 {
+			s.t.Fatalf("send %s: %s", name, text)
+		}
+	}
+}
+
+func (s *stagehand) comes(want string, args ...string) { s.relay.comes(s.here, want, args...) }
+
+var stageComment = regexp.MustCompile(`^<!-- stage: (\w+) -->$`)
+
+// TestOperationsPage runs every command of the page against a relay to which
+// happens what the page tells of, and compares what it prints.
+func TestOperationsPage(t *testing.T) {
+	t.Parallel()
+	page := operations(t)
+	s := &stagehand{t: t, chat: chatServer(t), yaml: fences(page, "yaml")[0].text}
+	s.here = install(t, s.yaml)
+	s.here.env = append(s.here.env,
+		"GITLAB_TOKEN="+gitlabToken, "RELAY_TOKEN="+gitlabToken, "MM_URL="+s.chat.URL("team"),
+		"PATH="+filepath.Dir(relayBinary(t))+":"+os.Getenv("PATH"))
+	s.relay = s.here.start()
+	s.here.env = append(s.here.env, "RELAY_ADMIN_URL=http://"+s.relay.admin)
+
+	lines := strings.Split(page, "\n")
+	printed := map[int]string{}
+	consoles := fences(page, "console")
+	var played []string
+	at := 0
+	for _, b := range consoles {
+		for ; at < b.line; at++ {
+			if m := stageComment.FindStringSubmatch(lines[at]); m != nil {
+				play := stages[m[1]]
+				if play == nil {
+					t.Fatalf("%s:%d: there is no stage %s", operationsPage, at+1, m[1])
+				}
+				play(s)
+				played = append(played, m[1])
+			}
+		}
+		d := &desk{t: t, dir: s.here.dir, env: s.here.env}
+		var out strings.Builder
+		for _, part := range strings.Split("\n"+b.text, "\n$ ")[1:] {
+			command, _, _ := strings.Cut(part, "\n")
+			got, code := d.run(command)
+			if code != 0 {
+				t.Errorf("%s:%d: %s: exit %d", operationsPage, b.line, command, code)
+			}
+			fmt.Fprintf(&out, "$ %s\n%s", command, got)
+		}
+		printed[b.line] = out.String()
+		if diff := cmp.Diff(timeless(b.text), timeless(out.String())); diff != "" && !*update {
+			t.Errorf("%s:%d: (-page +printed):\n%s", operationsPage, b.line, diff)
+		}
+	}
+	if len(played) != len(stages) || len(consoles) < len(stages) {
+		t.Errorf("the page plays %v, in %d blocks", played, len(consoles))
+	}
+	if *update {
+		c := chapter{}
+		for _, b := range consoles {
+			c.steps = append(c.steps, step{block: b})
+		}
+		if err := os.WriteFile(filepath.Join(root, operationsPage), []byte(replaceConsoles(page, []chapter{c}, printed)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.relay.terminate()
+}
+
+var (
+	anyTime     = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`)
+	anyDuration = regexp.MustCompile(`in \d[\dms]+ +`)
+	anyDelay    = regexp.MustCompile(`\b\d+(\.\d+)?m?s (after|late)`)
+)
+
+// timeless is a text without what is another at every time.
+func timeless(s string) string {
+	s = anyTime.ReplaceAllString(s, "DATE")
+	s = anyDelay.ReplaceAllString(s, "DELAY $2")
+	return anyDuration.ReplaceAllString(s, "in DURATION ")
+}
+
+func TestTimeless(t *testing.T) {
+	got := timeless("1-0  2026-11-22 15:26:03  in 4m52s    x, 26ms after it")
+	if want := "1-0  DATE  in DURATION x, DELAY after it"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestOperationsMetrics: the page names no metric that there is not, and its
+// alerts are YAML of Prometheus's shape.
+func TestOperationsMetrics(t *testing.T) {
+	known := sourceMetrics(t)
+	page := operations(t)
+	unknown := map[string]bool{}
+	for _, name := range regexp.MustCompile(`\brelay_[a-z_]+`).FindAllString(page, -1) {
+		if base := strings.TrimSuffix(name, "_bucket"); !known[base] {
+			unknown[name] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(unknown)) {
+		t.Errorf("%s: there is no metric %s", operationsPage, name)
+	}
+	var rules struct {
+		Groups []struct {
+			Rules []struct {
+				Alert, Expr string
+				For         string
+				Annotations map[string]string
+			}
+		}
+	}
+	blocks := fences(page, "yaml")
+	if err := yaml.Unmarshal([]byte(blocks[len(blocks)-1].text), &rules); err != nil || len(rules.Groups) != 1 {
+		t.Fatalf("%s: the alerts: %v", operationsPage, err)
+	}
+	for _, r := range rules.Groups[0].Rules {
+		if r.For != "" {
+			if _, err := time.ParseDuration(r.For); err != nil {
+				t.Errorf("%s: %v", r.Alert, err)
+			}
+		}
+		if r.Alert == "" || r.Expr == "" || r.Annotations["summary"] == "" || strings.Count(r.Expr, "(") != strings.Count(r.Expr, ")") {
+			t.Errorf("%s: the alert %+v lacks something", operationsPage, r)
+		}
+	}
+}
+
+// sourceMetrics are the metrics that the program's code names.
+func sourceMetrics(t *testing.T) map[string]bool {
+	t.Helper()
+	known := map[string]bool{}
+	name := regexp.MustCompile(`"(relay_[a-z_]+)"`)
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, m := range name.FindAllStringSubmatch(string(text), -1) {
+			known[m[1]] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return known
+}
+
+// TestOperationsWords: the page names only flags, commands, variables, log
+// messages and pages that there are, and its links lead somewhere.
+func TestOperationsWords(t *testing.T) {
+	page := operations(t)
+	known := relayVariables(t)
+	for _, name := range regexp.MustCompile(`RELAY_[A-Z][A-Z_]*`).FindAllString(page, -1) {
+		if !known[name] {
+			t.Errorf("%s: the relay reads no %s", operationsPage, name)
+		}
+	}
+	for _, m := range regexp.MustCompile("`(--[a-z-]+)").FindAllStringSubmatch(page, -1) {
+		if !known["RELAY_"+strings.ToUpper(strings.ReplaceAll(strings.TrimPrefix(m[1], "--"), "-", "_"))] {
+			t.Errorf("%s: no command takes %s", operationsPage, m[1])
+		}
+	}
+	var source strings.Builder
+	for _, pattern := range []string{"server/*.go", "dispatch/*.go", "delivery/*.go", "cmd/relay/*.go"} {
+		files, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			source.Write(text)
+		}
+	}
+	_, logs, _ := strings.Cut(page, "## Log lines")
+	logs, _, _ = strings.Cut(logs, "\n## ")
+	messages := 0
+	for line := range strings.Lines(logs) {
+		cell, _, ok := strings.Cut(strings.TrimPrefix(line, "| "), " |")
+		if !ok {
+			continue
+		}
+		for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cell, -1) {
+			messages++
+			if !strings.Contains(source.String(), `"`+m[1]+`"`) {
+				t.Errorf("%s: nothing logs %q", operationsPage, m[1])
+			}
+		}
+	}
+	if messages < 8 {
+		t.Errorf("%s names %d log messages", operationsPage, messages)
+	}
+	for line := range strings.Lines(page) {
+		for _, m := range link.FindAllStringSubmatch(line, -1) {
+			path, fragment, _ := strings.Cut(m[1], "#")
+			if path == "" {
+				path = filepath.Base(operationsPage)
+			}
+			text, err := os.ReadFile(filepath.Join(root, "docs", path))
+			if err != nil {
+				t.Errorf("%s links to %s: %v", operationsPage, path, err)
+			}
+			if fragment != "" && !slices.Contains(anchors(string(text)), fragment) {
+				t.Errorf("%s links to %s, which has no such heading", operationsPage, m[1])
+			}
+		}
+	}
+}

@@ -116,7 +116,9 @@ func runAll(ctx context.Context, s settings, chosen []scenario, out io.Writer) (
 	}
 	if s.binary == "" {
 		s.binary = filepath.Join(root, "relay")
-		cmd := exec.CommandContext(ctx, "go", "build", "-tags", "failpoints", "-ldflags", "-X main.version=v0.0.0-chaos", "-o", s.binary, "./cmd/relay")
+		// As it is shipped, but for the failpoints.
+		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "failpoints,nomsgpack", "-ldflags", "-s -w -X main.version=v0.0.0-chaos", "-o", s.binary, "./cmd/relay")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if text, err := cmd.CombinedOutput(); err != nil {
 			return false, fmt.Errorf("build the relay: %w\n%s", err, text)
 		}

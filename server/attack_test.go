@@ -114,7 +114,7 @@ func TestSilentClientsMakeRoom(t *testing.T) {
 	for _, conn := range silent[:most] {
 		closed(t, conn)
 	}
-	if n := l.net.(*connections).opened(); n > most {
+	if n := l.net.opened(); n > most {
 		t.Errorf("%d connections are open, want at most %d", n, most)
 	}
 }

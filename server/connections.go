@@ -66,6 +66,27 @@ func (s *connections) add(c *connection) (last *connection) {
 	return last
 }
 
+// wait returns when every connection has ended, after a while, or when ctx ends.
+func (s *connections) wait(ctx context.Context, while time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, while)
+	defer cancel()
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for s.any() {
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *connections) any() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.open > 0
+}
+
 func (c *connection) Close() error {
 	c.set.mu.Lock()
 	if !c.closed {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -45,19 +46,27 @@ func healthz(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"status": "ok"}) }
 // Listener is one address that answers HTTP.
 type Listener struct {
 	server *http.Server
-	net    net.Listener
+	net    *connections
+	last   *lastCall // nil in tests that bring a listener of their own
 	cert   string
 	key    string
+
+	silence time.Duration // how long Shutdown waits for a request that has not begun
+	serving atomic.Bool
+	served  chan struct{} // closed when Serve has accepted its last connection
 }
 
 // Listen opens an address; ":0" takes a free port. With cert and key it speaks
 // TLS.
 func Listen(addr string, h http.Handler, cert, key string, log *slog.Logger) (*Listener, error) {
-	l, err := net.Listen("tcp", addr)
+	tcp, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	return newListener(&connections{Listener: l, most: mostConnections, log: log}, h, cert, key, usual), nil
+	last := &lastCall{TCPListener: tcp.(*net.TCPListener)} // what "tcp" is
+	l := newListener(&connections{Listener: last, most: mostConnections, log: log}, h, cert, key, usual)
+	l.last = last
+	return l, nil
 }
 
 // timeouts are how long a client may take for what.
@@ -76,7 +85,7 @@ var usual = timeouts{header: 5 * time.Second, request: time.Minute, answer: 90 *
 // comes with TLS, it bounds what a connection may have the server remember
 // before a request is proved.
 func newListener(l *connections, h http.Handler, cert, key string, t timeouts) *Listener {
-	return &Listener{net: l, cert: cert, key: key, server: &http.Server{
+	return &Listener{net: l, cert: cert, key: key, silence: 500 * time.Millisecond, served: make(chan struct{}), server: &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: t.header,
 		ReadTimeout:       t.request,
@@ -100,24 +109,37 @@ func (h plainHandler) Handle(ctx context.Context, r slog.Record) error {
 // Addr is the address that is listened on, as host:port.
 func (l *Listener) Addr() string { return l.net.Addr().String() }
 
-// Serve answers until Shutdown.
+// Serve answers until Shutdown. It is called once.
 func (l *Listener) Serve() error {
+	l.serving.Store(true)
+	defer close(l.served)
 	var err error
 	if l.cert != "" {
 		err = l.server.ServeTLS(l.net, l.cert, l.key)
 	} else {
 		err = l.server.Serve(l.net)
 	}
-	if errors.Is(err, http.ErrServerClosed) {
+	if errors.Is(err, http.ErrServerClosed) || l.last != nil && l.last.ending.Load() {
 		return nil
 	}
 	return err
 }
 
-// Shutdown takes no more connections and waits for the requests under way
-// until ctx ends.
+// Shutdown takes no more connections than stand at the door, and waits for the
+// requests under way until ctx ends. [http.Server.Shutdown] alone drops a
+// request whose head it reads from then on.
 func (l *Listener) Shutdown(ctx context.Context) {
+	if l.last != nil && l.serving.Load() {
+		l.last.end()
+		select {
+		case <-l.served:
+		case <-ctx.Done():
+		}
+		l.server.SetKeepAlivesEnabled(false)
+		l.net.wait(ctx, l.silence)
+	}
 	if l.server.Shutdown(ctx) != nil {
 		_ = l.server.Close()
 	}
+	_ = l.net.Close() // the server does so if it has served
 }

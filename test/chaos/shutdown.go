@@ -49,7 +49,7 @@ var shutdown = scenario{
 		b.add("stops", len(ends))
 		b.add("requests cut", cut)
 		if cut > 0 {
-			b.violate(untrue, "%d requests were cut off without an answer", cut)
+			b.violate(untrue, "%d requests were cut off without an answer: %v", cut, r.ledger.troubles())
 		}
 		b.spread("ended after", ends, 10*time.Second)
 		return nil

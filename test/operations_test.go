@@ -146,11 +146,13 @@ var (
 	anyTime     = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`)
 	anyDuration = regexp.MustCompile(`in \d[\dms]+ +`)
 	anyDelay    = regexp.MustCompile(`\b\d+(\.\d+)?m?s (after|late)`)
+	anyVersion  = regexp.MustCompile(`\brelay/\S+`)
 )
 
-// timeless is a text without what is another at every time.
+// timeless is a text without what is another at every time and in every build.
 func timeless(s string) string {
 	s = anyTime.ReplaceAllString(s, "DATE")
+	s = anyVersion.ReplaceAllString(s, "relay/VERSION")
 	s = anyDelay.ReplaceAllString(s, "DELAY $2")
 	return anyDuration.ReplaceAllString(s, "in DURATION ")
 }

@@ -118,7 +118,8 @@ func TestFullParkingGivesUpTheOldest(t *testing.T) {
 	if err := w.queue.DeadLetters(w.context(), func(_ uint64, d queue.Dead) bool { dead++; return true }); err != nil {
 		t.Fatal(err)
 	}
-	if dead == 0 || dead+len(want) != n {
+	// One that the chat takes while its room is given away is both: rather that than neither.
+	if dead == 0 || dead+len(want) < n {
 		t.Errorf("%d dead letters and %d posts of %d deliveries", dead, len(want), n)
 	}
 }

@@ -152,11 +152,6 @@ func (p webhook) set(key string, v any, with map[string]any) error {
 	if !ok || text == "" {
 		return errors.New("it takes a text")
 	}
-	if key == "project" {
-		if i := strings.IndexAny(text, ",= "); i >= 0 {
-			return fmt.Errorf("%q is no path of a project, which has no %q", text, text[i:i+1])
-		}
-	}
 	switch key {
 	case "project":
 		return p.project(text)
@@ -238,6 +233,9 @@ func (p webhook) issue() object {
 // project moves the event to another project: its path, its name and the
 // addresses that hold them.
 func (p webhook) project(to string) error {
+	if i := strings.IndexAny(to, ",= "); i >= 0 {
+		return fmt.Errorf("%q is no path of a project, which has no %q", to, to[i:i+1])
+	}
 	done := false
 	if o := p.in("project"); o != nil && o["path_with_namespace"] != nil {
 		from, _ := o["path_with_namespace"].(string)

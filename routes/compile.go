@@ -18,7 +18,7 @@ func Compile(cfg *configs.Config, v Vocabulary) (*Table, []configs.Finding) {
 	c := &compiler{cfg: cfg, vocabulary: newVocabulary(v), addresses: map[configs.Address]int{}, gates: map[string][]conditions{}}
 	t := &Table{
 		defaults: cfg.Defaults, chat: newDirectory(cfg), sources: map[string][]glob{}, known: map[string]bool{},
-		mapped: map[string]string{}, destinations: map[string]*gatedDestination{},
+		mapped: map[string]string{}, destinations: map[string]*gatedDestination{}, index: newIndex(),
 	}
 	if len(cfg.Files) > 0 {
 		c.file = cfg.Files[0]
@@ -37,6 +37,7 @@ func Compile(cfg *configs.Config, v Vocabulary) (*Table, []configs.Finding) {
 	var checked []checkedRoute
 	for _, r := range cfg.Routes {
 		compiled, facts := c.route(r)
+		t.index.add(len(t.routes), r.When)
 		t.routes = append(t.routes, compiled)
 		checked = append(checked, facts)
 	}

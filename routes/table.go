@@ -16,6 +16,7 @@ type Vocabulary struct {
 // concurrent use.
 type Table struct {
 	routes   []route
+	index    index
 	ignore   []key             // an except of every route; at most 32
 	sources  map[string][]glob // of sources that may not speak for everything
 	known    map[string]bool   // all sources
@@ -72,7 +73,12 @@ func (t *Table) decide(s *subject, x *Explanation) Decision {
 		seen = make([]uint64, t.words)
 	}
 	taken, stopped := false, -1
-	for i := range t.routes {
+	var room [16]int
+	asked := t.index.of(s.project, room[:])
+	if x != nil {
+		asked = candidates{anywhere: t.index.all}
+	}
+	for i, ok := asked.next(); ok; i, ok = asked.next() {
 		r := &t.routes[i]
 		read := stopped != 0 && stopped != r.group
 		if !read && x == nil {

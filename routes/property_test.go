@@ -51,7 +51,7 @@ func list(key string, choices []string) *rapid.Generator[*configs.List] {
 }
 
 var (
-	someProjects = []string{"acme/**", "acme/*", "**", "**/api", "other/x", "/api/", "ACME/api"}
+	someProjects = []string{"acme/**", "acme/*", "**", "**/api", "other/x", "/api/", "ACME/api", "acme/api/**"}
 	someBranches = []string{"main", "*", "release/*", "$default", "$protected", "/^fix/", "feature/*"}
 	someAlso     = []string{"edited_notes", "child_pipelines", "system_notes", "immaterial_updates"}
 	someActors   = []string{"ada", "*a*", "grace", "/^al/", "*-bot"}

@@ -99,6 +99,8 @@ type Lanes struct {
 	reading sync.Mutex   // one message of RELAY_PARKED is unpacked at a time
 	eased   chan struct{}
 	running sync.WaitGroup
+	spare   chan func() // to a goroutine that waits for work
+	spares  atomic.Int32
 	doors   sync.RWMutex // held for writing when no more goroutines may start
 
 	stop, kill     context.Context // stop: take no more; kill: give up what is in flight
@@ -111,7 +113,7 @@ func New(opt Options) *Lanes {
 	s := &Lanes{
 		formatter: opt.Formatter, journal: opt.Journal, parking: opt.Parking, stdout: opt.Stdout, log: opt.Log,
 		metrics: newMetrics(opt.Registerer), limits: usual, clock: newClock(), people: opt.People, trouble: opt.Trouble, dead: opt.Dead,
-		dests: map[string]*destination{}, lanes: map[queue.Lane]*lane{}, eased: make(chan struct{}, 1),
+		dests: map[string]*destination{}, lanes: map[queue.Lane]*lane{}, eased: make(chan struct{}, 1), spare: make(chan func()),
 	}
 	if s.people == nil {
 		s.people = func(string) func(string) (string, bool) { return nil }
@@ -304,14 +306,40 @@ func (s *Lanes) overtaken() {
 func (s *Lanes) stopping() error { return s.stop.Err() }
 
 // do runs f in a goroutine that Close waits for; false when it is too late.
+// Goroutines are used again: the stack of one that has written a message is
+// large enough for the next.
 func (s *Lanes) do(f func()) bool {
 	s.doors.RLock()
 	defer s.doors.RUnlock()
 	if s.stop.Err() != nil {
 		return false
 	}
-	s.running.Go(f)
+	select {
+	case s.spare <- f:
+	default:
+		s.running.Go(func() { s.workOn(f) })
+	}
 	return true
+}
+
+// maxSpare is how many goroutines wait for work when there is none.
+const maxSpare = 64
+
+// workOn runs f and what do hands over afterwards.
+func (s *Lanes) workOn(f func()) {
+	for {
+		f()
+		if s.spares.Add(1) > maxSpare {
+			s.spares.Add(-1)
+			return
+		}
+		select {
+		case f = <-s.spare:
+			s.spares.Add(-1)
+		case <-s.stop.Done():
+			return
+		}
+	}
 }
 
 func (s *Lanes) addBytes(n int) {

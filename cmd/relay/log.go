@@ -90,8 +90,12 @@ func (r *redactor) attr(_ []string, a slog.Attr) slog.Attr {
 	case slog.KindString:
 		a.Value = slog.StringValue(r.clean(a.Value.String()))
 	case slog.KindAny:
-		if _, ok := a.Value.Any().(*slog.Source); !ok {
-			a.Value = slog.StringValue(r.clean(fmt.Sprint(a.Value.Any())))
+		switch v := a.Value.Any().(type) {
+		case *slog.Source:
+		case slog.Level:
+			a.Value = slog.StringValue(v.String())
+		default:
+			a.Value = slog.StringValue(r.clean(fmt.Sprint(v)))
 		}
 	case slog.KindDuration:
 		a.Value = slog.Float64Value(a.Value.Duration().Seconds()) // base units

@@ -1,10 +1,13 @@
 package delivery
 
 import (
+	"bytes"
+	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -18,8 +21,29 @@ import (
 // Destination is a destination with the client that reaches it.
 type Destination struct {
 	configs.Destination
-	client *http.Client
-	agent  string
+	client  *http.Client
+	request *http.Request // what every post to it is made from; nil if its URL cannot be used
+}
+
+func newReachable(d configs.Destination, client *http.Client, agent string) Destination {
+	r, err := http.NewRequest(http.MethodPost, d.URL.Reveal(), http.NoBody)
+	if err != nil {
+		return Destination{d, client, nil} // err would tell the URL
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("User-Agent", agent)
+	r.Header.Set("Accept", "text/plain, application/json")
+	return Destination{d, client, r}
+}
+
+// with makes the request that posts body. Its URL and header are those of all
+// requests to the destination: clients read them only.
+func (d *Destination) with(ctx context.Context, body []byte) *http.Request {
+	r := d.request.WithContext(ctx)
+	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	r.Body, _ = r.GetBody()
+	r.ContentLength = int64(len(body))
+	return r
 }
 
 // Clients are the HTTP clients of all destinations. Those that trust the same
@@ -46,7 +70,7 @@ func (c *Clients) Prepare(destinations []configs.Destination, egress string) ([]
 		if err != nil {
 			return nil, fmt.Errorf("destination %q: %w", d.Name, err)
 		}
-		all = append(all, Destination{d, client, c.agent})
+		all = append(all, newReachable(d, client, c.agent))
 	}
 	return all, nil
 }

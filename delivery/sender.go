@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -47,14 +46,10 @@ func post(ctx context.Context, d *Destination, body []byte) result {
 func attempt(stop context.Context, d *Destination, body []byte) result {
 	ctx, cancel := context.WithTimeout(stop, attemptTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.URL.Reveal(), bytes.NewReader(body))
-	if err != nil {
+	if d.request == nil {
 		return result{verdict: Rejected, reason: ReasonClientError, text: "the destination's URL cannot be used"}
 	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("User-Agent", d.agent)
-	req.Header.Set("Accept", "text/plain, application/json")
-	res, err := d.client.Do(req)
+	res, err := d.client.Do(d.with(ctx, body))
 	if err != nil {
 		return failed(stop, err)
 	}
@@ -67,7 +62,7 @@ func attempt(stop context.Context, d *Destination, body []byte) result {
 		_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 1)) // sees the end, so that the connection is used again
 	}
 	verdict, reason, text := judge(d.Kind, res.StatusCode, res.Header, answer)
-	if strings.Contains(text, path.Base(req.URL.Path)) {
+	if strings.Contains(text, path.Base(d.request.URL.Path)) {
 		text = "" // the hook's id, in the shape of an error's
 	}
 	r := result{

@@ -312,9 +312,9 @@ func TestAttemptEndsInTime(t *testing.T) {
 					})
 					return here, nil
 				}}}
-				d := &Destination{configs.Destination{Kind: configs.KindMattermost, URL: configs.NewSecret("http://chat/hooks/x")}, client, "test"}
+				d := newReachable(configs.Destination{Kind: configs.KindMattermost, URL: configs.NewSecret("http://chat/hooks/x")}, client, "test")
 				begin := time.Now()
-				r := post(t.Context(), d, []byte("{}"))
+				r := post(t.Context(), &d, []byte("{}"))
 				if took := time.Since(begin); r.verdict != Retry || r.reason != ReasonTimeout || took != attemptTimeout {
 					t.Errorf("after %s: %+v", took, r)
 				}

@@ -145,7 +145,7 @@ func TestAllocations(t *testing.T) {
 		sample, _ := events.SampleNamed(name)
 		e := decodeSample(sample)
 		e.MergeRequest.Description = ""
-		for kind, most := range map[string]float64{configs.KindMattermost: 40, configs.KindSlack: 80} {
+		for kind, most := range map[string]float64{configs.KindMattermost: 24, configs.KindSlack: 66} {
 			r := Request{Event: e, Kind: kind}
 			got := testing.AllocsPerRun(200, func() {
 				if _, err := set.Render(context.Background(), r); err != nil {

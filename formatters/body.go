@@ -144,6 +144,14 @@ func costOf(s string, cost func(rune) int) int {
 
 // plainText is Markdown as people read it, on one line.
 func plainText(markdown string) string {
+	if s, ok := simpleText(markdown); ok {
+		return s
+	}
+	return parsedText(markdown)
+}
+
+// parsedText is plainText of any Markdown.
+func parsedText(markdown string) string {
 	src := []byte(markdown)
 	var b strings.Builder
 	appendPlain(&b, parse(markdownParser, src), src)

@@ -115,7 +115,7 @@ func unwanted(r rune) bool {
 // rightToLeft tells whether s holds a letter that is written right to left.
 func rightToLeft(s string) bool {
 	for i := 0; i < len(s); {
-		if s[i] < utf8.RuneSelf {
+		if s[i] < firstRightToLeft {
 			i++
 			continue
 		}
@@ -128,6 +128,10 @@ func rightToLeft(s string) bool {
 	}
 	return false
 }
+
+// firstRightToLeft is the lowest byte that starts a letter which is written
+// right to left, U+0590.
+const firstRightToLeft = 0xd6
 
 // runeStart is the last place in s, at i or before it, where a rune starts.
 func runeStart(s string, i int) int {

@@ -132,13 +132,13 @@ func compileFile(partials *template.Template, f file) (*compiled, []*mistake) {
 		return nil, mistakes
 	}
 	k := &compiled{name: f.name(), file: f, actions: map[string]parts{}}
-	k.parts = parts{headline: t.Lookup("headline"), body: t.Lookup("body"), color: t.Lookup("color")}
-	if k.headline == nil {
+	if t.Lookup("headline") == nil {
 		return nil, []*mistake{{file: f.base, text: "it defines no headline", hint: `write {{define "headline"}}…{{end}}`}}
 	}
 	if m := guard(t); m != nil {
 		return nil, []*mistake{m}
 	}
+	k.parts = parts{newPart(t.Lookup("headline")), newPart(t.Lookup("body")), newPart(t.Lookup("color"))}
 	for _, one := range t.Templates() {
 		if part, action, ok := strings.Cut(one.Name(), "."); ok {
 			k.define(part, action, one)
@@ -161,11 +161,11 @@ func (k *compiled) define(part, action string, t *template.Template) {
 	}
 	switch part {
 	case "headline":
-		p.headline = t
+		p.headline = newPart(t)
 	case "body":
-		p.body = t
+		p.body = newPart(t)
 	case "color":
-		p.color = t
+		p.color = newPart(t)
 	default:
 		return
 	}

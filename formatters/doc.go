@@ -9,5 +9,9 @@
 // [Data]. Directories replace files of the built-in sets and add templates that
 // routes name; see [Compile].
 //
+// What a template asks for is found when the set is compiled, so that
+// text/template, which would find it anew for every message, runs only the
+// templates, and finds the mistakes, that a program cannot; see program.go.
+//
 // It does not decide who gets a message and does not send it.
 package formatters

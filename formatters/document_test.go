@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/gitlab-mattermost/relay/configs"
 	"github.com/gitlab-mattermost/relay/events"
@@ -254,4 +255,37 @@ func TestMentionsAreCounted(t *testing.T) {
 			t.Errorf("%s: mentioned %d times, want %d; given %q\n%s", tt.name, got, tt.want, d.audience.done, out)
 		}
 	}
+}
+
+// TestFirstProse: what follows the heading at which the first prose ends need
+// not be read.
+func TestFirstProse(t *testing.T) {
+	piece := rapid.SampledFrom([]string{
+		"Some *words*.", "a long line of words, with [a link](https://x.example/) and `code` and @grace; " + strings.Repeat("more ", 20), "- a point", "- [ ] a task", "1. one",
+		"> quoted", "# one", "## two ##", "####### seven", "#tag", "# ", "    # code", "```", "~~~", "<!-- x", "-->", "<details>", "| a | b |", "|---|---|", "---", "===", "***",
+		"[x]", "[x]: https://x.example/", "a[^1]", "[^1]: a note", ">>>", "$$", "![x](y.png)", "[[_TOC_]]", "\\", "", "", "", "  ", "\t", "\u200b", "\r", "*", "**bold", "text\r", "  - nested",
+	})
+	limit, read := extent{lines: 3, chars: 280, prose: true}, 0
+	setFlag(t, "rapid.checks", "20000")
+	setFlag(t, "rapid.seed", "1")
+	setFlag(t, "rapid.nofailfile", "true")
+	rapid.Check(t, func(r *rapid.T) {
+		raw := strings.Join(rapid.SliceOfN(piece, 2, 12).Draw(r, "lines"), "\n")
+		n := firstProse(raw)
+		if n == 0 {
+			return
+		}
+		part, all := written(&Document{raw: raw, at: project}, raw[:n], true, limit), written(&Document{raw: raw, at: project}, raw, false, limit)
+		if !part.full() {
+			return // and all of it is read
+		}
+		read++
+		if diff := cmp.Diff(all.lines, part.lines); diff != "" || !all.left || all.open != part.open {
+			r.Errorf("%q up to %d: left %v, open %v and %v\n%s", raw, n, all.left, all.open, part.open, diff)
+		}
+	})
+	if read == 0 {
+		t.Error("no document was read in part")
+	}
+	t.Logf("%d of 20000 documents were read in part", read)
 }

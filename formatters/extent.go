@@ -44,6 +44,40 @@ func firstPart(s string) int {
 	return n
 }
 
+// given is how many mentions the message has.
+func (m *audience) given() int {
+	if m == nil {
+		return 0
+	}
+	return len(m.done)
+}
+
+// firstProse is the length of a document up to the heading at which its first
+// prose ends; 0 if there is none, or if it is not sure that it is one.
+func firstProse(s string) int {
+	text := false // before the heading
+	for at := 0; at < len(s); {
+		line, rest, _ := strings.Cut(s[at:], "\n")
+		heading := isHeading(line)
+		if n := at + len(line); heading && text {
+			if blank(rest) || strings.Contains(rest, "]:") || strings.Contains(rest, ">>>") || strings.Contains(rest, "$$") ||
+				strings.ContainsAny(s[:n], "`~<$>") {
+				return 0 // nothing seen follows, or it may stand in code, HTML or a quote
+			}
+			return n
+		}
+		text = text || !heading && !blank(line)
+		at = len(s) - len(rest)
+	}
+	return 0
+}
+
+// isHeading tells whether a line is a heading, if it stands in no other block.
+func isHeading(line string) bool {
+	text := strings.TrimLeft(line, "#")
+	return text != line && len(line)-len(text) <= 6 && strings.HasPrefix(text, " ")
+}
+
 // forget takes back the last n mentions: they are not shown.
 func (m *audience) forget(n int) {
 	if n > 0 {

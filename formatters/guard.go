@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -185,6 +186,10 @@ type output struct {
 	writes int
 	last   time.Time     // when the clock was looked at
 	spent  time.Duration // as it counts against the budget
+
+	vars []reflect.Value // of the program that runs, and of those that called it
+	base int             // where its own begin
+	args []any           // of the functions being called
 }
 
 var outputs = sync.Pool{New: func() any { return new(output) }}
@@ -212,35 +217,45 @@ const (
 
 // Write implements io.Writer for text/template.
 func (o *output) Write(p []byte) (int, error) {
-	if len(o.buf)+len(p) > maxOutput {
-		return 0, errTooMuch
-	}
-	o.writes++
-	if o.writes%checkEvery == 0 {
-		now := time.Now()
-		o.spent += min(now.Sub(o.last), maxStep)
-		o.last = now
-		if o.spent >= budget {
-			return 0, errTooLong
-		}
-		if err := o.ctx.Err(); err != nil {
-			return 0, err
-		}
+	if err := o.room(len(p)); err != nil {
+		return 0, err
 	}
 	o.buf = append(o.buf, p...)
 	return len(p), nil
 }
 
+// room asks for room for n bytes more, and for time.
+func (o *output) room(n int) error {
+	if len(o.buf)+n > maxOutput {
+		return errTooMuch
+	}
+	o.writes++
+	if o.writes%checkEvery != 0 {
+		return nil
+	}
+	now := time.Now()
+	o.spent += min(now.Sub(o.last), maxStep)
+	o.last = now
+	if o.spent >= budget {
+		return errTooLong
+	}
+	return o.ctx.Err()
+}
+
 // execute runs one part of a template.
-func (o *output) execute(t *template.Template, d *Data) (string, error) {
+func (o *output) execute(p part, d *Data) (string, error) {
 	o.buf = o.buf[:0]
-	err := t.Execute(o, d)
+	if o.quick(p.program, d) {
+		return string(o.buf), nil
+	}
+	o.buf = o.buf[:0]
+	err := p.Execute(o, d)
 	if err == nil {
 		return string(o.buf), nil
 	}
 	var failed template.ExecError
 	if !errors.As(err, &failed) { // of Write, without the name
-		err = fmt.Errorf("template: %s: %w", t.ParseName, err)
+		err = fmt.Errorf("template: %s: %w", p.ParseName, err)
 	}
 	return "", err
 }

@@ -101,12 +101,20 @@ func authority(s string) string {
 
 func cleanURL(s string) bool {
 	for i := range len(s) {
-		if c := s[i]; c >= utf8.RuneSelf || c == '%' || c == ';' || !keepInURL(rune(c)) {
+		if !cleanInURL[s[i]] {
 			return false
 		}
 	}
 	return true
 }
+
+// cleanInURL are the bytes that stand in an address as they are, wherever.
+var cleanInURL = func() (clean [256]bool) {
+	for c := range byte(utf8.RuneSelf) {
+		clean[c] = c != '%' && c != ';' && keepInURL(rune(c))
+	}
+	return clean
+}()
 
 // endsReference tells whether a semicolon ends a character reference, which
 // Markdown would decode.

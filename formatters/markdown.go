@@ -1,6 +1,7 @@
 package formatters
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 
@@ -42,7 +43,11 @@ const maxDepth = 8
 // something was left out, and whether more text may follow on the last line.
 func rewrite(d *Document, limit extent) (lines []string, left, open bool) {
 	raw, all := d.head()
-	if n := firstPart(raw); n < len(raw) {
+	n := firstPart(raw)
+	if limit.prose {
+		n = cmp.Or(firstProse(raw), n)
+	}
+	if n < len(raw) {
 		w := written(d, raw[:n], true, limit)
 		if w.full() {
 			return w.lines, true, w.open

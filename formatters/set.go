@@ -38,10 +38,18 @@ type compiled struct {
 }
 
 type parts struct {
-	headline *template.Template
-	body     *template.Template // or nil
-	color    *template.Template // or nil
+	headline part
+	body     part // or none
+	color    part // or none
 }
+
+// part is a template, and its program if it has one.
+type part struct {
+	*template.Template
+	program *program
+}
+
+func newPart(t *template.Template) part { return part{t, prepare(t)} }
 
 // Names lists the templates that a route may name, in alphabetical order: the
 // kinds that have one, and those that directories add.
@@ -175,7 +183,7 @@ func (t *compiled) run(ctx context.Context, d *Data) (m message, err error) {
 	if !ok {
 		p = t.parts
 	}
-	if p.headline == nil {
+	if p.headline.Template == nil {
 		return message{}, t.mistake("there is no such template")
 	}
 	if m.headline, err = out.execute(p.headline, d); err != nil {
@@ -185,13 +193,13 @@ func (t *compiled) run(ctx context.Context, d *Data) (m message, err error) {
 	if m.headline == "" {
 		return message{}, t.mistake("the headline is empty")
 	}
-	if p.body == nil || d.Detail == configs.DetailTitle {
+	if p.body.Template == nil || d.Detail == configs.DetailTitle {
 		return m, nil
 	}
 	if m.body, err = out.execute(p.body, d); err != nil {
 		return message{}, err
 	}
-	if m.body = tidyBody(m.body); m.body == "" || p.color == nil {
+	if m.body = tidyBody(m.body); m.body == "" || p.color.Template == nil {
 		return m, nil
 	}
 	if m.color, err = out.execute(p.color, d); err != nil {

@@ -32,7 +32,7 @@ type Markdown string
 
 // escape writes one clean line (see [oneLine]) as Markdown that displays it.
 func escape(s string) string {
-	if !strings.ContainsAny(s, special) && !awkwardStart(s) && !rightToLeft(s) {
+	if !holdsSpecial(s) && !awkwardStart(s) && !rightToLeft(s) {
 		return s
 	}
 	var room [256]byte
@@ -43,7 +43,21 @@ func escape(s string) string {
 	return string(escaped)
 }
 
-const special = "\\`*[]|<&#~_!:@.>"
+func holdsSpecial(s string) bool {
+	for i := range len(s) {
+		if special[s[i]] {
+			return true
+		}
+	}
+	return false
+}
+
+// special are the characters that may have to be escaped, depending on what
+// stands beside them.
+var special = [256]bool{
+	'\\': true, '`': true, '*': true, '[': true, ']': true, '|': true, '<': true, '&': true, '#': true,
+	'~': true, '_': true, '!': true, ':': true, '@': true, '.': true, '>': true,
+}
 
 // awkwardStart tells whether s could be the start of a block if it stood at the
 // start of a line.

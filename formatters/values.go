@@ -50,7 +50,7 @@ func list(items ...any) (values, error) {
 	if held(values(items)) > maxHeld {
 		return nil, fmt.Errorf("a list holds at most %d values", maxHeld)
 	}
-	return items, nil
+	return slices.Clone(items), nil // a program uses the slice of arguments again
 }
 
 func dict(pairs ...any) (entries, error) {

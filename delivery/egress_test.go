@@ -141,7 +141,8 @@ func TestCAFileIsTrusted(t *testing.T) {
 	if r := post(context.Background(), destinationAt(t, server.URL, file, configs.EgressPrivate), []byte("{}")); r.verdict != Delivered {
 		t.Errorf("with ca_file: %+v", r)
 	}
-	if r := post(context.Background(), destinationAt(t, server.URL, "", configs.EgressPrivate), []byte("{}")); r.verdict != Retry || r.text != "the server's certificate is not trusted" {
+	want := "the certificate of " + server.Listener.Addr().String() + " is not signed by an authority that is known here; ca_file can name one"
+	if r := post(context.Background(), destinationAt(t, server.URL, "", configs.EgressPrivate), []byte("{}")); r.verdict != Retry || r.text != want {
 		t.Errorf("without: %+v", r)
 	}
 }

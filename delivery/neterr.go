@@ -17,9 +17,22 @@ func rootText(err error) string {
 	return "network error"
 }
 
-func certificate(err error) bool {
+// certificateText is what is wrong with a server's certificate, of which it
+// tells nothing else; empty if that is not what failed.
+func certificateText(err error) string {
 	var verification *tls.CertificateVerificationError
 	var authority x509.UnknownAuthorityError
+	var invalid x509.CertificateInvalidError
 	var host x509.HostnameError
-	return errors.As(err, &verification) || errors.As(err, &authority) || errors.As(err, &host)
+	switch {
+	case errors.As(err, &host):
+		return "is for another host name"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "has expired, or is not valid yet"
+	case errors.As(err, &authority):
+		return "is not signed by an authority that is known here; ca_file can name one"
+	case errors.As(err, &verification), errors.As(err, &invalid):
+		return "is not trusted"
+	}
+	return ""
 }

@@ -122,7 +122,6 @@ func receiver(err error) string {
 func networkText(err error) string {
 	var dns *net.DNSError
 	var op *net.OpError
-	var u *url.Error
 	var proxy *proxyError
 	switch {
 	case errors.As(err, &dns):
@@ -137,11 +136,11 @@ func networkText(err error) string {
 		return "the connection was closed before the answer was complete"
 	case errors.As(err, &op):
 		return "the connection failed: " + rootText(op.Err)
-	case errors.As(err, &u) && certificate(u.Err):
-		return "the server's certificate is not trusted"
-	default:
-		return "the connection failed"
 	}
+	if wrong := certificateText(err); wrong != "" {
+		return "the certificate of " + cmp.Or(receiver(err), "the server") + " " + wrong
+	}
+	return "the connection failed"
 }
 
 // Once posts a message without a lane: one attempt, nothing kept. It returns

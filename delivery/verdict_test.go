@@ -5,8 +5,13 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -347,21 +352,30 @@ func TestUnreachable(t *testing.T) {
 
 func TestUntrustedServers(t *testing.T) {
 	ok := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
-	server := httptest.NewUnstartedServer(ok)
-	server.Config.ErrorLog = discardLog
-	server.StartTLS()
-	defer server.Close()
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(ca, pemOf(server.Certificate()), 0o600); err != nil {
-		t.Fatal(err)
+	// start starts a server and returns where it is, and a ca_file for it.
+	start := func(config *tls.Config) (addr, ca string) {
+		server := httptest.NewUnstartedServer(ok)
+		server.Config.ErrorLog = discardLog
+		server.TLS = config
+		server.StartTLS()
+		t.Cleanup(server.Close)
+		ca = filepath.Join(t.TempDir(), "ca.pem")
+		if err := os.WriteFile(ca, pemOf(server.Certificate()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return server.Listener.Addr().String(), ca
 	}
-	wrongHost := strings.Replace(server.URL, "127.0.0.1", "localhost", 1)
-	for name, d := range map[string]*Destination{
-		"an unknown authority": destinationAt(t, server.URL, "", configs.EgressPrivate),
-		"another host's name":  destinationAt(t, wrongHost, ca, configs.EgressPrivate),
+	addr, ca := start(nil)
+	elsewhere := strings.Replace(addr, "127.0.0.1", "localhost", 1)
+	past, pastCA := start(&tls.Config{Certificates: []tls.Certificate{expired(t)}})
+	for _, c := range []struct{ addr, ca, wrong string }{
+		{addr, "", "is not signed by an authority that is known here; ca_file can name one"},
+		{elsewhere, ca, "is for another host name"},
+		{past, pastCA, "has expired, or is not valid yet"},
 	} {
-		if r := post(t.Context(), d, []byte("{}")); r.verdict != Retry || r.text != "the server's certificate is not trusted" {
-			t.Errorf("%s: %+v", name, r)
+		want := "the certificate of " + c.addr + " " + c.wrong
+		if r := post(t.Context(), destinationAt(t, "https://"+c.addr+"/hooks/x", c.ca, configs.EgressPrivate), []byte("{}")); r.verdict != Retry || r.text != want {
+			t.Errorf("%+v, want %q", r, want)
 		}
 	}
 	old := httptest.NewUnstartedServer(ok)
@@ -372,6 +386,24 @@ func TestUntrustedServers(t *testing.T) {
 	if r := post(t.Context(), destinationAt(t, old.URL, ca, configs.EgressPrivate), []byte("{}")); r.verdict != Retry || r.reason != ReasonNetwork {
 		t.Errorf("TLS 1.1: %+v", r)
 	}
+}
+
+// expired makes a certificate for 127.0.0.1 whose time is over.
+func expired(t *testing.T) tls.Certificate {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, public, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private}
 }
 
 // The lane's own limits, as they are shipped: how long a dead destination is

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -279,12 +280,15 @@ func TestMarkers(t *testing.T) {
 func TestReport(t *testing.T) {
 	here := machine{cpu: "a CPU", kernel: "Linux 6"}
 	row := func(i, lost int) result {
-		return result{scenario: scenarios[i], seed: 1, figures: []figure{{"lost", lost}}, most: 50 << 20}
+		return result{scenario: scenarios[i], seed: 1, figures: []figure{{"lost", lost}}, most: 50 << 20, took: 90 * time.Second, tree: "6edbd60, 2026-11-22"}
 	}
 	short := settings{seed: 1}
 	page := report("", short, here, []result{row(0, 1), row(1, 2)})
 	if again := report(page, short, here, []result{row(0, 1), row(1, 2)}); again != page {
 		t.Errorf("the same results give another page:\n%s", cmp.Diff(page, again))
+	}
+	if !strings.Contains(page, " | 1m30s | 6edbd60, 2026-11-22 |\n") {
+		t.Errorf("a row does not say how long it took, and of what:\n%s", page)
 	}
 	next := report(page, short, here, []result{row(1, 1234)})
 	want := strings.Replace(page, "lost 2 ", "lost 1,234 ", 1)
@@ -294,6 +298,72 @@ func TestReport(t *testing.T) {
 	full := report(next, settings{seed: 1, full: true}, here, []result{row(0, 0)})
 	if !strings.Contains(full, sectionOf(next, shortHeading)) || strings.Count(full, fmt.Sprintf("| `%s` |", scenarios[0].name)) != 2 {
 		t.Errorf("the full counts change the short ones:\n%s", full)
+	}
+}
+
+// TestFork: a ledger that goes on by itself knows what is missing, and changes
+// nothing of the first one.
+func TestFork(t *testing.T) {
+	h := &history{ledger: newLedger(1)}
+	a, b := h.took(1, "1-0", north, south), h.sent(2, south)
+	h.came(2, a, north, true)
+	h.came(2, b, south, true)
+	label := func(a address) string { return a.channel }
+	f := &history{ledger: h.fork(), seq: h.seq}
+	if n := f.missing(label); n != 1 {
+		t.Errorf("%d missing at the beginning, want 1", n)
+	}
+	f.answer(b, accepted, place{2, 0})
+	f.came(3, a, south, true)
+	if n := f.missing(label); n != 0 {
+		t.Errorf("%d missing at the end, want 0", n)
+	}
+	if n := h.missing(label); n != 1 || h.count().posts != 2 || h.count().accepted != 1 {
+		t.Errorf("the first ledger has changed: %d missing, %+v", n, h.count())
+	}
+}
+
+// TestResolver asks as a resolver library does.
+func TestResolver(t *testing.T) {
+	d := &resolver{asked: map[string]int{}}
+	ask := func(kind byte, labels ...string) (flags byte, answers int, tail []byte) {
+		q := []byte{7, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0}
+		for _, l := range labels {
+			q = append(append(q, byte(len(l))), l...)
+		}
+		a := d.answer(append(q, 0, 0, kind, 0, 1))
+		if len(a) < 12 {
+			t.Fatalf("%v: answered %v", labels, a)
+		}
+		return a[3] & 0xf, int(a[7]), a[max(0, len(a)-4):]
+	}
+	for _, c := range []struct {
+		kind    byte
+		name    string
+		flags   byte
+		answers int
+		tail    []byte
+	}{
+		{typeA, "plain", 0, 1, []byte{127, 0, 0, 1}},
+		{typeA, "PLAIN", 0, 1, []byte{127, 0, 0, 1}},
+		{typeA, "trailing", 0, 1, []byte{127, 0, 0, 1}},
+		{typeAAAA, "plain", 0, 0, nil},
+		{typeAAAA, "mapped", 0, 1, []byte{127, 0, 0, 1}},
+		{typeA, "mixed", 0, 2, []byte{127, 0, 0, 1}},
+		{typeA, "rebind", 0, 1, []byte{127, 0, 0, 1}},
+		{typeA, "rebind", 0, 1, []byte{169, 254, 169, 254}},
+		{typeA, "rebind", 0, 1, []byte{127, 0, 0, 1}},
+		{typeA, "nobody", 3, 0, nil},
+	} {
+		flags, answers, tail := ask(c.kind, c.name, "test")
+		if flags != c.flags || answers != c.answers || c.tail != nil && !slices.Equal(tail, c.tail) {
+			t.Errorf("%s %d: code %d, %d answers, end %v", c.name, c.kind, flags, answers, tail)
+		}
+	}
+	for _, broken := range [][]byte{nil, make([]byte, 12), append(make([]byte, 12), 63, 'x', 'y', 'z', 0, 0, 1)} {
+		if a := d.answer(broken); a != nil {
+			t.Errorf("%v: answered %v", broken, a)
+		}
 	}
 }
 

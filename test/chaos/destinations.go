@@ -13,7 +13,7 @@ import (
 // seconds of each state.
 var destinations = scenario{
 	name: "destinations", ci: 8, full: 60,
-	what: "ten destinations: two quiet runs to compare with, then one hangs, all hang, one answers every other request with 500; then one misspelt channel of a hook with forty",
+	what: "ten destinations: two quiet runs to compare with, then one hangs (with the full counts, for ten minutes), all hang, one answers every other request with 500; then one misspelt channel of a hook with forty",
 	run: func(ctx context.Context, b *bench) error {
 		if err := b.oneOfTen(ctx); err != nil {
 			return err
@@ -49,10 +49,14 @@ func (b *bench) oneOfTen(ctx context.Context) error {
 	}
 	heal := func() {
 		r.soothe()
-		r.drain(ctx, 60*time.Second)
+		r.drain(ctx, 4*time.Minute) // an hour's pause, at this pace
 	}
 	r.chat.Set(sick, chat.Hang())
-	compare("one hangs", r.measured(ctx, length, others), true)
+	if b.settings.full {
+		compare("one hangs for ten minutes", r.measured(ctx, 10*time.Minute, others), true)
+	} else {
+		compare("one hangs", r.measured(ctx, length, others), true)
+	}
 	heal()
 	r.chat.Set(sick, r.flapping(roll(b.seed, 2)))
 	compare("one flaps", r.measured(ctx, length, others), true)
@@ -64,6 +68,33 @@ func (b *bench) oneOfTen(ctx context.Context) error {
 	heal()
 	r.finish(ctx, rules{}, 60*time.Second)
 	return nil
+}
+
+// allDead lets everything stand still while more and more is accepted. The count
+// is webhooks.
+var allDead = scenario{
+	name: "all-dead", ci: 0, full: 100_000,
+	what: "fifty destinations, all of which fail while so many webhooks come as fast as they go: all are taken; then a new start on top of them, and all are delivered",
+	run: func(ctx context.Context, b *bench) error {
+		if b.count == 0 {
+			return fmt.Errorf("%w: -full or -count asks for it", errSkip)
+		}
+		r, err := b.rig(b.apart(50), "--pace", "0.05")
+		if err != nil {
+			return err
+		}
+		if r.mustStart(ctx) != nil {
+			return nil
+		}
+		r.backlog(ctx, b.count)
+		r.finish(ctx, rules{}, 4*time.Minute)
+		t := r.ledger.count()
+		b.add("answered 503", t.deferred)
+		if t.deferred+t.unanswered > 0 {
+			b.violate(untrue, "%d webhooks were refused and %d not answered, though there was room", t.deferred, t.unanswered)
+		}
+		return nil
+	},
 }
 
 // quiet notes the runs without faults.

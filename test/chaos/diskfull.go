@@ -41,47 +41,81 @@ const (
 	healing   = 5 * time.Second
 )
 
+// brim is an installation whose disk gets full, or that of one of its streams.
+type brim struct {
+	*rig
+	stream string // RELAY_...; empty: all of them
+	disk   *smallDisk
+	mortal string // a hook; what goes there is given up when it is a second old
+}
+
+// newBrim makes one that is ready to be started.
+func (b *bench) newBrim(ctx context.Context, stream string) (*brim, error) {
+	p := b.ordinary(4)
+	// With it something is buried all the time as long as that hook fails.
+	mortal := destination{hook: b.secret("d2"), yaml: "give_up_after: 1s"}
+	p.dests, p.homes[3] = append(p.dests, mortal), target{2, ""}
+	r, err := b.rig(p, "--pace", "0.02", "--max-body", "1MiB", "--events-size", "24MiB", "--parked-size", "16MiB", "--dead-size", "4MiB", "--journal-size", "8MiB")
+	if err != nil {
+		return nil, err
+	}
+	f := &brim{rig: r, stream: stream, mortal: mortal.hook}
+	if stream == "" {
+		f.disk, err = r.smallDisk(96 << 20)
+	} else {
+		f.disk, err = r.streamDisk(ctx, stream)
+	}
+	return f, err
+}
+
+// provoke makes the chat fail in the way that the stream is written for.
+func (f *brim) provoke() {
+	failing := chat.Status(http.StatusInternalServerError, nil, "")
+	switch f.stream {
+	case "RELAY_PARKED":
+		f.chat.Set(f.plan.dests[0].hook, failing)
+	case "RELAY_DEAD":
+		f.chat.Set(f.mortal, failing)
+	}
+}
+
 // fillUp fills the disk under one stream, or under all of them.
 func (b *bench) fillUp(ctx context.Context, stream string) error {
-	p := b.ordinary(4)
-	r, err := b.rig(p, "--pace", "0.05", "--max-body", "1MiB", "--events-size", "24MiB", "--parked-size", "16MiB", "--dead-size", "4MiB", "--journal-size", "8MiB")
+	begin := time.Now()
+	r, err := b.newBrim(ctx, stream)
 	if err != nil {
 		return err
 	}
 	defer r.close()
-	name, disk := "whole disk", (*smallDisk)(nil)
-	if stream == "" {
-		disk, err = r.smallDisk(96 << 20)
-	} else {
-		name = strings.ToLower(strings.TrimPrefix(stream, "RELAY_"))
-		disk, err = r.streamDisk(ctx, stream)
-	}
-	if err != nil {
-		return err
-	}
 	if err := r.mustStart(ctx); err != nil {
 		return nil
 	}
-	poison := r.provoke(stream)
+	r.provoke()
 	l := r.load(ctx, 60)
 	pause(ctx, 1500*time.Millisecond)
-	if err := disk.fill(); err != nil {
+	if err := r.disk.fill(); err != nil {
 		return err
 	}
 	b.add("fillings", 1)
 	detected, told := r.untilRefused(ctx)
 	pause(ctx, 3*time.Second)
 	r.expectAlive()
-	disk.empty()
+	r.disk.empty()
 	healed := r.untilAccepted(ctx)
 	pause(ctx, time.Second)
 	l.stop()
 	r.soothe()
-	r.finish(ctx, rules{mayDie: func(n int, _ address) bool { return poison(n) }}, 30*time.Second)
+	v := r.finish(ctx, rules{mayDie: func(_ int, to address) bool { return stream == "RELAY_DEAD" && to.hook == r.mortal }}, 30*time.Second)
 	b.add("unanswered", r.ledger.count().unanswered)
+	b.add("given up where that is asked for", v.dead)
+	name := "whole disk"
+	if stream != "" {
+		name = strings.ToLower(strings.TrimPrefix(stream, "RELAY_"))
+	}
 	b.time(name+": 503 after", detected, detection)
 	b.time("not ready after", told, detection)
 	b.time("healed after", healed, healing)
+	b.printf("%s: %s", name, time.Since(begin).Round(100*time.Millisecond))
 	return nil
 }
 
@@ -110,33 +144,7 @@ func (r *rig) streamDisk(ctx context.Context, stream string) (*smallDisk, error)
 	return disk, nil
 }
 
-// provoke makes the chat fail in the way that a stream is written for. It tells
-// which webhooks the chat refuses.
-func (r *rig) provoke(stream string) (poison func(n int) bool) {
-	poison = func(int) bool { return false }
-	hook := r.plan.dests[0].hook
-	switch stream {
-	case "RELAY_PARKED":
-		r.chat.Set(hook, chat.Status(http.StatusInternalServerError, nil, ""))
-	case "RELAY_DEAD":
-		poison = func(n int) bool { return n%10 == 3 }
-		r.chat.Set(hook, r.refusing(poison))
-	}
-	return poison
-}
-
-// refusing takes every message but the poison.
-func (r *rig) refusing(poison func(n int) bool) chat.Behaviour {
-	return chat.Func(func(x *chat.Exchange) {
-		if n, ok := r.ledger.number(x.Entry.Raw); ok && poison(n) {
-			x.Answer(http.StatusBadRequest, http.Header{"Content-Type": {"application/json"}}, chat.ErrorBody(x.Entry.Hook))
-			return
-		}
-		x.OK()
-	})
-}
-
-// soothe makes the chat well again, but for what it refuses for good.
+// soothe makes the chat well again.
 func (r *rig) soothe() {
 	for _, d := range r.plan.dests {
 		r.chat.Set(d.hook, chat.OK())
@@ -177,13 +185,15 @@ func (r *rig) untilAccepted(ctx context.Context) time.Duration {
 	})
 }
 
-// until is when something came true. After a minute it counts as not at all.
+// until is when something came true. After so long as it takes to be a violation
+// in any case it counts as not at all.
 func (r *rig) until(ctx context.Context, begin time.Time, f func() bool) time.Duration {
-	for ctx.Err() == nil && time.Since(begin) < time.Minute && r.process.alive() {
+	const never = 30 * time.Second
+	for ctx.Err() == nil && time.Since(begin) < never && r.process.alive() {
 		if f() {
 			return time.Since(begin)
 		}
 		pause(ctx, 20*time.Millisecond)
 	}
-	return time.Minute
+	return never
 }

@@ -18,7 +18,7 @@ var killRandom = scenario{
 		if err := r.mustStart(ctx); err != nil {
 			return err
 		}
-		l := r.load(ctx, 120)
+		l := r.load(ctx, 150)
 		var ready []time.Duration
 		for range b.count {
 			if !pause(ctx, b.random.between(0, 1500*time.Millisecond)) || !r.expectAlive() {

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -43,6 +45,21 @@ func describe(dir string) machine {
 	}
 	m.sync = syncTimes(filepath.Join(dir, "sync"))
 	return m
+}
+
+// treeOf names the source here, and the day.
+func treeOf(ctx context.Context) string {
+	day := time.Now().UTC().Format(time.DateOnly)
+	commit, err := exec.CommandContext(ctx, "git", "rev-parse", "--short", "HEAD").Output()
+	if err != nil {
+		return day
+	}
+	changed, err := exec.CommandContext(ctx, "git", "status", "--porcelain", "--", "*.go", "go.mod").Output()
+	name := strings.TrimSpace(string(commit))
+	if err != nil || len(changed) > 0 {
+		name += " with changes"
+	}
+	return name + ", " + day
 }
 
 func syncTimes(path string) (times [2]time.Duration) {

@@ -49,6 +49,8 @@ type settings struct {
 	report  string
 	keep    bool
 	list    bool
+
+	tree string // what the relay was built of, and the day
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -122,27 +124,28 @@ func runAll(ctx context.Context, s settings, chosen []scenario, out io.Writer) (
 		if text, err := cmd.CombinedOutput(); err != nil {
 			return false, fmt.Errorf("build the relay: %w\n%s", err, text)
 		}
+		s.tree = treeOf(ctx)
 	} else if s.binary, err = filepath.Abs(s.binary); err != nil {
 		return false, err
+	} else {
+		s.tree = "a binary that was given, " + time.Now().UTC().Format(time.DateOnly)
 	}
 	here := describe(root)
 	fmt.Fprintf(out, "seed %d\n%s\n", s.seed, here)
 	begin, ok := time.Now(), true
-	var results []result
 	for _, sc := range chosen {
 		if ctx.Err() != nil {
 			return false, ctx.Err()
 		}
 		r := runOne(ctx, s, sc, root, out)
-		results = append(results, r)
 		ok = ok && len(r.violations) == 0
-	}
-	fmt.Fprintf(out, "all of it took %s\n", time.Since(begin).Round(time.Second))
-	if s.report != "" && ctx.Err() == nil {
-		if err := writeReport(s, here, results); err != nil {
-			return false, err
+		if s.report != "" && ctx.Err() == nil {
+			if err := writeReport(s, here, []result{r}); err != nil {
+				return false, err
+			}
 		}
 	}
+	fmt.Fprintf(out, "all of it took %s\n", time.Since(begin).Round(time.Second))
 	if !ok || s.keep {
 		fmt.Fprintf(out, "logs and data are in %s\n", root)
 		return ok, ctx.Err()

@@ -19,7 +19,7 @@ What the relay promises, what it does not, and how that is shown. The tables at 
 - **Exactly once** is not promised. No incoming webhook of Mattermost or Slack takes a key by which a repeat could be told.
 - **One disk is one disk.** The embedded queue survives a killed process and a power cut, not the loss of its disk, nor a disk that says "synced" before it is. For that there is an external NATS cluster with ` + "`--replicas 3`" + `.
 - ` + "**`--sync interval`**" + ` gives up the sync of each write: a power cut may lose what was accepted in the last second, and repeat what was posted in it. A killed process still loses nothing.
-- **Damage on the disk.** nats-server, which keeps the files, checks records when it reads them, but does not detect every kind of damage and may drop what it finds damaged (nats-server issue 7549 is about single flipped bits). A store that ends before what the journal has settled is refused at the start. Keep backups of what you cannot lose; take them while the relay is stopped.
+- **Damage on the disk.** nats-server, which keeps the files, checks records when it reads them, but does not detect every kind of damage and may drop what it finds damaged (nats-server issue 7549 is about single flipped bits). A store that ends before what the journal has settled is refused at the start. Keep backups of what you cannot lose; take them while the relay is stopped. What is told and what is not is counted below, under ` + "`store`" + `: damage in RELAY_PARKED and RELAY_DEAD may go unnoticed.
 - **An external NATS server** has to sync every write itself (` + "`sync_interval: always`" + `); the relay cannot see whether it does.
 - **Clocks.** A test cannot move the clock of a Go process from outside; jumps of the clock are covered by tests inside the packages, with a clock of their own.
 - **Room.** PARKED, DEAD and EVENTS have limits. Beyond them the oldest deliveries of the largest address are given up, the oldest dead letters go, and webhooks get 503; each is counted and logged.
@@ -42,4 +42,8 @@ A load of webhooks in the shape of GitLab's, sent when their time has come wheth
 Counts are gates: one violation fails the run. Times are printed, and are a violation only beyond five times their target, because the machines that this runs on are busy. What is random follows from the seed; what the kernel's scheduler does not.
 
 Power cuts are made without power: the relay writes to an ext4 file system in an image, mounted so that the kernel writes back nothing by itself; the relay is stopped, the image is copied as its device holds it, and the relay goes on from the copy. What was not synced is not in it. That the method can lose is shown by a control arm: a NATS server with its own default, a sync every two minutes, has to lose something in at least nine of ten cuts.
+
+Names of chats are resolved by a resolver of the tests' own: with ` + "`egress: public`" + `, names that lead to this machine in any notation, by any detour of IPv6 or with changing answers must bring no connection; with ` + "`egress: private`" + ` the same names must bring the messages.
+
+Some things are shown elsewhere: that the time of comparing a token tells nothing about it, by Welch's t-test, a benchmark (` + "`go test ./server -run '^$' -bench TokenTiming`" + `: below 4.5 nothing can be told; printed, not a gate); every verdict on an answer, every ` + "`Retry-After`" + ` and every forbidden address, by tests of ` + "`delivery/`" + `.
 `

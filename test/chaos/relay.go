@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -62,8 +63,9 @@ func (r *rig) start(ctx context.Context, env ...string) error {
 		return fmt.Errorf("start the relay: %w", err)
 	}
 	defer stderr.Close()
-	args := append([]string{"serve", "--listen", r.public, "--admin", r.admin, "--log-format", "json", "--config", filepath.Join(r.dir, "relay.yaml")}, r.args...)
-	p := &relay{cmd: exec.Command(r.b.binary, args...), ended: make(chan struct{})}
+	args := append(slices.Clone(r.command[1:]), "serve", "--listen", r.public, "--admin", r.admin, "--log-format", "json", "--config", filepath.Join(r.dir, "relay.yaml"))
+	args = append(args, r.args...)
+	p := &relay{cmd: exec.Command(r.command[0], args...), ended: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr, p.cmd.Dir = stdout, stderr, r.dir
 	p.cmd.Env = append(append([]string{"NO_COLOR=1", "TOKEN=" + r.token, "HOME=" + r.dir}, r.env...), env...)
 	begin := time.Now()

@@ -141,11 +141,13 @@ func (r *rig) gauges(ctx context.Context) gauges {
 // give or take a few, within some seconds: connections are kept for a while.
 func (r *rig) settled(ctx context.Context, before gauges) {
 	const few = 5
-	idle := float64(few) // connections to the chat stay open: a file and two goroutines each
+	// Connections to the chat stay open, a file and two goroutines each, and each
+	// lane that has begun to work has a goroutine for every message under way.
+	idle := float64(few)
 	idle += float64(len(r.plan.homes) + len(r.plan.shared) + 16)
 	var now gauges
 	for begin := time.Now(); time.Since(begin) < 20*time.Second && ctx.Err() == nil; pause(ctx, 200*time.Millisecond) {
-		if now = r.gauges(ctx); now.goroutines <= before.goroutines+2*idle && now.files <= before.files+idle {
+		if now = r.gauges(ctx); now.goroutines <= before.goroutines+3*idle && now.files <= before.files+idle {
 			return
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Headings of the two tables.
@@ -76,7 +77,7 @@ func table(old string, s settings, here machine, results []result) string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, on %s. One scenario alone, with another seed: `go run ./test/chaos %s-only NAME -seed N`.\n\n", command, here, map[bool]string{true: "-full "}[s.full])
-	b.WriteString("| scenario | what is done | counted | timed | most memory | violations | seed |\n|---|---|---|---|---|---|---|\n")
+	b.WriteString("| scenario | what is done | counted | timed | most memory | violations | seed | took | tree and day |\n|---|---|---|---|---|---|---|---|---|\n")
 	for _, sc := range scenarios {
 		b.WriteString(rows[sc.name])
 	}
@@ -90,7 +91,7 @@ func (r result) row() string {
 	if r.skipped != "" {
 		memory, counts = "", r.skipped
 	}
-	return fmt.Sprintf("| `%s` | %s | %s | %s | %s | %s | %d |\n", r.name, cell(r.what), cell(counts), cell(times), memory, r.kinds(), r.seed)
+	return fmt.Sprintf("| `%s` | %s | %s | %s | %s | %s | %d | %s | %s |\n", r.name, cell(r.what), cell(counts), cell(times), memory, r.kinds(), r.seed, r.took.Round(time.Second), r.tree)
 }
 
 // kinds are the violations, counted by kind.

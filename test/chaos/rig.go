@@ -26,6 +26,7 @@ type rig struct {
 	public, admin string // host and port
 	hook          string // where webhooks are posted
 	args, env     []string
+	command       []string // what starts a relay
 
 	epochs  int
 	crashed bool   // the last process did not end in good order
@@ -41,8 +42,13 @@ type rig struct {
 // rig makes an installation, of which nothing runs yet but the chat. It is
 // closed at the end of the scenario.
 func (b *bench) rig(p *plan, args ...string) (*rig, error) {
+	return b.rigWith(newLedger(b.random.Uint64()), p, args...)
+}
+
+// rigWith makes an installation that goes on with a ledger.
+func (b *bench) rigWith(l *ledger, p *plan, args ...string) (*rig, error) {
 	r := &rig{
-		b: b, plan: p, ledger: newLedger(b.random.Uint64()), token: b.secret("token"),
+		b: b, plan: p, ledger: l, token: b.secret("token"), command: []string{b.binary},
 		dir: filepath.Join(b.dir, fmt.Sprintf("rig%d", b.made.Add(1))), public: b.freePort(), admin: b.freePort(), watched: make(chan struct{}),
 	}
 	r.args = append([]string{"--data", filepath.Join(r.dir, "data")}, args...)

@@ -27,7 +27,7 @@ type scenario struct {
 
 // scenarios in the order in which they run and are reported.
 var scenarios = []scenario{
-	killRandom, killFailpoint, powerCut, diskFull, streamsFull, shutdown, clusterFaults, destinations, badRequests, hostile, reloads, memory, soak,
+	killRandom, killFailpoint, powerCut, diskFull, streamsFull, shutdown, clusterFaults, destinations, allDead, badRequests, chats, damagedStore, upgrade, hostile, reloads, memory, soak,
 }
 
 // maxMemory is the most that a relay may ever take, in bytes.
@@ -72,6 +72,7 @@ type result struct {
 	violations []violation
 	most       int64
 	took       time.Duration
+	tree       string // which source the relay was built of, and the day
 }
 
 func runOne(ctx context.Context, s settings, sc scenario, root string, out io.Writer) result {
@@ -101,7 +102,7 @@ func runOne(ctx context.Context, s settings, sc scenario, root string, out io.Wr
 		b.violate(growth, "the relay took %d MiB, at most %d are allowed", b.most>>20, maxMemory>>20)
 	}
 	took := time.Since(begin)
-	r := result{sc, s.seed, b.figures, b.times, b.skipped, b.violations, b.most, took}
+	r := result{sc, s.seed, b.figures, b.times, b.skipped, b.violations, b.most, took, s.tree}
 	r.scenario.ci = b.count
 	b.summary(r)
 	if len(b.violations) == 0 && !s.keep {

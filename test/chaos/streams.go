@@ -104,10 +104,34 @@ func (b *bench) fullJournal(ctx context.Context) error {
 		return nil
 	}
 	r.chat.Set(p.dests[0].hook, chat.Hang())
-	l := r.load(ctx, 250, func(l *load) { l.limit = 5000; l.size = func(dicer) int { return 10 } })
+	// Few are for the address that hangs: it may hold the journal for half a
+	// minute, and a thousand of them would be parked before.
+	l := r.load(ctx, 350, func(l *load) {
+		l.limit, l.size = 7000, func(dicer) int { return 10 }
+		l.project = func(d dicer) int { return min(d.IntN(100), 1) * (1 + d.IntN(3)) }
+	})
+	// How full it gets, in percent: history is dropped before it would be full.
+	most, watch := 0.0, make(chan struct{})
+	watching, stop := context.WithCancel(ctx)
+	go func() {
+		defer close(watch)
+		for pause(watching, 20*time.Millisecond) {
+			if limit := r.metric(watching, "relay_queue_limit_bytes", "JOURNAL"); limit > 0 {
+				most = max(most, 100*r.metric(watching, "relay_queue_bytes", "JOURNAL")/limit)
+			}
+		}
+	}()
 	l.wait()
+	stop()
+	<-watch
 	r.soothe()
 	r.finish(ctx, rules{}, 60*time.Second)
+	b.add("journal full: percent of its limit", int(most))
+	waited := r.logged("the journal is full")
+	b.add("journal full: dispatch waited", waited)
+	if waited == 0 {
+		b.violate(untrue, "the journal was never full, %.0f %% of its limit at most, or the log says nothing of it", most)
+	}
 	r.close()
 	return nil
 }

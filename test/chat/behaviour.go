@@ -80,6 +80,22 @@ func RedirectTo(url string) Behaviour {
 	return Status(http.StatusTemporaryRedirect, http.Header{"Location": {url}}, "")
 }
 
+// Raw reads the request and lets f write what it likes on the connection, which
+// is closed then. taken tells whether the message is in the chat by that.
+func Raw(taken bool, f func(net.Conn)) Behaviour {
+	return Behaviour{serve: func(x *Exchange) {
+		conn := x.hijack()
+		if conn == nil {
+			return
+		}
+		defer conn.Close()
+		if taken {
+			x.server.ledger.settle(x.Entry.Seq, http.StatusOK, true, true)
+		}
+		f(conn)
+	}}
+}
+
 // Func does anything else. A request that f does not answer ends with the
 // connection closed.
 func Func(f func(*Exchange)) Behaviour {

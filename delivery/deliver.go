@@ -235,8 +235,13 @@ func (l *lane) judge(j *job, t target, r result) (again bool) {
 		l.dest.probed()
 		return l.refused(j, t, r)
 	case Retry:
-		if l.mayRepeat(j, r) && l.repeat(j, r) {
-			return true
+		if l.mayRepeat(j, r) {
+			if l.shed(j) {
+				return false
+			}
+			if l.repeat(j, r) {
+				return true
+			}
 		}
 		if r.status >= 500 && l.place(j) != (queue.Place{}) {
 			if j.probes++; j.probes > poisonAfter && l.passBy(j, t) {
@@ -286,6 +291,17 @@ func (l *lane) mayRepeat(j *job, r result) bool {
 		return false
 	}
 	return !l.dest.paused() || r.status >= 500 && j.probes > 0
+}
+
+// shed parks a lane before it stands still with a heavy body in memory: from the
+// line it goes on without. It returns false when there is no such body.
+func (l *lane) shed(j *job) bool {
+	if j.item.light || len(j.item.Webhook.Body) < heavy || l.place(j) != (queue.Place{}) {
+		return false
+	}
+	l.parkNow("memory")
+	l.land(j, true)
+	return true
 }
 
 // repeat waits before an attempt is repeated in place; false when the lane is

@@ -64,6 +64,7 @@ type past struct {
 	text    string    // what the receiver said last
 	refusal int       // how often the message was refused
 	refused time.Time // when it was first refused
+	held    int       // how often it stood at the head of the line and was refused, repeats in place not counted
 	probes  int       // how often it stood at the head of the line and got a 5xx, repeats in place not counted
 }
 
@@ -100,7 +101,7 @@ func (l *lane) push(it *Item) {
 	}
 	l.waiting = append(l.waiting, it)
 	switch {
-	case len(l.waiting)+len(l.flying) > l.set.limits.waiting, l.bytes > l.set.share():
+	case len(l.waiting)+len(l.flying) > l.set.limits.waiting, l.bytes > l.set.share() && (len(l.waiting)+len(l.flying) > 1 || l.dest.paced()):
 		l.park(l.lateness("backlog"))
 	case l.dest.paused():
 		l.park("destination paused")

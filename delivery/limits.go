@@ -35,8 +35,8 @@ const (
 	// inARow is how many different messages that are refused in a row say that
 	// it is not the messages.
 	inARow = 3
-	// poisonAfter is how many probes a message may fail with a 5xx before the
-	// one behind it is tried.
+	// poisonAfter is how many probes a message may fail with a 5xx, or be refused
+	// on, before the one behind it is tried.
 	poisonAfter = 3
 	// mostAside is how many messages are set aside at most while one behind
 	// them is tried.

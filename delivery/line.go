@@ -77,8 +77,9 @@ func (l *lane) spillBatch(items []*Item) bool {
 	if len(l.spill) == 0 {
 		l.spill = nil // lets go of the memory
 	}
-	l.line.tail = seq
+	l.line.append(seq, batch)
 	l.line.held += len(items)
+	l.appended()
 	for _, it := range items {
 		l.bytes -= it.size()
 		l.set.addBytes(-it.size())
@@ -90,6 +91,16 @@ func (l *lane) spillBatch(items []*Item) bool {
 		it.Done()
 	}
 	return true
+}
+
+// append notes that a batch was appended. One with a heavy body is not read again
+// before its message is written, if it is the next in the line.
+func (l *line) append(seq uint64, batch []queue.Parked) {
+	if l.seq >= l.tail && l.next == len(l.batch) && !l.reading && bodies(batch) >= heavy {
+		l.seq, l.batch, l.next = seq, batch, 0
+		l.strip()
+	}
+	l.tail = seq
 }
 
 // takeParked takes the next delivery from the batch that was read, passing

@@ -1,6 +1,10 @@
 package delivery
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/gitlab-mattermost/relay/queue"
+)
 
 // refused handles a message that the chat refused. A destination that is
 // broken can refuse in the same words, and so can a channel that does not exist:
@@ -12,8 +16,16 @@ func (l *lane) refused(j *job, t target, r result) (again bool) {
 	}
 	j.refusal++
 	row := l.dest.refuses(j.item.ID)
+	if l.place(j) != (queue.Place{}) && (row || j.refusal > len(l.set.limits.refused)) {
+		j.held++
+	}
 	switch {
+	case j.held > poisonAfter:
+		l.pass(j, t, r)
+		return false
 	case row:
+	case j.refusal <= len(l.set.limits.refused) && l.shed(j):
+		return false
 	case j.refusal <= len(l.set.limits.refused):
 		if l.stay(l.set.limits.refused[j.refusal-1], r) {
 			return true
@@ -27,6 +39,69 @@ func (l *lane) refused(j *job, t target, r result) (again bool) {
 	l.setBack(j, r)
 	l.leave(j, t)
 	return false
+}
+
+// pass tries what stands behind a message that is refused on one probe after the
+// other, whatever becomes of other lanes: there may be none, or each may stand
+// before a message of its own. If one gets through, those before it are tried once
+// more, and given up if they are refused again. A destination that refuses all of
+// them loses none. Where nothing stands behind, what comes next is tried at once.
+func (l *lane) pass(j *job, t target, r result) {
+	aside := []*job{j}
+	for len(aside) <= mostAside {
+		k, rk, ok := l.tryBehind(t)
+		switch {
+		case !ok:
+			l.setBack(j, r)
+			l.awaitNext()
+			l.backAll(aside, t)
+			return
+		case rk.verdict == Delivered:
+			l.settle(k, rk)
+			for _, a := range aside {
+				l.lastTry(a, t)
+			}
+			return
+		case rk.verdict != Refused:
+			l.fellBack(k, t, rk)
+			l.backAll(append(aside, k), t)
+			return
+		}
+		l.refusedBehind(k, t, rk)
+		aside, r = append(aside, k), rk
+	}
+	l.setBack(j, r)
+	l.backAll(aside, t)
+}
+
+// refusedBehind notes that a message was refused while another one was weighed.
+func (l *lane) refusedBehind(k *job, t target, r result) {
+	l.failed(k, t, r)
+	if k.refusal == 0 {
+		k.refused = r.ended
+	}
+	k.refusal++
+	l.dest.refuses(k.item.ID)
+}
+
+// awaitNext has the head of the line tried as soon as something is appended
+// behind all that the lane holds.
+func (l *lane) awaitNext() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.line.seq < l.line.tail || l.line.next < len(l.line.batch) {
+		l.goOn() // it has just come
+		return
+	}
+	l.standing.last = true
+}
+
+// appended is told that something was. The lock is held.
+func (l *lane) appended() {
+	if l.standing.last {
+		l.standing.last = false
+		l.goOn()
+	}
 }
 
 // weigh decides about a message that was refused while others got through to
@@ -58,12 +133,7 @@ func (l *lane) weigh(j *job, t target, r result) {
 			l.backAll(append(aside, k), t)
 			return
 		}
-		l.failed(k, t, rk)
-		if k.refusal == 0 {
-			k.refused = rk.ended
-		}
-		k.refusal++
-		l.dest.refuses(k.item.ID)
+		l.refusedBehind(k, t, rk)
 		aside, r = append(aside, k), rk
 	}
 	l.setBack(j, r)
@@ -129,23 +199,37 @@ func (l *lane) passBy(j *job, t target) bool {
 
 // lastTry posts once more what another one was sent past, and gives it up only
 // when it is refused again: the chat may have come back just before it took the
-// other. Late and out of order is better than not at all.
+// other. Late and out of order is better than not at all. What was never tried at
+// the head of the line is tried in place as often as if it had been.
 func (l *lane) lastTry(j *job, t target) {
-	if l.paced() != nil {
-		l.backAll([]*job{j}, t)
+	for {
+		if l.paced() != nil {
+			l.backAll([]*job{j}, t)
+			return
+		}
+		r, ok := l.once(j, t)
+		switch {
+		case !ok: // it cannot be written, and is settled
+		case r.verdict == Delivered:
+			l.took(r)
+			l.settle(j, r)
+		case r.verdict == Retry && r.status >= 500 && j.probes >= poisonAfter:
+			l.failed(j, t, r)
+			l.bury(j, ReasonServerError, "refused by the receiver: "+r.text)
+		case r.verdict == Refused:
+			l.refusedBehind(j, t, r)
+			if j.refusal > len(l.set.limits.refused) {
+				l.bury(j, ReasonRefused, "refused by the receiver: "+r.text+", while what came after it got through")
+			} else if l.stay(l.set.limits.refused[j.refusal-1], r) && !l.moved(t) {
+				continue
+			} else {
+				l.backAll([]*job{j}, t)
+			}
+		default:
+			l.fellBack(j, t, r)
+			l.backAll([]*job{j}, t)
+		}
 		return
-	}
-	switch r, ok := l.once(j, t); {
-	case !ok: // it cannot be written, and is settled
-	case r.verdict == Delivered:
-		l.took(r)
-		l.settle(j, r)
-	case r.verdict == Retry && r.status >= 500:
-		l.failed(j, t, r)
-		l.bury(j, ReasonServerError, "refused by the receiver: "+r.text)
-	default:
-		l.fellBack(j, t, r)
-		l.backAll([]*job{j}, t)
 	}
 }
 

@@ -26,6 +26,7 @@ type standing struct {
 	refusals int       // times in a row that it was left alone because it was refused
 	refused  time.Time // the first of them
 	broken   time.Time // the one that made it broken
+	last     bool      // nothing stood behind its head when it was refused again: what comes next is tried past it
 	lonely   bool      // its last message was buried because it was refused, on the word of other lanes
 }
 

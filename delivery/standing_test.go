@@ -263,7 +263,7 @@ func TestRefusalOfEverythingBuriesNothing(t *testing.T) {
 	if _, err := w.chat.WaitN(w.context(), "hooka", 150); err != nil {
 		t.Fatal(err)
 	}
-	w.chat.Set("hooka", chat.OK())
+	w.chat.Set("hooka", healingAtTheHead(100))
 	for range 3 {
 		w.deliver("a#c0", "more")
 	}

@@ -2,6 +2,8 @@ package delivery
 
 import (
 	"fmt"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/gitlab-mattermost/relay/queue"
@@ -41,5 +43,29 @@ func TestWaitingLanesHoldNoBodies(t *testing.T) {
 	}
 	for i := range lanes {
 		equal(t, "posts", []string{fmt.Sprint(i + 1), "next"}, ofChannel(w.chat.Posts("hooka"), fmt.Sprintf("c%d", i)))
+	}
+}
+
+// A heavy message that gets through at once is not written to the disk again; one
+// that has to be repeated does not wait in memory.
+func TestHeavyMessageIsParkedOnlyToWait(t *testing.T) {
+	w := newWorld(t, nil)
+	w.bulky("a", "1", strings.Repeat("x", w.lanes.share()+1))
+	equal(t, "outcomes", map[uint64]string{1: queue.OutcomeDelivered}, w.settled(1))
+	if strings.Contains(w.log.String(), "lane parked") {
+		t.Error("it was parked")
+	}
+	var tries atomic.Int64
+	w.chat.Set("hookb", chat.Func(func(x *chat.Exchange) {
+		if tries.Add(1) == 1 {
+			x.Answer(500, nil, "")
+			return
+		}
+		x.OK()
+	}))
+	w.bulky("b", "2", strings.Repeat("x", w.lanes.share()+1))
+	equal(t, "outcomes", map[uint64]string{1: queue.OutcomeDelivered, 2: queue.OutcomeDelivered}, w.settled(2))
+	if !strings.Contains(w.log.String(), `"reason":"memory"`) {
+		t.Error("it waited in memory")
 	}
 }

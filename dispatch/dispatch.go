@@ -135,6 +135,9 @@ func (d *Dispatcher) webhook(ctx context.Context, open *envelope, id queue.ID, n
 	if d.setAside(id) {
 		return nil
 	}
+	if err := d.Queue.DropReplayed(ctx, w); err != nil {
+		d.Log.Warn("a dead letter that was replayed cannot be dropped", "event_id", id.String(), "err", err)
+	}
 	event := events.Decode(events.Input{Source: w.Source, Header: w.Get("X-Gitlab-Event"), Body: w.Body})
 	decision := d.match(event, w)
 	wanted, repeats := d.withoutRepeats(id, w, decision.Deliveries)

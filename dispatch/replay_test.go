@@ -166,3 +166,38 @@ func TestDecisionAfterARestart(t *testing.T) {
 		t.Errorf("the journal tells of %d decisions", len(trace.Decisions))
 	}
 }
+
+// The relay died after a dead letter was stored again and before it was dropped:
+// whoever reads the new event drops it, and no other.
+func TestReplayedDeadLetterIsDropped(t *testing.T) {
+	s := newStage(t, t.TempDir())
+	w := s.hook("k1", "a/b")
+	letters := func() (all []queue.DeadLetter) {
+		if err := s.Queue.OldestDead(t.Context(), func(d queue.DeadLetter) bool { all = append(all, d); return true }); err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	for i := range 2 {
+		d := &queue.Dead{Parked: queue.Parked{ID: queue.ID{Seq: 7, Index: i}, Webhook: *w}, Lane: queue.Lane{Destination: "a"}, Time: time.Now(), Reason: "no"}
+		if _, err := s.Queue.Bury(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept := letters()
+	again := func(value string) {
+		w := s.hook("", "a/b")
+		w.Header = append(w.Header, queue.Field{Name: "Relay-Replay-Dead", Value: value})
+		s.keep(w)
+	}
+	again("1 " + kept[0].Nonce.String())
+	again("2 " + kept[0].Nonce.String()) // another one stands there
+	again("3 " + kept[0].Nonce.String())
+	again("2")
+	last := s.keep(s.hook("", "end"))
+	for s.take().ID != last {
+	}
+	if left := letters(); len(left) != 1 || left[0].Seq != 2 {
+		t.Errorf("kept are %+v", left)
+	}
+}

@@ -75,6 +75,7 @@ func freeze(t *testing.T, disk string) (thaw func()) {
 // A disk that answers nothing for a while: webhooks are refused, and when it
 // answers again all goes on.
 func TestDiskThatHangs(t *testing.T) {
+	t.Parallel()
 	disk := image(t)
 	q := open(t, Options{Dir: filepath.Join(disk, "data")})
 	before := store(t, q, `{"before":true}`)

@@ -148,9 +148,7 @@ func (c *committer) more(held int, over <-chan time.Time) *pending {
 // commit stores one envelope and wakes everyone who waits for it.
 func (c *committer) commit(batch []*pending, hooks []*Webhook) {
 	nonce := newNonce()
-	data := c.packer.envelope(nonce, hooks)
-	Failpoint(FailPacked)
-	seq, err := c.q.publishEvent(c.q.ctx, data, nonce)
+	seq, err := c.store(nonce, hooks)
 	if err == nil {
 		Failpoint(FailPublished)
 		c.q.recent.add(envelopeOf(seq, nonce, hooks))
@@ -159,6 +157,26 @@ func (c *committer) commit(batch []*pending, hooks []*Webhook) {
 	for i, p := range batch {
 		p.done <- stored{ID{seq, i}, err}
 	}
+}
+
+// store packs an envelope and stores it; a large one with no other beside it.
+func (c *committer) store(nonce Nonce, hooks []*Webhook) (uint64, error) {
+	ctx := c.q.ctx
+	if size := hooks[0].size(); size >= large && !c.q.External() { // alone
+		packed, err := c.q.packing.begin(ctx)
+		if err != nil {
+			return 0, err
+		}
+		defer packed()
+		var t *turn
+		if ctx, t, err = c.q.turnFor(ctx, size); err != nil {
+			return 0, err
+		}
+		defer t.end()
+	}
+	data := c.packer.envelope(nonce, hooks)
+	Failpoint(FailPacked)
+	return c.q.publishEvent(ctx, data, nonce)
 }
 
 // publishEvent stores an envelope under a sequence that is reserved. What cannot

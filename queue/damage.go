@@ -143,9 +143,45 @@ func (q *Queue) passOver(err error) bool {
 	if !errors.As(err, &d) {
 		return false
 	}
-	q.damage.Add(1)
-	q.log.Error("a stored message is damaged: what it said may be done again", "stream", d.Stream, "sequence", d.Seq, "err", d.Err)
+	q.found(d.Stream, d.Seq, "a stored message is damaged: what it said may be done again", "err", d.Err)
 	return true
+}
+
+// found counts a message that is damaged or gone, and says so, once: listings come
+// to it again and again.
+func (q *Queue) found(stream string, seq uint64, what string, more ...any) {
+	if _, known := q.known.LoadOrStore(place{stream, seq}, true); known {
+		return
+	}
+	q.damage.Add(1)
+	q.log.Error(what, append([]any{"stream", stream, "sequence", seq}, more...)...)
+}
+
+// journalGone counts the messages of the journal between two sequences, and says
+// once that they are gone, as far as they were not dropped: there the server leaves
+// no gap by itself.
+func (q *Queue) journalGone(ctx context.Context, from, to uint64) error {
+	info, err := q.journalStream.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", JournalStream, err)
+	}
+	var gone uint64
+	for seq := max(from, info.State.FirstSeq); seq <= to; seq++ {
+		if _, known := q.known.LoadOrStore(place{JournalStream, seq}, true); !known {
+			gone++
+		}
+	}
+	if gone > 0 {
+		q.damage.Add(gone)
+		q.log.Error("messages of the journal are gone: what they said is not known, and may be done again", "stream", JournalStream, "from", from, "to", to, "count", gone)
+	}
+	return nil
+}
+
+// place is a message's.
+type place struct {
+	stream string
+	seq    uint64
 }
 
 // catchUp lets a stream go on above the newest sequence that the journal knows

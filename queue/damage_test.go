@@ -4,8 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 )
 
@@ -194,4 +199,134 @@ func TestDamagedJournalStillStarts(t *testing.T) {
 	if state.Checkpoint.Cursor != 1 || q.Damage() == 0 {
 		t.Errorf("it goes on from %d; %d messages are counted as damaged", state.Checkpoint.Cursor, q.Damage())
 	}
+}
+
+// Lists show what is damaged, with what to do about it, and all the rest.
+func TestDamagedDeadLettersAreListed(t *testing.T) {
+	dir := t.TempDir()
+	q := open(t, Options{Dir: dir})
+	lane := Lane{"mm", "dev"}
+	for i, body := range []string{`{"a":"first"}`, `{"a":"second"}`, `{"a":"third"}`, `{"a":"fourth"}`} {
+		if _, err := q.Bury(t.Context(), &Dead{Parked: Parked{ID: ID{uint64(i + 1), 0}, Webhook: *hook(body)}, Lane: lane}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := q.DropDead(t.Context(), 3); err != nil {
+		t.Fatal(err)
+	}
+	n := newNonce()
+	if _, err := q.publish(t.Context(), subjectDead+laneToken(lane), append(append([]byte{version}, n[:]...), "\xff\xff no S2"...), n, nil); err != nil {
+		t.Fatal(err)
+	}
+	q.Close()
+	rot(t, dir, DeadStream, "second", true)
+	q = open(t, Options{Dir: dir})
+	for range 2 { // counted once
+		var seqs []uint64
+		if err := q.OldestDead(t.Context(), func(d DeadLetter) bool {
+			seqs = append(seqs, d.Seq)
+			if want := d.Seq == 2 || d.Seq == 5; d.Damaged != want || want && !strings.Contains(d.Reason, fmt.Sprintf("relay deadletters purge %d", d.Seq)) {
+				t.Errorf("%d: damaged %t, because %q", d.Seq, d.Damaged, d.Reason)
+			}
+			if d.Seq == 5 && (d.Lane != lane || !bytes.Contains(d.Webhook.Body, []byte("no S2"))) {
+				t.Errorf("what is left: %+v", d)
+			}
+			return true
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(seqs, []uint64{1, 2, 4, 5}) {
+			t.Errorf("listed are %d", seqs)
+		}
+	}
+	if q.Damage() != 2 {
+		t.Errorf("%d are counted as damaged, want 2", q.Damage())
+	}
+	if err := q.DropDead(t.Context(), 2); err == nil || !strings.Contains(err.Error(), "the oldest is 1") {
+		t.Errorf("dropped while an older one is kept: %v", err)
+	}
+	if err := q.DropDead(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	for _, seq := range []uint64{5, 2} {
+		d, err := q.DeadLetter(t.Context(), seq)
+		if err != nil || !d.Damaged {
+			t.Fatalf("%+v (%v)", d, err)
+		}
+		if _, err := q.ReplayDead(t.Context(), d, "mm#dev"); err == nil {
+			t.Errorf("%d was replayed", seq)
+		}
+		if err := q.DropDead(t.Context(), seq); err != nil {
+			t.Errorf("purge %d: %v", seq, err)
+		}
+		if _, err := q.DeadLetter(t.Context(), seq); !errors.Is(err, ErrNotFound) {
+			t.Errorf("%d is still there: %v", seq, err)
+		}
+	}
+	if d, err := q.DeadLetter(t.Context(), 4); err != nil || d.Damaged {
+		t.Errorf("another one is %+v (%v)", d, err)
+	}
+}
+
+// What is damaged in the journal costs a page of events no more than what it said,
+// and is counted and said once; a listing leaves what is parked as it is.
+func TestDamageBreaksNoListing(t *testing.T) {
+	var log lockedBuffer
+	dir := t.TempDir()
+	q := open(t, Options{Dir: dir})
+	j, _, err := q.Lead(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, title := range []string{"needle one", "needle two", "needle three", "needle four"} {
+		if err := j.Write(t.Context(), &Decision{ID: ID{uint64(i + 1), 0}, Title: title}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := newNonce()
+	if _, err := q.append(t.Context(), subjectParked+laneToken(Lane{"mm", "dev"}), append(append([]byte{version}, n[:]...), "\xff\xff no S2"...), n); err != nil {
+		t.Fatal(err)
+	}
+	q.Close()
+	rot(t, dir, JournalStream, "needle two", true)
+	q = open(t, Options{Dir: dir, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	for range 2 {
+		page, err := q.EventPage(t.Context(), EventQuery{})
+		if err != nil || len(page.Events) != 3 {
+			t.Errorf("%d events: %v", len(page.Events), err)
+		}
+		if lines, err := q.ParkedLines(t.Context()); err != nil || len(lines) != 1 {
+			t.Errorf("parked: %+v (%v)", lines, err)
+		}
+	}
+	if err := q.Entries(t.Context(), 0, func(Entry) bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	if q.Damage() != 2 {
+		t.Errorf("%d messages are counted as damaged, want 2", q.Damage())
+	}
+	if text := log.String(); strings.Count(text, "gone") != 1 || !strings.Contains(text, "count=1") {
+		t.Errorf("the log says %s", text)
+	}
+	if err := q.OldestDead(t.Context(), func(d DeadLetter) bool { t.Errorf("a listing has buried %+v", d); return true }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// lockedBuffer is a log that several write to.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }

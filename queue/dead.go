@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -13,10 +16,31 @@ type DeadLetter struct {
 	Dead
 	Seq   uint64 // in RELAY_DEAD
 	Nonce Nonce
+
+	// Damaged says that it is not what was written: the disk has changed it. What
+	// is left of it is its webhook's body, and Reason says what to do. It cannot
+	// be replayed.
+	Damaged bool
 }
 
 // DeadLetter returns the dead letter of that sequence, or ErrNotFound.
 func (q *Queue) DeadLetter(ctx context.Context, seq uint64) (DeadLetter, error) {
+	d, err := q.deadAt(ctx, seq)
+	if !errors.Is(err, ErrNotFound) {
+		return d, err
+	}
+	kept, err := q.keptDead(ctx)
+	if err != nil {
+		return DeadLetter{}, err
+	}
+	if !kept(seq) {
+		return DeadLetter{}, ErrNotFound
+	}
+	return q.unreadableDead(seq), nil
+}
+
+// deadAt reads one; ErrNotFound also when the server cannot.
+func (q *Queue) deadAt(ctx context.Context, seq uint64) (DeadLetter, error) {
 	if seq == 0 {
 		return DeadLetter{}, ErrNotFound
 	}
@@ -27,32 +51,74 @@ func (q *Queue) DeadLetter(ctx context.Context, seq uint64) (DeadLetter, error) 
 	if err != nil {
 		return DeadLetter{}, fmt.Errorf("read %s: %w", DeadStream, err)
 	}
-	return q.deadLetter(msg)
-}
-
-func (q *Queue) deadLetter(msg *jetstream.RawStreamMsg) (DeadLetter, error) {
 	d, err := decodeDead(msg.Sequence, msg.Data, q.opt.maxContent())
+	var damage *DamageError
+	if errors.As(err, &damage) {
+		lane, _ := parseLane(strings.TrimPrefix(msg.Subject, subjectDead)) // else none is shown
+		return q.damagedDead(damage, lane, msg.Time), nil
+	}
 	if err != nil {
 		return DeadLetter{}, err
 	}
-	return DeadLetter{d, msg.Sequence, Nonce(msg.Data[1 : 1+len(Nonce{})])}, nil
+	return DeadLetter{Dead: d, Seq: msg.Sequence, Nonce: Nonce(msg.Data[1 : 1+len(Nonce{})])}, nil
 }
 
-// NewestDead calls f for the dead letters below a sequence (0: for all), newest
+// unreadableDead stands for one that the server cannot read.
+func (q *Queue) unreadableDead(seq uint64) DeadLetter {
+	raw := q.salvage(DeadStream, subjectDead, seq)
+	return q.damagedDead(&DamageError{DeadStream, seq, raw, errUnreadable}, Lane{}, time.Time{})
+}
+
+// damagedDead stands for one that is damaged, and has it counted and said.
+func (q *Queue) damagedDead(damage *DamageError, lane Lane, kept time.Time) DeadLetter {
+	q.passOver(damage)
+	reason := fmt.Sprintf("message %d of %s is damaged on disk: %v; it cannot be replayed: relay deadletters purge %d drops it", damage.Seq, DeadStream, damage.Err, damage.Seq)
+	return DeadLetter{Seq: damage.Seq, Damaged: true, Dead: Dead{
+		Parked: Parked{Webhook: Webhook{Received: kept, Header: []Field{{fieldDamaged, DeadStream}}, Body: damage.Raw}}, Lane: lane, Time: kept, Reason: reason,
+	}}
+}
+
+// keptDead tells which sequences of RELAY_DEAD hold something, as the server knows.
+func (q *Queue) keptDead(ctx context.Context) (func(seq uint64) bool, error) {
+	info, err := q.dead.Info(ctx, jetstream.WithDeletedDetails(true))
+	if err != nil {
+		return nil, fmt.Errorf("look at %s: %w", DeadStream, err)
+	}
+	dropped := map[uint64]bool{}
+	for _, seq := range info.State.Deleted {
+		dropped[seq] = true
+	}
+	return func(seq uint64) bool {
+		return info.State.Msgs > 0 && seq >= info.State.FirstSeq && seq <= info.State.LastSeq && !dropped[seq]
+	}, nil
+}
+
+// eachDead calls f for the dead letters between two sequences, oldest or newest
 // first, until it returns false.
-func (q *Queue) NewestDead(ctx context.Context, below uint64, f func(DeadLetter) bool) error {
+func (q *Queue) eachDead(ctx context.Context, below uint64, newestFirst bool, f func(DeadLetter) bool) error {
 	info, err := q.dead.Info(ctx)
 	if err != nil {
 		return fmt.Errorf("look at %s: %w", DeadStream, err)
 	}
-	seq := info.State.LastSeq
+	first, last := max(info.State.FirstSeq, 1), info.State.LastSeq
 	if below > 0 {
-		seq = min(seq, below-1)
+		last = min(last, below-1)
 	}
-	for ; seq > 0 && seq >= info.State.FirstSeq; seq-- {
+	kept, err := q.keptDead(ctx)
+	if err != nil {
+		return err
+	}
+	for n := uint64(0); first+n <= last; n++ {
+		seq := first + n
+		if newestFirst {
+			seq = last - n
+		}
+		if !kept(seq) {
+			continue
+		}
 		d, err := q.DeadLetter(ctx, seq)
 		if errors.Is(err, ErrNotFound) {
-			continue
+			continue // dropped meanwhile
 		}
 		if err != nil {
 			return err
@@ -64,21 +130,40 @@ func (q *Queue) NewestDead(ctx context.Context, below uint64, f func(DeadLetter)
 	return nil
 }
 
-// OldestDead calls f for all dead letters, oldest first, until it returns false.
-func (q *Queue) OldestDead(ctx context.Context, f func(DeadLetter) bool) error {
-	return walk(ctx, q.dead, subjectDead+">", 0, func(msg *jetstream.RawStreamMsg) (bool, error) {
-		d, err := q.deadLetter(msg)
-		return err == nil && f(d), err
-	})
+// NewestDead calls f for the dead letters below a sequence (0: for all), newest
+// first, until it returns false. Those that are damaged are among them.
+func (q *Queue) NewestDead(ctx context.Context, below uint64, f func(DeadLetter) bool) error {
+	return q.eachDead(ctx, below, true, f)
 }
 
-// DropDead drops a dead letter. One that is not kept any more is no error.
+// OldestDead calls f for all dead letters, oldest first, until it returns false.
+// Those that are damaged are among them.
+func (q *Queue) OldestDead(ctx context.Context, f func(DeadLetter) bool) error {
+	return q.eachDead(ctx, 0, false, f)
+}
+
+// DropDead drops a dead letter. One that is not kept any more is no error. One
+// that the server cannot read it drops only when no older one is kept.
 func (q *Queue) DropDead(ctx context.Context, seq uint64) error {
 	err := q.dead.DeleteMsg(ctx, seq)
-	if errors.Is(err, jetstream.ErrMsgNotFound) || errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) {
+	if err == nil {
 		return nil
 	}
+	if !errors.Is(err, jetstream.ErrMsgNotFound) && !errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) {
+		return fmt.Errorf("drop a dead letter: %w", err)
+	}
+	kept, err := q.keptDead(ctx)
+	if err != nil || !kept(seq) {
+		return err
+	}
+	info, err := q.dead.Info(ctx)
 	if err != nil {
+		return fmt.Errorf("look at %s: %w", DeadStream, err)
+	}
+	if info.State.FirstSeq < seq {
+		return fmt.Errorf("dead letter %d cannot be read by the server, which drops it only when no older one is kept: replay or purge those first; the oldest is %d", seq, info.State.FirstSeq)
+	}
+	if err := q.dead.Purge(ctx, jetstream.WithPurgeSequence(seq+1)); err != nil {
 		return fmt.Errorf("drop a dead letter: %w", err)
 	}
 	return nil
@@ -86,11 +171,33 @@ func (q *Queue) DropDead(ctx context.Context, seq uint64) error {
 
 // ReplayDead stores a dead letter's webhook again, for one address, and only
 // then drops the dead letter. However often it is asked for, the dead letter is
-// stored once.
+// stored once. If the relay dies in between, whoever reads the new event drops it;
+// see [Queue.DropReplayed].
 func (q *Queue) ReplayDead(ctx context.Context, d DeadLetter, to string) (ID, error) {
-	id, err := q.StoreReplay(ctx, &d.Webhook, Replay{d.ID, to}, "dead letter "+d.Nonce.String())
+	if d.Damaged {
+		return ID{}, fmt.Errorf("replay dead letter %d: %s", d.Seq, d.Reason)
+	}
+	id, err := q.storeReplay(ctx, &d.Webhook, Replay{d.ID, to}, "dead letter "+d.Nonce.String(), Field{fieldReplayDead, fmt.Sprintf("%d %s", d.Seq, d.Nonce)})
 	if err != nil {
 		return ID{}, err
 	}
 	return id, q.DropDead(ctx, d.Seq)
+}
+
+// DropReplayed drops the dead letter that a webhook was before it was stored again,
+// if it was one and is still kept.
+func (q *Queue) DropReplayed(ctx context.Context, w *Webhook) error {
+	word, nonce, ok := strings.Cut(w.Get(fieldReplayDead), " ")
+	seq, err := strconv.ParseUint(word, 10, 64)
+	if !ok || err != nil {
+		return nil
+	}
+	d, err := q.DeadLetter(ctx, seq)
+	if errors.Is(err, ErrNotFound) || err == nil && d.Nonce.String() != nonce {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return q.DropDead(ctx, seq)
 }

@@ -79,6 +79,12 @@ func (q *Queue) externalOptions() []nats.Option {
 	if q.opt.Creds != "" {
 		options = append(options, nats.UserCredentials(q.opt.Creds))
 	}
+	if q.opt.CA != "" {
+		options = append(options, nats.RootCAs(q.opt.CA))
+	}
+	if q.opt.Cert != "" {
+		options = append(options, nats.ClientCert(q.opt.Cert, q.opt.Key))
+	}
 	return options
 }
 

@@ -18,6 +18,7 @@ import (
 // A server that cannot serve a relay is refused at the start, at once, with what
 // to change about it.
 func TestServersThatAreNotSetUp(t *testing.T) {
+	t.Parallel()
 	user := func(p *server.Permissions) []*server.User {
 		return []*server.User{{Username: "relay", Password: "canary", Permissions: p}}
 	}
@@ -101,6 +102,7 @@ func TestManyOpenAtOnce(t *testing.T) {
 // Another relay raises the number of copies, and with that turns direct gets
 // off: this one goes on reading.
 func TestReadsWhenDirectGetsAreTurnedOff(t *testing.T) {
+	t.Parallel()
 	q := open(t, Options{URL: external(t).ClientURL(), MaxBody: 1 << 20})
 	id, err := q.Store(t.Context(), hook(`{}`))
 	if err != nil {
@@ -184,55 +186,70 @@ func (w *way) carry(to, from net.Conn, answers bool) {
 // nothing is stored twice, the journal does not take its own message for another
 // relay's, and the connection is given up for a new one.
 func TestLostAnswers(t *testing.T) {
-	s := external(t)
-	w := newWay(t, s.Addr().String())
-	q := open(t, Options{URL: "nats://" + w.listener.Addr().String(), MaxBody: 1 << 20})
-	j, _, err := q.Lead(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer j.Close()
-	for name, store := range map[string]func() error{
-		"webhook": func() error { _, err := q.Store(t.Context(), hook(`{"a":1}`)); return err },
-		"journal": func() error {
-			return j.Write(t.Context(), &Settled{ID: ID{1, 0}, Lane: Lane{"mm", ""}, Outcome: OutcomeDelivered})
-		},
-		"parked": func() error {
-			_, err := q.Park(t.Context(), Lane{"mm", ""}, []Parked{{ID: ID{1, 0}, Webhook: *hook(`{}`)}})
+	for name, c := range map[string]struct {
+		stream string // that gets a message
+		store  func(context.Context, *Queue, *Journal) error
+	}{
+		"webhook": {Events, func(ctx context.Context, q *Queue, _ *Journal) error {
+			_, err := q.Store(ctx, hook(`{"a":1}`))
 			return err
-		},
+		}},
+		"journal": {JournalStream, func(ctx context.Context, _ *Queue, j *Journal) error {
+			return j.Write(ctx, &Settled{ID: ID{1, 0}, Lane: Lane{"mm", ""}, Outcome: OutcomeDelivered})
+		}},
+		"parked": {ParkedStream, func(ctx context.Context, q *Queue, _ *Journal) error {
+			_, err := q.Park(ctx, Lane{"mm", ""}, []Parked{{ID: ID{1, 0}, Webhook: *hook(`{}`)}})
+			return err
+		}},
 	} {
-		before, connections := counts(t, q), w.conns.Load()
-		w.deaf.Store(true)
-		if err := store(); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-		if w.conns.Load() == connections {
-			t.Errorf("%s: the connection is still the same", name)
-		}
-		after := counts(t, q)
-		for _, stream := range []string{Events, ParkedStream} {
-			if want := map[string]string{Events: "webhook", ParkedStream: "parked"}[stream]; name == want && after[stream] != before[stream]+1 || name != want && after[stream] != before[stream] {
-				t.Errorf("%s: %s held %d messages and holds %d", name, stream, before[stream], after[stream])
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWay(t, external(t).Addr().String())
+			q := open(t, Options{URL: "nats://" + w.listener.Addr().String(), MaxBody: 1 << 20})
+			j, _, err := q.Lead(t.Context())
+			if err != nil {
+				t.Fatal(err)
 			}
-		}
-	}
-	select {
-	case <-j.Lost():
-		t.Error("the journal takes itself for overtaken")
-	default:
-	}
-	settled := 0
-	err = q.Entries(t.Context(), 0, func(e Entry) bool {
-		for _, r := range e.Records {
-			if _, ok := r.(*Settled); ok {
-				settled++
+			defer j.Close()
+			before, connections := counts(t, q), w.conns.Load()
+			w.deaf.Store(true)
+			if err := c.store(t.Context(), q, j); err != nil {
+				t.Error(err)
 			}
-		}
-		return true
-	})
-	if err != nil || settled != 1 {
-		t.Errorf("the outcome stands %d times in the journal (%v)", settled, err)
+			if w.conns.Load() == connections {
+				t.Error("the connection is still the same")
+			}
+			after := counts(t, q)
+			for _, stream := range []string{Events, ParkedStream} {
+				want := before[stream]
+				if stream == c.stream {
+					want++
+				}
+				if after[stream] != want {
+					t.Errorf("%s held %d messages and holds %d", stream, before[stream], after[stream])
+				}
+			}
+			select {
+			case <-j.Lost():
+				t.Error("the journal takes itself for overtaken")
+			default:
+			}
+			settled, want := 0, 0
+			if c.stream == JournalStream {
+				want = 1
+			}
+			err = q.Entries(t.Context(), 0, func(e Entry) bool {
+				for _, r := range e.Records {
+					if _, ok := r.(*Settled); ok {
+						settled++
+					}
+				}
+				return true
+			})
+			if err != nil || settled != want {
+				t.Errorf("the outcome stands %d times in the journal (%v)", settled, err)
+			}
+		})
 	}
 }
 

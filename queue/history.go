@@ -167,6 +167,9 @@ func (q *Queue) undecided(ctx context.Context, s *scan) error {
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			continue
 		}
+		if q.passOver(err) {
+			continue // it becomes a dead letter
+		}
 		if err != nil {
 			return err
 		}
@@ -355,6 +358,9 @@ func (q *Queue) entriesAhead(ctx context.Context, after uint64, f func(Entry)) e
 		if err := errors.Join(errs...); err != nil {
 			return err
 		}
+		if err := q.noticeGone(ctx, after+1, entries); err != nil {
+			return err
+		}
 		for _, e := range entries {
 			f(e)
 		}
@@ -363,8 +369,25 @@ func (q *Queue) entriesAhead(ctx context.Context, after uint64, f func(Entry)) e
 	return nil
 }
 
-// entryAt reads one message of the journal; what was dropped meanwhile is
-// empty.
+// noticeGone says which messages of the journal are gone that were not dropped.
+func (q *Queue) noticeGone(ctx context.Context, first uint64, entries []Entry) error {
+	for i := 0; i < len(entries); i++ {
+		from := i
+		for i < len(entries) && entries[i].Seq == 0 {
+			i++
+		}
+		if i == from {
+			continue
+		}
+		if err := q.journalGone(ctx, first+uint64(from), first+uint64(i)-1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// entryAt reads one message of the journal; what was dropped meanwhile, or cannot
+// be read, is empty.
 func (q *Queue) entryAt(ctx context.Context, seq uint64) (Entry, error) {
 	msg, err := q.journalStream.GetMsg(ctx, seq)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -373,7 +396,11 @@ func (q *Queue) entryAt(ctx context.Context, seq uint64) (Entry, error) {
 	if err != nil {
 		return Entry{}, fmt.Errorf("read %s: %w", JournalStream, err)
 	}
-	return decodeEntry(seq, msg.Data, q.opt.maxContent())
+	e, err := decodeEntry(seq, msg.Data, q.opt.maxContent())
+	if q.passOver(err) {
+		return Entry{Seq: seq}, nil
+	}
+	return e, err
 }
 
 // EventTrace is all that is known of one event.
@@ -428,6 +455,9 @@ func (q *Queue) storedWebhook(ctx context.Context, t *EventTrace) (uint64, error
 		return 0, fmt.Errorf("read event %s: %w", t.ID, err)
 	}
 	e, err := decodeEnvelope(t.ID.Seq, msg.Data, q.opt.maxContent())
+	if q.passOver(err) {
+		return q.EntriesSince(ctx, msg.Time)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -463,7 +493,8 @@ func (t *EventTrace) add(e Entry) {
 	}
 }
 
-// Line is what stands first in a lane's part of RELAY_PARKED.
+// Line is what stands first in a lane's part of RELAY_PARKED. Of what is damaged
+// only the lane is known.
 type Line struct {
 	Lane     Lane
 	ID       ID
@@ -479,7 +510,11 @@ func (q *Queue) ParkedLines(ctx context.Context) ([]Line, error) {
 	}
 	var lines []Line
 	for _, l := range lanes {
-		_, batch, err := q.NextParked(ctx, l, 0)
+		batch, err := q.firstParked(ctx, l)
+		if q.passOver(err) {
+			lines = append(lines, Line{Lane: l}) // its lane sets it aside when it comes to it
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -488,4 +523,16 @@ func (q *Queue) ParkedLines(ctx context.Context) ([]Line, error) {
 		}
 	}
 	return lines, nil
+}
+
+// firstParked reads a lane's first batch, and leaves it as it is if it is damaged.
+func (q *Queue) firstParked(ctx context.Context, lane Lane) ([]Parked, error) {
+	msg, err := get(ctx, q.parked, 1, subjectParked+laneToken(lane))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", ParkedStream, err)
+	}
+	return q.unpackParked(ctx, msg)
 }

@@ -39,6 +39,7 @@ func fillJournal(t *testing.T, j *Journal) <-chan error {
 // Something old is unsettled while the journal fills: dispatch stops, webhooks
 // are taken, and when it is settled all goes on.
 func TestFullJournalHealsByItself(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	opt := Options{Dir: dir, MaxBody: 256 << 10, JournalSize: 1 << 20}
 	q := open(t, opt)

@@ -11,6 +11,7 @@ import (
 
 // The server is gone for good while the relay ends.
 func TestCloseEndsThoughTheJournalCannotBeWritten(t *testing.T) {
+	t.Parallel()
 	s := external(t)
 	q := open(t, Options{URL: s.ClientURL(), MaxBody: 1 << 20})
 	j, _, err := q.Lead(t.Context())

@@ -75,9 +75,19 @@ func (q *Queue) publishOnce(ctx context.Context, msg *nats.Msg, try int) (uint64
 	if err := q.disk.room(len(msg.Data), msg.Subject == subjectEvents); err != nil {
 		return 0, err
 	}
+	end, err := q.takeTurn(ctx, len(msg.Data))
+	if err != nil {
+		return 0, err
+	}
+	defer end()
 	var seq uint64
 	err = g.while(ctx, func(ctx context.Context) (err error) {
-		seq, err = send(ctx, g.js, msg, q.answerTime(try, len(msg.Data)))
+		if timeout := q.answerTime(try, len(msg.Data)); len(msg.Data) >= large {
+			seq, err = g.embedded.sendLarge(ctx, msg, timeout)
+			err = refusal(err)
+		} else {
+			seq, err = send(ctx, g.js, msg, timeout)
+		}
 		return err
 	})
 	if err != nil && !definite(err) && ctx.Err() == nil && g.ctx.Err() == nil {
@@ -90,20 +100,25 @@ func send(ctx context.Context, js jetstream.JetStream, msg *nats.Msg, timeout ti
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	ack, err := js.PublishMsg(ctx, msg)
-	if err == nil {
-		return ack.Sequence, nil
+	if err != nil {
+		return 0, refusal(err)
 	}
+	return ack.Sequence, nil
+}
+
+// refusal gives what JetStream refuses a message with its name.
+func refusal(err error) error {
 	var api *jetstream.APIError
 	if !errors.As(err, &api) {
-		return 0, err
+		return err
 	}
 	switch {
 	case api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence, api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant:
-		return 0, ErrFenced
+		return ErrFenced
 	case api.ErrorCode == errCodeNoStorage, api.ErrorCode == errCodeStoreFailed && strings.Contains(api.Description, "maximum"):
-		return 0, ErrFull
+		return ErrFull
 	}
-	return 0, err
+	return err
 }
 
 // definite tells whether the server has said no, as against not answering.

@@ -56,6 +56,9 @@ type Options struct {
 	// URL of an external NATS server or cluster; empty: embedded.
 	URL      string
 	Creds    string // credentials file for URL
+	CA       string // certificates, in PEM, that URL's is checked against; empty: the system's
+	Cert     string // certificate for URL, in PEM,
+	Key      string // and its key
 	Replicas int    // of the streams, with URL
 	// Interval gives up the sync of each write of the embedded server: a power
 	// cut may lose what was accepted in the last seconds.
@@ -131,7 +134,8 @@ type Queue struct {
 	lastPark  tail // of RELAY_PARKED
 	water     highWater
 
-	packing sync.Mutex              // one message for RELAY_PARKED or RELAY_DEAD is made at a time
+	moving  mover                   // of what is large
+	packing mover                   // one message is made at a time of those for RELAY_PARKED and RELAY_DEAD, and of large ones
 	parking sync.Mutex              // one append to RELAY_PARKED at a time
 	parkEnd uint64                  // the sequence that the next append expects to be the last
 	leading atomic.Pointer[Journal] // nil before Lead
@@ -142,6 +146,7 @@ type Queue struct {
 
 	deadDropped atomic.Uint64
 	damage      atomic.Uint64 // messages
+	known       sync.Map      // of these, those that were met while something was listed or recovered, by [place]
 
 	stuck  atomic.Bool // a server in this process does not end
 	failed chan error  // capacity 1
@@ -158,6 +163,7 @@ func Open(ctx context.Context, opt Options) (*Queue, error) {
 	}
 	q := &Queue{opt: opt, log: opt.Log, born: time.Now(), now: time.Now, failed: make(chan error, 1)}
 	q.ctx, q.cancel = context.WithCancel(context.Background())
+	q.moving, q.packing = newMover(), newMover()
 	q.nc, q.health.log, q.health.mend = conn{q}, opt.Log, q.mend
 	q.health.changed = make(chan struct{})
 	q.events, q.parked, q.dead, q.journalStream = lasting{q, Events}, lasting{q, ParkedStream}, lasting{q, DeadStream}, lasting{q, JournalStream}

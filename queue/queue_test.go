@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,7 +16,14 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain lets the tests that wait, for a disk or a server that is away, wait
+// side by side.
+func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", "8"); err != nil { // -parallel still wins
+		panic(err) // the name is the testing package's
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // open opens an embedded queue that the test closes.
 func open(t *testing.T, opt Options) *Queue {

@@ -121,8 +121,20 @@ func (q *Queue) Envelopes(ctx context.Context, after, upTo uint64, f func(Envelo
 // and returns its sequence once it is on disk. It returns ErrShare or ErrFull
 // when there is no room; see [Queue.Expendable].
 func (q *Queue) Park(ctx context.Context, lane Lane, batch []Parked) (uint64, error) {
-	q.packing.Lock()
-	defer q.packing.Unlock()
+	packed, err := q.packing.begin(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer packed()
+	size := 0
+	for i := range batch {
+		size += batch[i].Webhook.size()
+	}
+	ctx, t, err := q.turnFor(ctx, size)
+	if err != nil {
+		return 0, err
+	}
+	defer t.end()
 	nonce := newNonce()
 	data := encodeParked(nonce, batch)
 	if err := q.shareLeft(ctx, lane.Destination, len(data)); err != nil {
@@ -232,7 +244,7 @@ func (q *Queue) NextParked(ctx context.Context, lane Lane, after uint64) (seq ui
 	if err != nil {
 		return 0, nil, fmt.Errorf("read %s: %w", ParkedStream, err)
 	}
-	batch, err = decodeParked(msg.Sequence, msg.Data, q.opt.maxContent())
+	batch, err = q.unpackParked(ctx, msg)
 	if damage := (*DamageError)(nil); errors.As(err, &damage) {
 		if _, err := q.SetAside(ctx, damage, lane); err != nil {
 			return 0, nil, err
@@ -244,6 +256,19 @@ func (q *Queue) NextParked(ctx context.Context, lane Lane, after uint64) (seq ui
 	}
 	Failpoint(FailParkedRead)
 	return msg.Sequence, batch, err
+}
+
+// unpackParked decodes a parked message; a large one, which is there twice then,
+// while no other is being packed.
+func (q *Queue) unpackParked(ctx context.Context, msg *jetstream.RawStreamMsg) ([]Parked, error) {
+	if len(msg.Data) >= large && !q.External() {
+		packed, err := q.packing.begin(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer packed()
+	}
+	return decodeParked(msg.Sequence, msg.Data, q.opt.maxContent())
 }
 
 // BatchSize tells how many of the deliveries fit into one parked message: at
@@ -305,8 +330,16 @@ func (q *Queue) LastParked(ctx context.Context, lane Lane) (uint64, error) {
 // RELAY_DEAD. When that stream is full the oldest dead letters go, which is
 // logged: they are the only thing the relay ever drops.
 func (q *Queue) Bury(ctx context.Context, d *Dead) (uint64, error) {
-	q.packing.Lock()
-	defer q.packing.Unlock()
+	packed, err := q.packing.begin(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer packed()
+	ctx, t, err := q.turnFor(ctx, d.Webhook.size())
+	if err != nil {
+		return 0, err
+	}
+	defer t.end()
 	nonce := deadNonce(d)
 	data := encodeDead(nonce, d)
 	Failpoint(FailBurying)

@@ -2,7 +2,8 @@ package queue
 
 import "sync"
 
-// maxRecent is how many bytes of bodies [recent] holds.
+// maxRecent is how many bytes of bodies [recent] holds, unless one alone is
+// larger.
 const maxRecent = 8 << 20
 
 // recent are the envelopes that were stored last, so that the dispatcher of the
@@ -23,7 +24,7 @@ func (r *recent) add(e Envelope) {
 	}
 	r.all = append(r.all, e)
 	r.bytes += e.bytes()
-	for r.bytes > maxRecent {
+	for r.bytes > maxRecent && len(r.all) > 1 {
 		r.drop()
 	}
 }

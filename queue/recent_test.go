@@ -38,8 +38,12 @@ func TestRecentIsBounded(t *testing.T) {
 		t.Error("it let go of more than it had to")
 	}
 	envelopes(&r, maxRecent+1, 7)
-	if len(r.all) != 0 || r.bytes != 0 {
-		t.Errorf("it holds %d envelopes and counts %d bytes", len(r.all), r.bytes)
+	if len(r.all) != 1 || r.bytes != maxRecent+1 {
+		t.Errorf("of one that is larger alone it holds %d envelopes and counts %d bytes", len(r.all), r.bytes)
+	}
+	envelopes(&r, maxRecent+1, 8)
+	if len(r.all) != 1 || r.all[0].Seq != 8 {
+		t.Errorf("of two that are larger alone it holds %d", len(r.all))
 	}
 }
 

@@ -149,7 +149,18 @@ func (q *Queue) checkCursor(ctx context.Context, c Checkpoint) error {
 // Entries calls f for the journal's messages above the sequence that are there
 // now, oldest first, until it returns false.
 func (q *Queue) Entries(ctx context.Context, after uint64, f func(Entry) bool) error {
+	info, err := q.journalStream.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", JournalStream, err)
+	}
+	before := max(after, max(info.State.FirstSeq, 1)-1) // what stood before was dropped
 	return walk(ctx, q.journalStream, subjectJournal, after, func(msg *jetstream.RawStreamMsg) (bool, error) {
+		if before+1 < msg.Sequence {
+			if err := q.journalGone(ctx, before+1, msg.Sequence-1); err != nil {
+				return false, err
+			}
+		}
+		before = msg.Sequence
 		e, err := decodeEntry(msg.Sequence, msg.Data, q.opt.maxContent())
 		if q.passOver(err) {
 			return true, nil

@@ -13,10 +13,11 @@ import (
 // Header fields of a webhook that was stored again. What GitLab sends is never
 // kept under these names.
 const (
-	fieldReplayOf  = "Relay-Replay-Of"
-	fieldReplayTo  = "Relay-Replay-To"
-	fieldReplayKey = "Relay-Replay-Key"
-	fieldReceived  = "Relay-Received" // when the webhook came from GitLab
+	fieldReplayOf   = "Relay-Replay-Of"
+	fieldReplayTo   = "Relay-Replay-To"
+	fieldReplayKey  = "Relay-Replay-Key"
+	fieldReplayDead = "Relay-Replay-Dead" // the dead letter that it was: sequence and nonce
+	fieldReceived   = "Relay-Received"    // when the webhook came from GitLab
 )
 
 // Replay says that a webhook is another one, stored again.
@@ -50,19 +51,28 @@ func (w *Webhook) FirstReceived() time.Time {
 // later, as long as the window of repeats is, the new event is delivered to
 // nobody who got the first one.
 func (q *Queue) StoreReplay(ctx context.Context, w *Webhook, r Replay, key string) (ID, error) {
+	return q.storeReplay(ctx, w, r, key)
+}
+
+func (q *Queue) storeReplay(ctx context.Context, w *Webhook, r Replay, key string, more ...Field) (ID, error) {
 	nonce := replayNonce(r, key)
 	again := &Webhook{Source: w.Source, Received: time.Now(), Body: w.Body}
 	for _, f := range w.Header {
-		if !slices.Contains([]string{fieldReplayOf, fieldReplayTo, fieldReplayKey, fieldReceived}, f.Name) {
+		if !slices.Contains([]string{fieldReplayOf, fieldReplayTo, fieldReplayKey, fieldReplayDead, fieldReceived}, f.Name) {
 			again.Header = append(again.Header, f)
 		}
 	}
-	again.Header = append(again.Header,
+	again.Header = append(append(again.Header, more...),
 		Field{fieldReplayOf, r.Of.String()}, Field{fieldReplayKey, hex.EncodeToString(nonce[:])},
 		Field{fieldReceived, strconv.FormatInt(w.FirstReceived().UnixMicro(), 10)})
 	if r.To != "" {
 		again.Header = append(again.Header, Field{fieldReplayTo, r.To})
 	}
+	packed, err := q.packing.begin(ctx)
+	if err != nil {
+		return ID{}, fmt.Errorf("store %s again: %w", r.Of, err)
+	}
+	defer packed()
 	seq, err := q.publish(ctx, subjectEvents, encodeEnvelope(nonce, []*Webhook{again}), nonce, nil)
 	if err != nil {
 		return ID{}, fmt.Errorf("store %s again: %w", r.Of, err)

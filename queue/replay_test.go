@@ -2,6 +2,7 @@ package queue
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -93,6 +94,9 @@ func TestDeadLettersAreReplayedOnce(t *testing.T) {
 	id, err := q.ReplayDead(t.Context(), d, "mm#dev")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if got, want := next(t, q, id.Seq-1).Webhooks[0].Get(fieldReplayDead), fmt.Sprintf("%d %s", d.Seq, d.Nonce); got != want {
+		t.Errorf("the new event says that it was dead letter %q, want %q", got, want)
 	}
 	if _, err := q.DeadLetter(t.Context(), seqs[1]); !errors.Is(err, ErrNotFound) {
 		t.Errorf("it is still a dead letter: %v", err)

@@ -2,8 +2,10 @@ package queue
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -89,6 +91,27 @@ func (e *setupError) Error() string        { return e.err.Error() + ": " + e.adv
 func (e *setupError) Unwrap() error        { return e.err }
 func (e *setupError) Is(target error) bool { return target == ErrSetup }
 
+// tlsAdvice says what to do about certificates that one side does not take; "" when
+// they are not to blame.
+func tlsAdvice(err error) string {
+	var unknown x509.UnknownAuthorityError
+	var name x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, &unknown):
+		return "no authority that is trusted here has signed its certificate; --nats-ca names a file with the one that has"
+	case errors.As(err, &name):
+		return "--nats-url must name it as its certificate does"
+	case errors.As(err, &invalid):
+		return "its certificate has expired, or was not made for a server"
+	case strings.Contains(err.Error(), "remote error: tls: "), errors.Is(err, nats.ErrSecureConnRequired), strings.Contains(err.Error(), "nats: tls error: connection closed by remote"):
+		return "it does not take the certificate of this relay, or wants one; --nats-cert and --nats-key name it"
+	case errors.Is(err, nats.ErrSecureConnWanted):
+		return "it speaks no TLS: --nats-url begins with tls://, or --nats-ca or --nats-cert ask for it"
+	}
+	return ""
+}
+
 // explained adds to what a server says no with what to do about it.
 func explained(err error) error {
 	if errors.Is(err, ErrSetup) {
@@ -100,6 +123,9 @@ func explained(err error) error {
 	}
 	if errors.Is(err, nats.ErrAuthorization) {
 		return &setupError{err, "it refuses the credentials in --nats-creds, or in --nats-url"}
+	}
+	if advice := tlsAdvice(err); advice != "" {
+		return &setupError{err, advice}
 	}
 	var api *jetstream.APIError
 	if !errors.As(err, &api) {

@@ -90,6 +90,7 @@ func incompressible(n int) string {
 
 // Each stream in turn runs into the end of the disk.
 func TestFullDiskHealsByItself(t *testing.T) {
+	t.Parallel()
 	lane := Lane{"mm", "dev"}
 	for name, write := range map[string]func(q *Queue, j *Journal, text string) error{
 		Events: func(q *Queue, _ *Journal, text string) error {
@@ -236,6 +237,7 @@ func TestLastBytesOfTheDiskAreLeft(t *testing.T) {
 
 // A write that hangs: nothing is said in any log.
 func TestWriteThatIsNotAnsweredIsRepeated(t *testing.T) {
+	t.Parallel()
 	q := open(t, Options{})
 	store(t, q, `{}`)
 	_, g, _ := q.health.look()

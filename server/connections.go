@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,6 +23,8 @@ type connections struct {
 	net.Listener
 	most int
 	log  *slog.Logger
+
+	dropped atomic.Uint64
 
 	mu        sync.Mutex
 	open      int
@@ -56,6 +59,7 @@ func (s *connections) add(c *connection) (last *connection) {
 	defer s.mu.Unlock()
 	if front := s.strangers.Front(); s.open >= s.most && front != nil {
 		last = front.Value.(*connection)
+		s.dropped.Add(1)
 		if now := time.Now(); now.Sub(s.warned) > time.Minute {
 			s.warned = now
 			s.log.Warn("too many connections at once; those that have said nothing for longest are dropped", "open", s.open)

@@ -24,6 +24,7 @@ type DeadLetter struct {
 	Event    string    `json:"event"`
 	Project  string    `json:"project"`
 	Title    string    `json:"title"`
+	Damaged  bool      `json:"damaged,omitempty"` // on disk: it cannot be replayed, only purged
 	Webhook  *Webhook  `json:"webhook,omitempty"` // of one that is shown
 }
 
@@ -90,6 +91,7 @@ func newDeadLetter(d *queue.DeadLetter, about Description) DeadLetter {
 	return DeadLetter{
 		ID: d.Seq, EventID: d.ID.String(), Address: addressOf(d.Lane), Time: d.Time.UTC(), Received: d.Webhook.Received.UTC(), Reason: d.Reason,
 		Attempts: d.Attempts, Source: d.Webhook.Source, Event: about.Event, Project: about.Project, Title: about.Title,
+		Damaged: d.Damaged,
 	}
 }
 
@@ -175,6 +177,9 @@ func (a *API) replayDeadLetter(ctx context.Context, r *question) (any, error) {
 }
 
 func (a *API) replayDead(ctx context.Context, d *queue.DeadLetter, to string) (Replayed, error) {
+	if d.Damaged {
+		return Replayed{}, wrong("dead letter %d: %s", d.Seq, d.Reason)
+	}
 	if to == "" {
 		to = addressOf(d.Lane)
 		if _, err := a.Lane(to); err != nil {
@@ -252,6 +257,9 @@ func (a *API) replayDeadLetters(ctx context.Context, r *question) (any, error) {
 		}
 		if err != nil {
 			return nil, err
+		}
+		if d.Damaged {
+			continue // the list says so
 		}
 		one, err := a.replayDead(ctx, &d, to)
 		if err != nil {

@@ -22,9 +22,12 @@ import (
 
 const (
 	// storeTimeout is how long a webhook may wait for the queue, unless
-	// Options.StoreTimeout says otherwise. GitLab gives up after 10 s and does not
-	// try again.
+	// Options.StoreTimeout says otherwise.
 	storeTimeout = 5 * time.Second
+	// patience is how long a webhook may wait in all, for its share of the memory
+	// and for the queue. GitLab gives up 10 s after it has sent it, and does not
+	// try again.
+	patience = 9 * time.Second
 )
 
 // Store keeps webhooks; see [queue.Queue.Store].
@@ -57,6 +60,7 @@ type Door struct {
 	sources atomic.Pointer[map[string]*Source] // by path
 	engine  *gin.Engine
 	budget  *budget
+	large   *budget       // for large bodies of senders who are proved
 	wait    time.Duration // for a share of it
 	drains  *drains
 	refused refusals
@@ -66,7 +70,7 @@ type Door struct {
 
 // NewDoor makes the public handler.
 func NewDoor(opt Options) *Door {
-	d := &Door{opt: opt, budget: newBudget(), wait: bodyWait, drains: newDrains(), refused: newRefusals(), seen: newLedger(), metrics: newDoorMetrics(opt.Registerer)}
+	d := &Door{opt: opt, budget: newBudget(), large: newBudget(), wait: bodyWait, drains: newDrains(), refused: newRefusals(), seen: newLedger(), metrics: newDoorMetrics(opt.Registerer)}
 	d.Update(opt.Sources)
 	d.engine = newEngine(opt.Log)
 	d.engine.GET("/healthz", healthz)
@@ -205,7 +209,7 @@ func (d *Door) accept(c *gin.Context, source *Source) (queue.ID, error) {
 	if proved {
 		defer keep(r.Context())()
 	}
-	body, release, err := d.read(c.Writer, r, proved)
+	body, waited, release, err := d.read(c.Writer, r, proved)
 	defer release()
 	if err != nil {
 		return queue.ID{}, err
@@ -221,7 +225,7 @@ func (d *Door) accept(c *gin.Context, source *Source) (queue.ID, error) {
 	if err := events.CheckObject(body); err != nil {
 		return queue.ID{}, &refusal{status: http.StatusBadRequest, text: err.Error(), result: "malformed"}
 	}
-	return d.store(r, source, body)
+	return d.store(r, source, body, patience-waited)
 }
 
 func (d *Door) tooLarge() error {
@@ -238,15 +242,15 @@ func (d *Door) unproved(source *Source, v events.Verdict) error {
 }
 
 // store waits until the queue has the webhook. A client that hangs up does not
-// stop it.
-func (d *Door) store(r *http.Request, source *Source, body []byte) (queue.ID, error) {
+// stop it. It may take what is left of the webhook's patience.
+func (d *Door) store(r *http.Request, source *Source, body []byte, left time.Duration) (queue.ID, error) {
 	w := &queue.Webhook{Source: source.Name, Received: time.Now(), Body: body}
 	for _, name := range events.KeptHeaders() {
 		if v := r.Header.Get(name); v != "" {
 			w.Header = append(w.Header, queue.Field{Name: name, Value: bounded(v)})
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), cmp.Or(d.opt.StoreTimeout, storeTimeout))
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), min(left, cmp.Or(d.opt.StoreTimeout, storeTimeout)))
 	defer cancel()
 	queue.Failpoint(queue.FailReceived)
 	id, err := d.opt.Store.Store(ctx, w)

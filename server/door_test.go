@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"flag"
 	"io"
 	"log/slog"
 	"net/http"
@@ -24,7 +25,14 @@ import (
 	"github.com/gitlab-mattermost/relay/queue"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain lets the tests that wait, for clients that are cut off, wait side by
+// side.
+func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", "16"); err != nil { // -parallel still wins
+		panic(err) // the name is the testing package's
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // storeFunc is a queue.
 type storeFunc func(ctx context.Context, w *queue.Webhook) (queue.ID, error)

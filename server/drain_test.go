@@ -66,6 +66,7 @@ func TestRefusalIsSeenAfterTheBody(t *testing.T) {
 
 // A stranger's large body is not read, and nobody's while too many are.
 func TestTooManyAreCutOff(t *testing.T) {
+	t.Parallel()
 	d := door(t, &kept{}, io.Discard)
 	d.opt.MaxBody = 32 << 20
 	for range drainsKnown {

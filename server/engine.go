@@ -109,6 +109,9 @@ func (h plainHandler) Handle(ctx context.Context, r slog.Record) error {
 // Addr is the address that is listened on, as host:port.
 func (l *Listener) Addr() string { return l.net.Addr().String() }
 
+// Dropped is how many connections were closed because there were too many.
+func (l *Listener) Dropped() uint64 { return l.net.dropped.Load() }
+
 // Serve answers until Shutdown. It is called once.
 func (l *Listener) Serve() error {
 	l.serving.Store(true)

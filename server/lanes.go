@@ -72,7 +72,9 @@ func (a *API) parked(ctx context.Context, r *question) (any, error) {
 			}
 			lanes, i = append(lanes, Lane{Address: name, State: stateParked}), len(lanes)
 		}
-		lanes[i].Oldest, lanes[i].Event = l.Received.UTC(), l.ID.String()
+		if l.ID != (queue.ID{}) {
+			lanes[i].Oldest, lanes[i].Event = l.Received.UTC(), l.ID.String()
+		}
 	}
 	for _, l := range lanes {
 		if address == "" || l.Address == address || destinationOf(l.Address) == address {

@@ -199,7 +199,7 @@ func newRegistry() *prometheus.Registry {
 // stored from the first moment.
 func (r *relay) open(ctx context.Context) error {
 	q, err := queue.Open(ctx, queue.Options{
-		Dir: r.f.data, URL: r.f.natsURL, Creds: r.f.natsCreds, Replicas: r.f.replicas, Interval: r.f.sync.word == "interval",
+		Dir: r.f.data, URL: r.f.natsURL, Creds: r.f.natsCreds, CA: r.f.natsCA, Cert: r.f.natsCert, Key: r.f.natsKey, Replicas: r.f.replicas, Interval: r.f.sync.word == "interval",
 		MaxBody: int64(r.f.maxBody), EventsSize: int64(r.f.events), ParkedSize: int64(r.f.parked), DeadSize: int64(r.f.dead), JournalSize: int64(r.f.journal),
 		Log: r.log,
 	})
@@ -245,6 +245,9 @@ func (r *relay) listen() error {
 	if r.public, err = server.Listen(r.f.listen, r.door, r.f.cert, r.f.key, r.log); err != nil {
 		return notListening("--listen", r.f.listen, err)
 	}
+	r.registry.MustRegister(prometheus.NewCounterFunc(
+		prometheus.CounterOpts{Name: "relay_connections_dropped_total", Help: "Connections at the public listener that were closed because too many were open: those that had said nothing for longest."},
+		func() float64 { return float64(r.public.Dropped()) }))
 	if r.admin, err = server.Listen(r.f.admin, admin, "", "", r.log); err != nil {
 		r.public.Shutdown(context.Background())
 		return notListening("--admin", r.f.admin, err)

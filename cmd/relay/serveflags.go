@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"net/url"
 	"os"
@@ -24,6 +25,9 @@ type serveFlags struct {
 	data           string
 	natsURL        string
 	natsCreds      string
+	natsCA         string
+	natsCert       string
+	natsKey        string
 	replicas       int
 	sync           *choice
 	history        time.Duration
@@ -47,6 +51,9 @@ func (f *serveFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.data, "data", "./data", "`directory` of the embedded queue")
 	flags.StringVar(&f.natsURL, "nats-url", "", "`URL` of a NATS server or cluster to use in place of the embedded queue")
 	flags.StringVar(&f.natsCreds, "nats-creds", "", "credentials `file` for --nats-url")
+	flags.StringVar(&f.natsCA, "nats-ca", "", "`file` with the certificates (PEM) that the one of --nats-url is checked against; without it the system's")
+	flags.StringVar(&f.natsCert, "nats-cert", "", "certificate `file` for --nats-url (PEM), where that asks for one")
+	flags.StringVar(&f.natsKey, "nats-key", "", "key `file` for --nats-cert (PEM)")
 	flags.IntVar(&f.replicas, "replicas", 1, "copies of each stream, with --nats-url")
 	f.sync = addChoice(cmd, "sync", "", "always: answered means on disk; interval: a power cut may lose the last second", "always", "always", "interval")
 	flags.DurationVar(&f.history, "history", 72*time.Hour, "how long settled events are kept; 0: not at all")
@@ -145,6 +152,30 @@ func (f *serveFlags) checkNATS() error {
 		return usage("it looks like nats://host:4222, or several of these with commas between", "--nats-url is no URL")
 	case f.natsCreds != "" && !readable(f.natsCreds):
 		return usage("it names a file that holds a JWT and a key, as nsc writes it", "--nats-creds: %s cannot be read", f.natsCreds)
+	}
+	return f.checkNATSFiles()
+}
+
+// checkNATSFiles looks at the certificates for an external server.
+func (f *serveFlags) checkNATSFiles() error {
+	for _, file := range []struct{ flag, path string }{{"--nats-ca", f.natsCA}, {"--nats-cert", f.natsCert}, {"--nats-key", f.natsKey}} {
+		if file.path != "" && f.natsURL == "" {
+			return usage("give both, or neither", "%s is for --nats-url, which is empty", file.flag)
+		}
+	}
+	if (f.natsCert == "") != (f.natsKey == "") {
+		return usage("give both, or neither", "--nats-cert and --nats-key belong together")
+	}
+	if f.natsCA != "" {
+		pem, err := os.ReadFile(f.natsCA)
+		if err != nil || !x509.NewCertPool().AppendCertsFromPEM(pem) {
+			return usage("it names a PEM file, such as the ca.crt that signed the server's certificate", "--nats-ca: %s cannot be read, or holds no certificate", f.natsCA)
+		}
+	}
+	if f.natsCert != "" {
+		if _, err := tls.LoadX509KeyPair(f.natsCert, f.natsKey); err != nil {
+			return usage("--nats-cert and --nats-key name PEM files that belong together", "load the certificate for NATS: %s", strings.TrimPrefix(err.Error(), "tls: "))
+		}
 	}
 	return nil
 }

@@ -1,0 +1,199 @@
+package queue
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// large is from how many bytes on a message is moved to or from the server in this
+// process with nothing else of that size beside it: the server and its client hold
+// it up to four times over meanwhile.
+const large = 2 << 20
+
+// mover lets one large message at a time be moved.
+type mover chan struct{}
+
+func newMover() mover { return make(mover, 1) }
+
+// begin waits for the turn. The function ends it.
+func (m mover) begin(ctx context.Context) (end func(), err error) {
+	select {
+	case m <- struct{}{}:
+		return func() { <-m }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// turn is a mover's, taken before what is moved was made: it holds for the first
+// try to move it.
+type turn struct {
+	taken atomic.Bool
+	ended atomic.Bool
+	done  func()
+}
+
+func (t *turn) end() {
+	if t.ended.CompareAndSwap(false, true) {
+		t.done()
+	}
+}
+
+// hasTurn tells whether ctx brings a turn that has not ended.
+func hasTurn(ctx context.Context) bool {
+	t, ok := ctx.Value(turnKey{}).(*turn)
+	return ok && !t.ended.Load()
+}
+
+type turnKey struct{}
+
+// turnFor takes the turn for a message of about so many bytes that is about to be
+// made; with a few, or with a server elsewhere, that waits for nobody.
+func (q *Queue) turnFor(ctx context.Context, size int) (context.Context, *turn, error) {
+	if size < large || q.External() {
+		return ctx, &turn{done: func() {}}, nil
+	}
+	done, err := q.moving.begin(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	t := &turn{done: func() { runtime.GC(); done() }}
+	return context.WithValue(ctx, turnKey{}, t), t, nil
+}
+
+// takeTurn is the turn that ctx brings, the first time, else a new one. The
+// function ends it.
+func (q *Queue) takeTurn(ctx context.Context, size int) (end func(), err error) {
+	if t, ok := ctx.Value(turnKey{}).(*turn); ok && t.taken.CompareAndSwap(false, true) {
+		return t.end, nil
+	}
+	_, t, err := q.turnFor(ctx, size)
+	if err != nil {
+		return nil, err
+	}
+	return t.end, nil
+}
+
+// moved collects what the server has left behind of a large message that was read.
+func (q *Queue) moved(msg *jetstream.RawStreamMsg) {
+	if msg != nil && len(msg.Data) >= large {
+		runtime.GC()
+	}
+}
+
+// sendLarge is send over a connection of its own, in the text protocol of NATS
+// (docs.nats.io/reference/reference-protocols/nats-protocol). The client of NATS
+// copies what it sends into memory that it keeps for good.
+func (e *embedded) sendLarge(ctx context.Context, msg *nats.Msg, timeout time.Duration) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	c, err := e.server.InProcessConn()
+	if err != nil {
+		return 0, fmt.Errorf("connect to NATS: %w", err)
+	}
+	defer c.Close()
+	defer context.AfterFunc(ctx, func() { c.Close() })()
+	type answer struct {
+		seq uint64
+		err error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		seq, err := readAck(bufio.NewReader(c))
+		answered <- answer{seq, err}
+	}()
+	if err := writeMessage(c, msg); err != nil {
+		return 0, fmt.Errorf("write to NATS: %w", err)
+	}
+	a := <-answered
+	if a.err != nil && ctx.Err() != nil {
+		return 0, context.Cause(ctx)
+	}
+	return a.seq, a.err
+}
+
+// ackInbox is where the answer is sent on a connection that asks one question.
+const ackInbox = "_INBOX.large"
+
+// writeMessage introduces the client and publishes one message.
+func writeMessage(c net.Conn, msg *nats.Msg) error {
+	var head strings.Builder
+	head.WriteString("NATS/1.0\r\n")
+	for name, values := range msg.Header {
+		for _, v := range values {
+			head.WriteString(name + ": " + v + "\r\n")
+		}
+	}
+	head.WriteString("\r\n")
+	inbox := ackInbox + "." + newNonce().String()
+	_, err := fmt.Fprintf(c, "CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true,\"protocol\":1,\"name\":\"relay\",\"lang\":\"go\",\"version\":\"1\"}\r\n"+
+		"SUB %s 1\r\nHPUB %s %s %d %d\r\n%s", inbox, msg.Subject, inbox, head.Len(), head.Len()+len(msg.Data), head.String())
+	if err == nil {
+		_, err = c.Write(msg.Data)
+	}
+	if err == nil {
+		_, err = io.WriteString(c, "\r\n")
+	}
+	return err
+}
+
+// readAck reads until JetStream's answer.
+func readAck(r *bufio.Reader) (uint64, error) {
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return 0, fmt.Errorf("read from NATS: %w", err)
+		}
+		words := strings.Fields(line)
+		if len(words) == 0 {
+			continue
+		}
+		switch strings.ToUpper(words[0]) {
+		case "-ERR":
+			return 0, fmt.Errorf("NATS reports an error: %s", strings.Trim(strings.TrimSpace(line[len(words[0]):]), "'"))
+		case "HMSG": // an answer of JetStream has no header, that nobody listens has
+			return 0, nats.ErrNoResponders
+		case "MSG":
+			size, err := strconv.Atoi(words[len(words)-1])
+			if err != nil || size < 0 || size > 64<<10 {
+				return 0, errors.New("read from NATS: an answer without a length")
+			}
+			text := make([]byte, size)
+			if _, err := io.ReadFull(r, text); err != nil {
+				return 0, fmt.Errorf("read from NATS: %w", err)
+			}
+			return parseAck(text)
+		}
+	}
+}
+
+// parseAck reads a PubAck (server/stream.go, JSPubAckResponse).
+func parseAck(text []byte) (uint64, error) {
+	var ack struct {
+		Error *jetstream.APIError `json:"error"`
+		Seq   uint64              `json:"seq"`
+	}
+	if err := json.Unmarshal(text, &ack); err != nil {
+		return 0, fmt.Errorf("read what JetStream answers: %w", err)
+	}
+	if ack.Error != nil {
+		return 0, ack.Error
+	}
+	if ack.Seq == 0 {
+		return 0, errors.New("read what JetStream answers: it names no sequence")
+	}
+	return ack.Seq, nil
+}

@@ -1,11 +1,13 @@
 package test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -16,7 +18,22 @@ import (
 // builds is where the binary under test is kept for all tests.
 var builds string
 
+// atOnce is how many tests run side by side: they wait, for timers and disks in
+// other processes, far more than they compute.
+const atOnce = 12
+
 func TestMain(m *testing.M) {
+	if !raceDetector { // which takes memory and processors
+		if err := flag.Set("test.parallel", strconv.Itoa(atOnce)); err != nil { // -parallel still wins
+			panic(err) // the name is the testing package's
+		}
+	}
+	// What the configurations of docs/scaling.md take from the environment.
+	for name, value := range scalingVariables {
+		if err := os.Setenv(name, value); err != nil {
+			panic(err) // no such name
+		}
+	}
 	os.Exit(run(m))
 }
 
@@ -60,16 +77,24 @@ func relayBinary(t *testing.T) string {
 	return path
 }
 
+// helps are what the commands print about themselves, by their names, asked once.
+var helps sync.Map
+
 // help is what a command prints about itself.
 func help(t *testing.T, args ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), relayBinary(t), append(args, "--help")...)
-	cmd.Env = []string{"NO_COLOR=1"}
-	out, err := cmd.Output()
+	path, name := relayBinary(t), strings.Join(args, " ")
+	ask, _ := helps.LoadOrStore(name, sync.OnceValues(func() (string, error) {
+		cmd := exec.Command(path, append(args, "--help")...)
+		cmd.Env = []string{"NO_COLOR=1"}
+		out, err := cmd.Output()
+		return string(out), err
+	}))
+	out, err := ask.(func() (string, error))()
 	if err != nil {
-		t.Fatalf("relay %s --help: %v", strings.Join(args, " "), err)
+		t.Fatalf("relay %s --help: %v", name, err)
 	}
-	return string(out)
+	return out
 }
 
 var (
@@ -121,6 +146,7 @@ func relayVariables(t *testing.T) map[string]bool {
 }
 
 func TestServeFlags(t *testing.T) {
+	t.Parallel()
 	flags := relayFlags(t, "serve")
 	for _, want := range []string{
 		"listen", "admin", "tls-cert", "tls-key", "data", "nats-url", "nats-creds", "replicas",

@@ -189,6 +189,7 @@ const issueOpened = `{
 // binary, the NATS settings, the routes and the variables of docker-compose.yml,
 // from a webhook to the post.
 func TestComposeDelivers(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	mattermost, err := chat.Start(chat.Options{Hooks: []string{"secret0hook"}})

@@ -214,6 +214,7 @@ func TestComposeNATS(t *testing.T) {
 // TestComposeRelayVariables holds docker-compose.yml and the Dockerfile against
 // what the binary itself says.
 func TestComposeRelayVariables(t *testing.T) {
+	t.Parallel()
 	known := relayVariables(t)
 	relay := compose(t).Services["relay"]
 	for name := range relay.Environment {
@@ -339,6 +340,7 @@ func (m *mattermost) expect(sent map[string]string, key, want string) {
 
 // TestComposeSetup runs the script of the service "setup".
 func TestComposeSetup(t *testing.T) {
+	t.Parallel()
 	for _, program := range []string{"sh", "curl"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Skipf("%s is not installed", program)

@@ -80,12 +80,12 @@ func certificates(t *testing.T, dir string) {
 	}
 }
 
+// scalingVariables are in the environment of all tests: [TestMain] sets them.
+var scalingVariables = map[string]string{"NODE": "n1", "RELAY_PASSWORD": "secret-one", "ADMIN_PASSWORD": "secret-two"}
+
 // TestScalingConfigurations: nats-server reads the configurations of the page,
 // and they say what the text around them promises.
 func TestScalingConfigurations(t *testing.T) {
-	t.Setenv("NODE", "n1")
-	t.Setenv("RELAY_PASSWORD", "secret-one")
-	t.Setenv("ADMIN_PASSWORD", "secret-two")
 	_, configs := natsConfigs(t)
 	for i, c := range configs {
 		dir := t.TempDir()
@@ -111,11 +111,9 @@ func TestScalingConfigurations(t *testing.T) {
 // TestScalingServer starts the one server of the page and a relay on it: with
 // TLS, a password and no more permissions than it says.
 func TestScalingServer(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	certificates(t, dir)
-	t.Setenv("NODE", "n1")
-	t.Setenv("RELAY_PASSWORD", "secret-one")
-	t.Setenv("ADMIN_PASSWORD", "secret-two")
 	_, configs := natsConfigs(t)
 	o := parseNATS(t, configs[0].text, dir)
 	o.Host, o.Port, o.HTTPHost, o.HTTPPort, o.NoSigs, o.NoLog = "127.0.0.1", server.RANDOM_PORT, "", 0, true, true

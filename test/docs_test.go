@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -114,6 +113,9 @@ func TestChapters(t *testing.T) {
 // TestRoutingPage loads every YAML block of the page and runs its tests, and
 // runs every command of its console blocks and compares what it prints.
 func TestRoutingPage(t *testing.T) {
+	if !*update { // which has TestRoutingReference write the same page
+		t.Parallel()
+	}
 	page := routing(t)
 	all := chapters(page)
 	files, commands := 0, 0
@@ -307,7 +309,7 @@ func (d *desk) console(b block) (text string, commands int) {
 
 func (d *desk) run(command string) (out string, code int) {
 	d.t.Helper()
-	ctx, cancel := context.WithTimeout(d.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(d.t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-c", command)
 	cmd.Dir, cmd.Env = d.dir, d.env

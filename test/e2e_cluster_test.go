@@ -14,19 +14,26 @@ import (
 	"github.com/gitlab-mattermost/relay/test/cluster"
 )
 
-// natsCluster is a NATS cluster of three servers until the end of the test.
-func natsCluster(t *testing.T) *cluster.Cluster {
+// natsCluster begins to build and start a NATS cluster of three servers, which
+// is there until the end of the test. The function that it returns waits for it.
+func natsCluster(t *testing.T) func() *cluster.Cluster {
 	t.Helper()
-	dir := t.TempDir()
-	binary, err := cluster.Build(t.Context(), root, dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := cluster.Start(soon(t), cluster.Options{Binary: binary, Dir: filepath.Join(dir, "nats")})
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir, ctx := t.TempDir(), soon(t)
+	var c *cluster.Cluster
+	var failed error
+	up := make(chan struct{})
+	go func() {
+		defer close(up)
+		var binary string
+		if binary, failed = cluster.Build(ctx, root, dir); failed == nil {
+			c, failed = cluster.Start(ctx, cluster.Options{Binary: binary, Dir: filepath.Join(dir, "nats")})
+		}
+	}()
 	t.Cleanup(func() {
+		<-up
+		if failed != nil {
+			return
+		}
 		c.Close()
 		if t.Failed() {
 			for _, n := range c.Nodes {
@@ -34,7 +41,13 @@ func natsCluster(t *testing.T) *cluster.Cluster {
 			}
 		}
 	})
-	return c
+	return func() *cluster.Cluster {
+		t.Helper()
+		if <-up; failed != nil {
+			t.Fatal(failed)
+		}
+		return c
+	}
 }
 
 // startAtOnce starts so many relays at the same moment.
@@ -59,9 +72,10 @@ func TestCluster(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the election of a leader takes up to 9 s")
 	}
-	t.Parallel()
 	const channels = 3
-	mattermost, nats := chatServer(t), natsCluster(t)
+	begun := natsCluster(t) // it takes time, which the other tests need not see
+	t.Parallel()
+	mattermost, nats := chatServer(t), begun()
 	here := install(t, perProject(mattermost.URL("hook"), channels), "--nats-url", nats.URL(), "--replicas", "3")
 	relays := startAtOnce(t, here, 2)
 	for n := 1; n <= 10; n++ {

@@ -56,7 +56,7 @@ destinations: {dead: %q, living: %q}
 routes:
   - {when: {projects: acme/dead, events: issue.open}, to: dead}
   - {when: {projects: acme/living, events: issue.open}, to: living}
-`, mattermost.URL("dead"), mattermost.URL("living")))
+`, mattermost.URL("dead"), mattermost.URL("living")), hurried...) // a slow machine piles up for longer than an attempt may take
 	relay := here.start()
 
 	pile := make(chan error, 1)

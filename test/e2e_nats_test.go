@@ -144,13 +144,18 @@ func TestPausedRelayIsFenced(t *testing.T) {
 	const channels = 2
 	mattermost := chatServer(t)
 	active, standby := pair(t, mattermost, channels)
-	mattermost.Set("hook", chat.Delay(20*time.Millisecond))
-	standby.acceptIssues(channels, 2, 30)
+	standby.acceptIssues(channels, 2, 5)
 	if _, err := mattermost.WaitPosts(soon(t), "hook", channels*5); err != nil {
+		t.Fatal(err)
+	}
+	mattermost.Set("hook", chat.Hang())
+	standby.acceptIssues(channels, 6, 30)
+	if _, err := mattermost.WaitN(soon(t), "hook", channels*6); err != nil {
 		t.Fatal(err)
 	}
 	active.signal(syscall.SIGSTOP)
 	mattermost.Set("hook", chat.OK())
+	mattermost.Release("hook") // what it had begun is posted, and it does not hear of it
 	everyIssue(t, mattermost, channels, 30, 1)
 	before := mattermost.Count("hook")
 	active.signal(syscall.SIGCONT)

@@ -215,8 +215,13 @@ func TestReplayIsIdempotent(t *testing.T) {
 	if _, err := mattermost.WaitPosts(soon(t), "hook", 1); err != nil {
 		t.Fatal(err)
 	}
+	mattermost.Set("hook", chat.Hang()) // the replay is on its way when the relay dies
 	first := relay.ask(here, "replay", id, "--idempotency-key", "one")
+	if _, err := mattermost.WaitN(soon(t), "hook", 2); err != nil {
+		t.Fatal(err)
+	}
 	relay.kill()
+	mattermost.Set("hook", chat.OK())
 	relay = here.start()
 	second := relay.ask(here, "replay", id, "--idempotency-key", "one")
 	third := relay.ask(here, "replay", id, "--idempotency-key", "two")
@@ -230,7 +235,7 @@ func TestReplayIsIdempotent(t *testing.T) {
 	last := relay.accept(issueHook, issue("acme/api", 2, 0))
 	relay.comes(here, `(?m)^`+last+` .* delivered `, "events")
 	relay.terminate()
-	if n := mattermost.Count("hook"); n != 4 {
+	if n := len(posted(mattermost, "hook")); n != 4 {
 		t.Errorf("%d posts, want 4: the event, two replays, and the last one", n)
 	}
 	if text := string(posts[2].Raw); !strings.Contains(text, " late") {

@@ -306,8 +306,8 @@ func (r *reloading) warmUp() {
 	r.posts.take(r.t, 2*reloadChannels*reloadProjects)
 }
 
-// settled waits until the relay holds hardly more than before. Connections may
-// stay open for a while.
+// settled waits until the relay holds hardly more than before. Its idle
+// connections, which it would keep for 90 s, are closed from the other sides.
 func (r *reloading) settled(before map[string]int) map[string]int {
 	r.t.Helper()
 	const slack = 16 // connections of the sender's, on both sides of one
@@ -315,6 +315,7 @@ func (r *reloading) settled(before map[string]int) map[string]int {
 	look := time.NewTicker(50 * time.Millisecond)
 	defer look.Stop()
 	for ctx := soon(r.t); ; {
+		r.chat.CloseIdle()
 		after := r.held()
 		more := 0
 		for what, n := range after {

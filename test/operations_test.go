@@ -227,6 +227,7 @@ func sourceMetrics(t *testing.T) map[string]bool {
 // TestOperationsWords: the page names only flags, commands, variables, log
 // messages and pages that there are, and its links lead somewhere.
 func TestOperationsWords(t *testing.T) {
+	t.Parallel()
 	page := operations(t)
 	known := relayVariables(t)
 	for _, name := range regexp.MustCompile(`RELAY_[A-Z][A-Z_]*`).FindAllString(page, -1) {

@@ -182,6 +182,7 @@ func TestBinaryIsStatic(t *testing.T) {
 }
 
 func TestVersionIsLinkedIn(t *testing.T) {
+	t.Parallel()
 	out, err := exec.CommandContext(t.Context(), relayBinary(t), "version").CombinedOutput()
 	if err != nil || !regexp.MustCompile(`^relay (v\d|ci)`).Match(out) {
 		t.Errorf("relay version: %v, %q; want the version that was linked in", err, out)

@@ -105,6 +105,7 @@ func TestREADMEConfigurations(t *testing.T) {
 }
 
 func TestREADMEVariables(t *testing.T) {
+	t.Parallel()
 	known := relayVariables(t)
 	unknown := map[string]bool{}
 	for _, name := range regexp.MustCompile(`RELAY_[A-Z][A-Z_]*`).FindAllString(readme(t), -1) {

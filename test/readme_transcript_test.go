@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -15,6 +14,7 @@ import (
 // TestREADMETranscripts runs every command of the README's console blocks,
 // beside the relay.yaml that stands before it, and compares what it prints.
 func TestREADMETranscripts(t *testing.T) {
+	t.Parallel()
 	text := readme(t)
 	configurations, consoles := fences(text, "yaml"), fences(text, "console")
 	if len(consoles) == 0 {
@@ -31,7 +31,7 @@ func TestREADMETranscripts(t *testing.T) {
 		}
 		for _, part := range strings.Split("\n"+console.text, "\n$ ")[1:] {
 			command, want, _ := strings.Cut(part, "\n")
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			cmd := exec.CommandContext(ctx, "sh", "-c", command)
 			cmd.Dir = dir
 			cmd.Env = []string{

@@ -118,6 +118,13 @@ func (s *Server) Set(id string, b Behaviour) {
 	s.hook(id).behaviour = b
 }
 
+// CloseIdle closes the connections on which no request is under way: their
+// senders would keep them for later. New ones are taken as ever.
+func (s *Server) CloseIdle() {
+	s.http.SetKeepAlivesEnabled(false)
+	s.http.SetKeepAlivesEnabled(true)
+}
+
 // Release lets go the requests that hang at this moment: after [Hang] they are
 // answered "ok", after [Blackhole] their connections are closed. Later ones
 // hang again unless [Server.Set] said otherwise first.

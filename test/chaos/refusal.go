@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/gitlab-mattermost/relay/test/chat"
@@ -25,14 +26,15 @@ var badRequests = scenario{
 		}
 		l := r.load(ctx, 20)
 		pause(ctx, time.Second)
+		no := refusal{r: r, heads: map[string]int{}, well: map[string]bool{}}
 		for _, d := range r.plan.dests {
-			r.chat.Set(d.hook, chat.Status(http.StatusBadRequest, http.Header{"Content-Type": {"application/json"}}, chat.ErrorBody(d.hook)))
+			r.chat.Set(d.hook, chat.Func(no.answer))
 		}
 		pause(ctx, time.Duration(b.count)*time.Second)
 		if n := r.ledger.deaths(); n > 0 {
 			b.violate(buried, "%d messages were given up while the chat refused everything", n)
 		}
-		r.soothe()
+		no.heal()
 		pause(ctx, time.Second)
 		l.stop()
 		r.drain(ctx, 60*time.Second)
@@ -60,6 +62,48 @@ var badRequests = scenario{
 		b.add("poison given up", v.dead)
 		return nil
 	},
+}
+
+// refusal refuses everything until it heals, each channel when it is asked about
+// the oldest message there. One that is well again between that one and the next
+// is told late of those that were passed by, which is promised: it is some
+// milliseconds of a minute, but not where minutes are a hundred times as short.
+type refusal struct {
+	r *rig
+
+	mu      sync.Mutex
+	healing bool
+	heads   map[string]int // by hook and channel, the oldest that was refused
+	well    map[string]bool
+}
+
+func (f *refusal) heal() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.healing = true
+}
+
+func (f *refusal) answer(x *chat.Exchange) {
+	if f.takes(x) {
+		x.OK()
+		return
+	}
+	x.Answer(http.StatusBadRequest, http.Header{"Content-Type": {"application/json"}}, chat.ErrorBody(x.Entry.Hook))
+}
+
+func (f *refusal) takes(x *chat.Exchange) bool {
+	n, _ := f.r.ledger.number(x.Entry.Raw)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	channel := x.Entry.Hook + "#" + x.Entry.Channel
+	head, refused := f.heads[channel]
+	if f.healing && (!refused || n == head) {
+		f.well[channel] = true
+	}
+	if !f.well[channel] && (!refused || n < head) {
+		f.heads[channel] = n
+	}
+	return f.well[channel]
 }
 
 // poisoned refuses some messages with 400 and some with 500, for good.

@@ -114,7 +114,7 @@ func (d *destination) failedAgain(now time.Time, r result) time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	pause := jitter(d.pauses[min(d.failed, len(d.pauses)-1)])
-	if !d.probing && d.failed > 0 {
+	if !d.probing && d.failed > 0 && now.Before(d.until) {
 		// Another lane found out at the same time: once is enough.
 		pause = max(d.until.Sub(now), r.retryAfter)
 	} else {

@@ -83,6 +83,7 @@ func (l *lane) end(j *job) queue.Place {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	j.ended = true
+	l.line.ends(j.place)
 	return j.place
 }
 
@@ -135,7 +136,7 @@ func (l *lane) park(reason string) {
 
 // record notes the lane's state in the journal. The lock is held.
 func (l *lane) record() {
-	s := &queue.LaneState{Lane: l.name, Time: time.Now(), State: l.state(), Done: l.line.done}
+	s := &queue.LaneState{Lane: l.name, Time: time.Now(), State: l.state(), Done: l.line.done, Gone: l.line.gone}
 	if l.parked {
 		s.Time, s.Reason = l.standing.since, l.standing.reason
 	}

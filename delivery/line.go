@@ -21,6 +21,9 @@ type line struct {
 	reading bool
 	purged  uint64 // everything up to this message is gone
 
+	gone   queue.Place // the last place that has come to its end, or is about to
+	unsaid bool        // of one of them the journal does not know the place
+
 	held    int    // deliveries that are not settled, as far as they are counted
 	passed  int    // of those, and of what is being appended, settled as they came from memory
 	counted uint64 // what stands in messages above this one,
@@ -117,10 +120,14 @@ func (l *lane) takeParked() *job {
 		l.line.open = append(l.line.open, place)
 		if i := slices.IndexFunc(l.flying, func(j *job) bool { return j.item.ID == p.ID }); i >= 0 {
 			l.flying[i].place = place // under way since it was in memory; from here on it belongs to the line
+			if l.flying[i].ended {
+				l.line.endsUnsaid(place)
+			}
 			continue
 		}
 		if _, ok := l.line.early[p.ID]; ok {
 			l.line.passed = max(l.line.passed-1, 0)
+			l.line.endsUnsaid(place)
 			l.line.settle(place, p.ID)
 			continue
 		}
@@ -129,6 +136,20 @@ func (l *lane) takeParked() *job {
 		return j
 	}
 	return nil
+}
+
+// ends notes that what stands at a place comes to its end: whoever finds it gone
+// must know.
+func (l *line) ends(p queue.Place) {
+	if l.gone.Less(p) {
+		l.gone = p
+	}
+}
+
+// endsUnsaid is ends, of what was settled before it had its place.
+func (l *line) endsUnsaid(p queue.Place) {
+	l.ends(p)
+	l.unsaid = true
 }
 
 // settle moves the line's progress over everything that is settled without a
@@ -197,6 +218,12 @@ func (l *lane) purge(upTo uint64) {
 		return
 	}
 	l.purging = l.set.do(func() {
+		if !l.say() {
+			l.mu.Lock()
+			l.purging = false
+			l.mu.Unlock()
+			return
+		}
 		for wait := time.Second; !l.set.purge(l.name, upTo) && sleep(l.set.stop, wait); {
 			wait = min(2*wait, time.Minute)
 		}
@@ -213,6 +240,28 @@ func (l *lane) purge(upTo uint64) {
 			l.purge(l.unpurged)
 		}
 	})
+}
+
+// say has the journal know what is at its end in the line before that is dropped;
+// false when the relay stops.
+func (l *lane) say() bool {
+	l.mu.Lock()
+	unsaid := l.line.unsaid
+	if unsaid {
+		l.line.unsaid = false
+		l.record()
+	}
+	l.mu.Unlock()
+	if !unsaid {
+		return true
+	}
+	err := l.set.journal.Write(l.set.stop)
+	if err != nil {
+		l.mu.Lock()
+		l.line.unsaid = true
+		l.mu.Unlock()
+	}
+	return err == nil
 }
 
 // finished is the last message of the line that is settled as a whole.

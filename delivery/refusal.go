@@ -62,17 +62,35 @@ func (l *lane) pass(j *job, t target, r result) {
 				l.lastTry(a, t)
 			}
 			return
-		case rk.verdict != Refused:
+		case rk.verdict == Refused:
+			l.refusedBehind(k, t, rk)
+		case !l.suspect(k, rk):
 			l.fellBack(k, t, rk)
 			l.backAll(append(aside, k), t)
 			return
+		default:
+			l.failed(k, t, rk)
 		}
-		l.refusedBehind(k, t, rk)
 		aside, r = append(aside, k), rk
 	}
 	l.setBack(j, r)
 	l.backAll(aside, t)
 }
+
+// suspect notes that a message which was sent past another one failed, and
+// tells whether it has done so often enough to be sent past itself.
+func (l *lane) suspect(k *job, r result) bool {
+	switch {
+	case r.verdict == Refused:
+		k.held++
+	case r.verdict == Retry && r.status >= 500:
+		k.probes++
+	}
+	return k.mayPass()
+}
+
+// mayPass tells whether what stands behind the message may be tried.
+func (j *job) mayPass() bool { return j.probes >= poisonAfter || j.held >= poisonAfter }
 
 // refusedBehind notes that a message was refused while another one was weighed.
 func (l *lane) refusedBehind(k *job, t target, r result) {
@@ -165,7 +183,7 @@ func (l *lane) fetching() bool {
 func (l *lane) passBy(j *job, t target) bool {
 	aside := []*job{j}
 	var k *job
-	for k = l.behind(); k != nil && k.probes >= poisonAfter && len(aside) < mostAside; k = l.behind() {
+	for k = l.behind(); k != nil && k.mayPass() && len(aside) < mostAside; k = l.behind() {
 		aside = append(aside, k)
 	}
 	if k == nil {
@@ -188,9 +206,7 @@ func (l *lane) passBy(j *job, t target) bool {
 			l.lastTry(a, t)
 		}
 	default:
-		if r.verdict == Retry && r.status >= 500 {
-			k.probes++
-		}
+		l.suspect(k, r)
 		l.fellBack(k, t, r)
 		l.backAll(append(aside, k), t)
 	}

@@ -13,13 +13,16 @@ import (
 	"github.com/gitlab-mattermost/relay/test/chat"
 )
 
-// choosy refuses with 400 what is poison.
+// choosy refuses with 400 what is poison, and fails with 500 at what is sick.
 func choosy(x *chat.Exchange) {
-	if strings.HasPrefix(x.Entry.Text, "poison") {
+	switch {
+	case strings.HasPrefix(x.Entry.Text, "poison"):
 		x.Answer(400, http.Header{"Content-Type": {"application/json"}}, chat.ErrorBody(x.Entry.Hook))
-		return
+	case strings.HasPrefix(x.Entry.Text, "sick"):
+		x.Answer(500, nil, "")
+	default:
+		x.OK()
 	}
-	x.OK()
 }
 
 // probing has lanes that are refused tried again at once.
@@ -63,10 +66,13 @@ func (w *world) deaths() map[uint64]queue.Dead {
 // can get through beside it, and what stands behind them does.
 func TestRefusedHeadOfTheOnlyLaneIsBuried(t *testing.T) {
 	for name, titles := range map[string][]string{
-		"at the head":        {"poison", "1", "2", "3"},
-		"in the middle":      {"1", "2", "poison", "3"},
-		"two, one by one":    {"1", "poison 1", "2", "3", "poison 2", "4"},
-		"four, side by side": {"poison 1", "poison 2", "poison 3", "poison 4", "1"},
+		"at the head":              {"poison", "1", "2", "3"},
+		"in the middle":            {"1", "2", "poison", "3"},
+		"two, one by one":          {"1", "poison 1", "2", "3", "poison 2", "4"},
+		"four, side by side":       {"poison 1", "poison 2", "poison 3", "poison 4", "1"},
+		"before one that gets 500": {"poison 1", "sick 1", "1", "2"},
+		"behind one that gets 500": {"sick 1", "poison 1", "1", "2"},
+		"by turns":                 {"sick 1", "poison 1", "sick 2", "poison 2", "1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -76,7 +82,7 @@ func TestRefusedHeadOfTheOnlyLaneIsBuried(t *testing.T) {
 			want, good := map[uint64]string{}, []string{}
 			for i, title := range titles {
 				want[uint64(i+1)] = queue.OutcomeDelivered
-				if strings.HasPrefix(title, "poison") {
+				if len(title) > 1 {
 					want[uint64(i+1)] = queue.OutcomeDead
 				} else {
 					good = append(good, title)
@@ -85,7 +91,7 @@ func TestRefusedHeadOfTheOnlyLaneIsBuried(t *testing.T) {
 			equal(t, "outcomes", want, w.settled(len(titles)))
 			equal(t, "posts", good, chat.Texts(w.chat.Posts("hooka")))
 			for id, d := range w.deaths() {
-				if !strings.HasPrefix(d.Reason, "refused by the receiver: 400") || d.Attempts < len(quick.refused)+1 {
+				if !strings.HasPrefix(d.Reason, "refused by the receiver: ") || d.Attempts < poisonAfter {
 					t.Errorf("%d was given up after %d attempts because %q", id, d.Attempts, d.Reason)
 				}
 			}

@@ -41,9 +41,14 @@ func (s *Lanes) giveUp(name queue.Lane, seq uint64, why error) error {
 	if errors.Is(why, queue.ErrShare) {
 		reason = "its destination held half of RELAY_PARKED, as much as one may"
 	}
+	l := s.lane(name)
 	for i, p := range batch {
 		place := queue.Place{Seq: seq, Index: i}
-		if s.isSettled(name, place, p.ID) {
+		settled := s.isSettled(name, place, p.ID)
+		if l != nil {
+			l.givesUp(place, settled)
+		}
+		if settled {
 			continue
 		}
 		d := &queue.Dead{Parked: p, Lane: name, Time: time.Now(), Reason: reason}
@@ -52,10 +57,13 @@ func (s *Lanes) giveUp(name queue.Lane, seq uint64, why error) error {
 		}
 		s.metrics.settled(name.Destination, queue.OutcomeDead, p.Webhook.Received)
 	}
+	if l != nil && !l.say() {
+		return s.stopping()
+	}
 	if err := s.parking.DropParked(s.stop, name, seq); err != nil {
 		return err
 	}
-	if l := s.lane(name); l != nil {
+	if l != nil {
 		l.forget(seq, batch)
 	}
 	return nil
@@ -75,6 +83,15 @@ func (s *Lanes) isSettled(name queue.Lane, place queue.Place, id queue.ID) bool 
 	}
 	_, early := l.line.early[id]
 	return early
+}
+
+// givesUp is told that what stands at a place comes to its end, or has come to it
+// before.
+func (l *lane) givesUp(place queue.Place, before bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.line.ends(place)
+	l.line.unsaid = l.line.unsaid || before
 }
 
 // forget is told that a message of the line is gone, with everything in it.

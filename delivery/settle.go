@@ -112,5 +112,9 @@ func (s *Lanes) buryLane(ctx context.Context, at *queue.LaneAtStart) error {
 			}
 		}
 	}
+	ended := queue.Place{Seq: at.Last + 1}.Before()
+	if err := s.journal.Write(ctx, &queue.LaneState{Lane: at.Lane, Time: time.Now(), State: queue.LaneOpen, Done: ended, Gone: ended}); err != nil {
+		return err
+	}
 	return s.parking.PurgeParked(ctx, at.Lane, at.Last)
 }

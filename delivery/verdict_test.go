@@ -406,6 +406,24 @@ func expired(t *testing.T) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private}
 }
 
+// A probe is refused, which says nothing about the destination, and what is sent
+// past that message then fails: nobody else may try before a pause is over.
+func TestPauseAfterAProbeThatSaidNothing(t *testing.T) {
+	d := newDestination(Destination{}, usual.paused)
+	later := time.Now().Add(d.failedAgain(time.Now(), result{}) + time.Second)
+	d.hurry()
+	if err := d.admit(t.Context(), time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	d.probed()
+	if pause := d.failedAgain(later, result{}); pause < 24*time.Second || pause > 36*time.Second {
+		t.Errorf("left alone for %s, want 30 s, a fifth more or less", pause)
+	}
+	if pause := d.failedAgain(later.Add(time.Second), result{}); pause < 23*time.Second || pause > 35*time.Second {
+		t.Errorf("left alone for %s, want what is left of it", pause)
+	}
+}
+
 // The lane's own limits, as they are shipped: how long a dead destination is
 // left alone, and that the pauses are spread by a fifth.
 func TestPauses(t *testing.T) {

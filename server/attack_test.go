@@ -111,7 +111,7 @@ func TestSilentClientsMakeRoom(t *testing.T) {
 			}
 		}
 	}
-	for _, conn := range silent[:most] {
+	for _, conn := range silent[:2*most] {
 		closed(t, conn)
 	}
 	if n := l.net.opened(); n > most {

@@ -18,26 +18,30 @@ import (
 	"github.com/gitlab-mattermost/relay/configs"
 )
 
-// Destination is a destination with the client that reaches it.
+// Destination is a destination with what reaches it.
 type Destination struct {
 	configs.Destination
-	client  *http.Client
-	request *http.Request // what every post to it is made from; nil if its URL cannot be used
+	transport http.RoundTripper
+	request   *http.Request // what every post to it is made from; nil if its URL cannot be used
 }
 
-func newReachable(d configs.Destination, client *http.Client, agent string) Destination {
+func newReachable(d configs.Destination, transport http.RoundTripper, agent string) Destination {
 	r, err := http.NewRequest(http.MethodPost, d.URL.Reveal(), http.NoBody)
 	if err != nil {
-		return Destination{d, client, nil} // err would tell the URL
+		return Destination{d, transport, nil} // err would tell the URL
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("User-Agent", agent)
 	r.Header.Set("Accept", "text/plain, application/json")
-	return Destination{d, client, r}
+	if user := r.URL.User; user != nil {
+		password, _ := user.Password()
+		r.SetBasicAuth(user.Username(), password)
+	}
+	return Destination{d, transport, r}
 }
 
 // with makes the request that posts body. Its URL and header are those of all
-// requests to the destination: clients read them only.
+// requests to the destination: transports read them only.
 func (d *Destination) with(ctx context.Context, body []byte) *http.Request {
 	r := d.request.WithContext(ctx)
 	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
@@ -46,31 +50,31 @@ func (d *Destination) with(ctx context.Context, body []byte) *http.Request {
 	return r
 }
 
-// Clients are the HTTP clients of all destinations. Those that trust the same
+// Clients are the HTTP transports of all destinations. Those that trust the same
 // certificates share one, so that a reload leaves their connections alone.
 type Clients struct {
 	agent string
 
 	mu    sync.Mutex
-	byKey map[string]*http.Client
+	byKey map[string]*transport
 }
 
 // NewClients makes an empty set; version goes into User-Agent.
 func NewClients(version string) *Clients {
-	return &Clients{agent: "relay/" + version, byKey: map[string]*http.Client{}}
+	return &Clients{agent: "relay/" + version, byKey: map[string]*transport{}}
 }
 
-// Prepare gives each destination its client. It fails when a ca_file cannot be
+// Prepare gives each destination its transport. It fails when a ca_file cannot be
 // read or holds no certificate. egress is configs.EgressPrivate or
 // EgressPublic.
 func (c *Clients) Prepare(destinations []configs.Destination, egress string) ([]Destination, error) {
 	var all []Destination
 	for _, d := range destinations {
-		client, err := c.client(d.CAFile, egress)
+		t, err := c.transport(d.CAFile, egress)
 		if err != nil {
 			return nil, fmt.Errorf("destination %q: %w", d.Name, err)
 		}
-		all = append(all, newReachable(d, client, c.agent))
+		all = append(all, newReachable(d, t, c.agent))
 	}
 	return all, nil
 }
@@ -79,12 +83,12 @@ func (c *Clients) Prepare(destinations []configs.Destination, egress string) ([]
 func (c *Clients) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, client := range c.byKey {
-		client.CloseIdleConnections()
+	for _, t := range c.byKey {
+		t.CloseIdleConnections()
 	}
 }
 
-func (c *Clients) client(caFile, egress string) (*http.Client, error) {
+func (c *Clients) transport(caFile, egress string) (*transport, error) {
 	var pool *x509.CertPool // nil: the system's
 	var pem []byte
 	if caFile != "" {
@@ -101,29 +105,23 @@ func (c *Clients) client(caFile, egress string) (*http.Client, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.byKey[key] == nil {
-		c.byKey[key] = newClient(pool, egress)
+		c.byKey[key] = newTransport(pool, egress)
 	}
 	return c.byKey[key], nil
 }
 
-// newClient makes a client that follows no redirects (a redirected POST would
-// carry the message elsewhere), unpacks nothing, and connects only where egress
-// allows it.
-func newClient(pool *x509.CertPool, egress string) *http.Client {
-	return &http.Client{
-		Transport: &transport{
-			proxy:  http.ProxyFromEnvironment,
-			guard:  newGuard(egress),
-			direct: newTransport(pool, newGuard(egress), nil),
-			// The proxy is the operator's own, and stands in a private network
-			// where the policy allows public addresses only.
-			proxied: newTransport(pool, newGuard(configs.EgressPrivate), http.ProxyFromEnvironment),
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+func newTransport(pool *x509.CertPool, egress string) *transport {
+	return &transport{
+		proxy:  http.ProxyFromEnvironment,
+		guard:  newGuard(egress),
+		direct: newRoute(pool, newGuard(egress), nil),
+		// The proxy is the operator's own, and stands in a private network
+		// where the policy allows public addresses only.
+		proxied: newRoute(pool, newGuard(configs.EgressPrivate), http.ProxyFromEnvironment),
 	}
 }
 
-func newTransport(pool *x509.CertPool, g guard, proxy func(*http.Request) (*url.URL, error)) *http.Transport {
+func newRoute(pool *x509.CertPool, g guard, proxy func(*http.Request) (*url.URL, error)) *http.Transport {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second, Control: g.control}
 	return &http.Transport{
 		Proxy:                  proxy,
@@ -139,9 +137,11 @@ func newTransport(pool *x509.CertPool, g guard, proxy func(*http.Request) (*url.
 	}
 }
 
-// transport sends requests through the proxy that HTTPS_PROXY, HTTP_PROXY and
-// NO_PROXY name, if any. A proxy resolves names itself and connects in the
-// relay's place, so that the guard must be asked before.
+// transport follows no redirects (a redirected POST would carry the message
+// elsewhere), unpacks nothing, and connects only where egress allows it. It sends
+// requests through the proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name, if
+// any. A proxy resolves names itself and connects in the relay's place, so that
+// the guard must be asked before.
 type transport struct {
 	proxy           func(*http.Request) (*url.URL, error)
 	guard           guard
@@ -163,7 +163,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.proxied.RoundTrip(r)
 }
 
-// CloseIdleConnections is what [http.Client.CloseIdleConnections] calls.
+// CloseIdleConnections closes the connections that are not in use.
 func (t *transport) CloseIdleConnections() {
 	t.direct.CloseIdleConnections()
 	t.proxied.CloseIdleConnections()

@@ -67,7 +67,7 @@ func (d *destination) update(c *Destination) (elsewhere bool) {
 		d.pace.SetLimit(limit)
 		d.pace.SetBurst(burst)
 	}
-	elsewhere = c == nil || old == nil || old.URL != c.URL || old.Channel != c.Channel || old.Kind != c.Kind || old.client != c.client
+	elsewhere = c == nil || old == nil || old.URL != c.URL || old.Channel != c.Channel || old.Kind != c.Kind || old.transport != c.transport
 	d.config.Store(c)
 	if elsewhere {
 		d.moves.Add(1)

@@ -85,12 +85,11 @@ func TestProxyGetsNoForbiddenHost(t *testing.T) {
 	}
 	try := func(host, egress string) result {
 		d := destinationAt(t, "http://"+host+"/hooks/x", "", egress)
-		client := newClient(nil, egress)
-		defer client.CloseIdleConnections()
-		own := client.Transport.(*transport)
+		own := newTransport(nil, egress)
+		defer own.CloseIdleConnections()
 		own.proxy = http.ProxyURL(through)
 		own.proxied.Proxy = own.proxy
-		d.client = client
+		d.transport = own
 		return post(t.Context(), d, []byte("{}"))
 	}
 	for _, host := range []string{

@@ -49,14 +49,14 @@ func attempt(stop context.Context, d *Destination, body []byte) result {
 	if d.request == nil {
 		return result{verdict: Rejected, reason: ReasonClientError, text: "the destination's URL cannot be used"}
 	}
-	res, err := d.client.Do(d.with(ctx, body))
+	res, err := d.transport.RoundTrip(d.with(ctx, body))
 	if err != nil {
-		return failed(stop, err)
+		return failed(stop, d.request.URL, err)
 	}
 	defer res.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil && (stop.Err() != nil || res.StatusCode < 300) {
-		return failed(stop, err) // what else it would have said decides; elsewhere the status does
+		return failed(stop, d.request.URL, err) // what else it would have said decides; elsewhere the status does
 	}
 	if len(answer) < maxAnswer {
 		_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 1)) // sees the end, so that the connection is used again
@@ -87,8 +87,8 @@ func statusText(status int, text string) string {
 }
 
 // failed judges an attempt without an answer. The text is made here: Go's own
-// would hold the URL, which is the secret.
-func failed(stop context.Context, err error) result {
+// might hold the URL, which is the secret.
+func failed(stop context.Context, to *url.URL, err error) result {
 	if stop.Err() != nil {
 		return result{verdict: Stopped, reason: ReasonStopped, text: "the relay is stopping"}
 	}
@@ -100,45 +100,37 @@ func failed(stop context.Context, err error) result {
 	if errors.As(err, &timeout) && timeout.Timeout() {
 		return result{verdict: Retry, reason: ReasonTimeout, text: "no answer within 10 s; the message may have been delivered"}
 	}
-	return result{verdict: Retry, reason: ReasonNetwork, text: networkText(err)}
+	return result{verdict: Retry, reason: ReasonNetwork, text: networkText(to, err)}
 }
 
 // receiver is the host and port that a request went to; of its URL that is all
 // that may be told.
-func receiver(err error) string {
-	var failed *url.Error
-	if !errors.As(err, &failed) {
-		return ""
-	}
-	u, err := url.Parse(failed.URL)
-	if err != nil || u.Hostname() == "" {
-		return ""
-	}
+func receiver(u *url.URL) string {
 	return net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), map[string]string{"http": "80"}[u.Scheme], "443"))
 }
 
 // networkText says what went wrong on the wire, of the URL naming no more than
 // the host and port, and nothing of what the other side sent.
-func networkText(err error) string {
+func networkText(to *url.URL, err error) string {
 	var dns *net.DNSError
 	var op *net.OpError
 	var proxy *proxyError
 	switch {
 	case errors.As(err, &dns):
-		return "no such host: " + cmp.Or(receiver(err), "the host name cannot be resolved")
+		return "no such host: " + receiver(to)
 	case errors.As(err, &proxy):
 		return proxy.Error()
 	case errors.As(err, &op) && op.Op == "proxyconnect":
 		return "the proxy does not connect there: " + rootText(op.Err)
 	case errors.As(err, &op) && op.Op == "dial":
-		return strings.TrimSuffix("cannot connect to "+receiver(err), " to ") + ": " + rootText(op.Err)
+		return "cannot connect to " + receiver(to) + ": " + rootText(op.Err)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "the connection was closed before the answer was complete"
 	case errors.As(err, &op):
 		return "the connection failed: " + rootText(op.Err)
 	}
 	if wrong := certificateText(err); wrong != "" {
-		return "the certificate of " + cmp.Or(receiver(err), "the server") + " " + wrong
+		return "the certificate of " + receiver(to) + " " + wrong
 	}
 	return "the connection failed"
 }

@@ -580,15 +580,15 @@ func TestReloadLeavesTheUnchangedAlone(t *testing.T) {
 	w.deliver("b", "2", "3", "4")
 	w.posts("hookb", 2)
 	before := w.statusOf("a#typo")
-	client := w.lanes.dests["a"].config.Load().client
+	transport := w.lanes.dests["a"].config.Load().transport
 	for range 5 {
 		w.lanes.Update(w.prepared(w.dests))
 	}
 	w.deliver("a#good", "5")
 	w.last()
 	equal(t, "status", fmt.Sprint(before), fmt.Sprint(w.statusOf("a#typo")))
-	if got := w.lanes.dests["a"].config.Load().client; got != client {
-		t.Error("the client is another one")
+	if got := w.lanes.dests["a"].config.Load().transport; got != transport {
+		t.Error("the transport is another one")
 	}
 	if n := w.chat.Count("hooka"); n != 2 {
 		t.Errorf("%d requests to a, want the refused one and a good one", n)

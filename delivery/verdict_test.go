@@ -304,7 +304,7 @@ func TestAttemptEndsInTime(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var servers sync.WaitGroup
-				client := &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+				transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
 					here, there := net.Pipe()
 					servers.Go(func() {
 						defer there.Close()
@@ -316,14 +316,14 @@ func TestAttemptEndsInTime(t *testing.T) {
 						_, _ = io.Copy(io.Discard, r) // until the relay hangs up
 					})
 					return here, nil
-				}}}
-				d := newReachable(configs.Destination{Kind: configs.KindMattermost, URL: configs.NewSecret("http://chat/hooks/x")}, client, "test")
+				}}
+				d := newReachable(configs.Destination{Kind: configs.KindMattermost, URL: configs.NewSecret("http://chat/hooks/x")}, transport, "test")
 				begin := time.Now()
 				r := post(t.Context(), &d, []byte("{}"))
 				if took := time.Since(begin); r.verdict != Retry || r.reason != ReasonTimeout || took != attemptTimeout {
 					t.Errorf("after %s: %+v", took, r)
 				}
-				client.CloseIdleConnections()
+				transport.CloseIdleConnections()
 				servers.Wait()
 			})
 		})

@@ -28,7 +28,11 @@ type Replay struct {
 
 // Replay tells what the webhook is a replay of, if it is one.
 func (w *Webhook) Replay() (Replay, bool) {
-	of, err := ParseID(w.Get(fieldReplayOf))
+	name := w.Get(fieldReplayOf)
+	if name == "" {
+		return Replay{}, false
+	}
+	of, err := ParseID(name)
 	return Replay{of, w.Get(fieldReplayTo)}, err == nil
 }
 
@@ -38,8 +42,9 @@ func (w *Webhook) ReplayKey() string { return w.Get(fieldReplayKey) }
 
 // FirstReceived is when the webhook came from GitLab, also of a replay.
 func (w *Webhook) FirstReceived() time.Time {
-	us, err := strconv.ParseInt(w.Get(fieldReceived), 10, 64)
-	if err != nil {
+	first := w.Get(fieldReceived)
+	us, err := strconv.ParseInt(first, 10, 64)
+	if first == "" || err != nil {
 		return w.Received
 	}
 	return time.UnixMicro(us)

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -72,17 +73,38 @@ func (r *redactor) add(secrets ...string) {
 	longest := func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) }
 	var pairs []string
 	for _, s := range slices.SortedFunc(maps.Keys(r.known), longest) {
-		pairs = append(pairs, s, "[redacted]")
+		pairs = append(pairs, s, redacted)
 	}
 	r.replacer.Store(strings.NewReplacer(pairs...))
 }
 
 func (r *redactor) clean(s string) string {
-	if p := r.replacer.Load(); p != nil && len(s) >= minSecret {
-		return p.Replace(s)
+	p := r.replacer.Load()
+	if p == nil || len(s) < minSecret {
+		return s
 	}
-	return s
+	if _, err := p.WriteString(search{}, s); err == nil {
+		return s // as nearly always, and nothing was allocated
+	}
+	return p.Replace(s)
 }
+
+// redacted stands where a secret was.
+const redacted = "[redacted]"
+
+// search is where a replacer writes to show whether it replaces anything.
+type search struct{}
+
+var errFound = errors.New("found")
+
+func (search) WriteString(s string) (int, error) {
+	if s == redacted {
+		return 0, errFound
+	}
+	return len(s), nil
+}
+
+func (s search) Write(p []byte) (int, error) { return s.WriteString(string(p)) }
 
 func (r *redactor) attr(_ []string, a slog.Attr) slog.Attr {
 	a.Key = r.clean(a.Key)

@@ -5,7 +5,11 @@ import (
 	"time"
 
 	"github.com/gitlab-mattermost/relay/formatters"
+	"github.com/gitlab-mattermost/relay/queue"
 )
+
+// Unpark makes the delivery again that was parked.
+func Unpark(p queue.Parked, lane queue.Lane) *Item { return unpark(p, AddressOf(lane), false) }
 
 // Try writes a delivery's message as its lane would, and forgets it: whoever
 // asks wants to know whether the process survives that.

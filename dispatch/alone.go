@@ -26,8 +26,12 @@ const (
 // unsettled events ends the relay when it is read. The one that did so at the
 // last start is buried; when the last starts have died with the same oldest one,
 // it and those behind it are decoded, matched and rendered one by one, each
-// between two marks in the journal.
+// between two marks in the journal. With what stands first in parked lanes it does
+// the same.
 func (d *Dispatcher) Vet(ctx context.Context) error {
+	if err := d.vetParked(ctx); err != nil {
+		return err
+	}
 	if id := d.State.Alone; id != nil {
 		if err := d.buryUnread(ctx, *id); err != nil {
 			return err

@@ -133,8 +133,11 @@ func (q *Queue) newestEntry(ctx context.Context, last, first uint64) (Entry, err
 		}
 		return e, err
 	}
-	return Entry{}, fmt.Errorf("%s cannot be read at its end: nobody knows what is settled; restore the data directory from a backup, or move it away to begin anew", JournalStream)
+	return Entry{}, errNoJournal
 }
+
+// errNoJournal: where to go on is not known.
+var errNoJournal = fmt.Errorf("%s cannot be read at its end: nobody knows what is settled; restore the data directory from a backup, or move it away to begin anew", JournalStream)
 
 // passOver tells whether an error is damage that costs only what was remembered,
 // and says so.

@@ -145,7 +145,12 @@ func (q *Queue) OldestDead(ctx context.Context, f func(DeadLetter) bool) error {
 // DropDead drops a dead letter. One that is not kept any more is no error. One
 // that the server cannot read it drops only when no older one is kept.
 func (q *Queue) DropDead(ctx context.Context, seq uint64) error {
-	err := q.dead.DeleteMsg(ctx, seq)
+	dropped, err := q.dropsDead(ctx)
+	if err != nil {
+		return err
+	}
+	defer dropped()
+	err = q.dead.DeleteMsg(ctx, seq)
 	if err == nil {
 		return nil
 	}

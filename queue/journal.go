@@ -59,7 +59,10 @@ type Journal struct {
 	lost   chan struct{} // closed when another relay has taken over
 	closed sync.Once
 	stuck  atomic.Bool // what is to be written is not, for now
+	ending atomic.Bool // what is written now is the last
+	told   uint64      // see [Kept]; set before anything is written
 	starts atomic.Uint64
+	heads  atomic.Uint64 // see [Kept]
 }
 
 func newJournal(q *Queue, writer Nonce, last uint64, base Checkpoint) *Journal {
@@ -106,6 +109,7 @@ func (j *Journal) Lost() <-chan struct{} { return j.lost }
 // over (ErrFenced), the journal was closed (ErrClosed), or ctx ended.
 func (j *Journal) Write(ctx context.Context, recs ...Record) error {
 	w := make(chan error, 1)
+	j.complete(recs)
 	j.mu.Lock()
 	j.pending = append(j.pending, recs...)
 	j.waiters = append(j.waiters, w)
@@ -144,11 +148,30 @@ func (j *Journal) Confirm(ctx context.Context) error {
 
 // Note records without waiting: with the next write, or within a second.
 func (j *Journal) Note(recs ...Record) {
+	j.complete(recs)
 	j.mu.Lock()
 	j.pending = append(j.pending, recs...)
 	j.mu.Unlock()
 	signal(j.note)
 }
+
+// complete adds to states of lanes what is known of their lines, and looks whether
+// something that was parked has come to its end.
+func (j *Journal) complete(recs []Record) {
+	for _, rec := range recs {
+		switch r := rec.(type) {
+		case *LaneState:
+			j.q.lines.stated(r)
+		case *Settled:
+			if r.From != (Place{}) {
+				j.HeadsHarmless()
+			}
+		}
+	}
+}
+
+// HeadsHarmless says that what stands first in parked lanes does not end the relay.
+func (j *Journal) HeadsHarmless() { j.heads.Store(0) }
 
 // Harmless says that what is unsettled at this start does not end the relay
 // when it is read: the starts that count against it are counted anew.
@@ -215,7 +238,10 @@ func (j *Journal) run() {
 			}
 		case <-j.beat(delay):
 		case <-j.stop:
-			_ = j.flush(&Released{j.writer, time.Now()}) // without it a standby waits a little longer
+			j.ending.Store(true)
+			if j.flush(&Released{j.writer, time.Now()}) == nil { // without it a standby waits a little longer
+				j.q.settleEnd(j.Last())
+			}
 			return
 		case <-j.ctx.Done():
 			return
@@ -340,8 +366,14 @@ func entrySize(recs []Record) int {
 func (j *Journal) write(c Checkpoint, recs []Record) error {
 	nonce := newNonce()
 	expect := j.Last()
+	kept, stored := j.kept(), false
+	defer func() {
+		if !stored {
+			j.q.lines.unsaid(kept.Lines)
+		}
+	}()
 	data := encodeEntry(nonce, Entry{
-		Writer: j.writer, Checkpoint: c, Records: recs,
+		Writer: j.writer, Checkpoint: c, Records: recs, Kept: kept,
 		Ends: Ends{j.q.tail.load(), j.q.lastPark.load(), j.base.Cursor, j.starts.Load()},
 	})
 	Failpoint(FailJournaling)
@@ -354,6 +386,7 @@ func (j *Journal) write(c Checkpoint, recs []Record) error {
 		switch {
 		case err == nil:
 			Failpoint(FailJournaled)
+			stored = true
 			j.mu.Lock()
 			j.last, j.durable, j.written = seq, c, begun
 			j.mu.Unlock()
@@ -435,13 +468,15 @@ func (q *Queue) Lead(ctx context.Context) (*Journal, *State, error) {
 				return nil, nil, fmt.Errorf("take over %s: %w", ParkedStream, err)
 			}
 		}
-		state, err := q.recover(ctx, last)
+		state, told, err := q.recover(ctx, last)
 		if err != nil {
 			return nil, nil, err
 		}
 		Failpoint(FailTakeover)
 		j := newJournal(q, newNonce(), last, state.Checkpoint)
+		j.told = told
 		j.starts.Store(state.Starts)
+		j.heads.Store(state.Heads)
 		stop := context.AfterFunc(ctx, j.cancel)
 		err = j.takeOver(ctx, state.Checkpoint)
 		if !stop() && err == nil {

@@ -27,11 +27,17 @@ const errCodeStoreFailed, errCodeNoStorage = 10077, 10047
 // is repeated with the same id until ctx ends, over the life of the server; the
 // server drops the repeat if the first one was stored. expect is the stream's
 // last sequence that must hold, or nil.
-func (q *Queue) publish(ctx context.Context, subject string, data []byte, nonce Nonce, expect *uint64) (uint64, error) {
+func (q *Queue) publish(ctx context.Context, subject string, data []byte, nonce Nonce, expect *uint64, header ...Field) (uint64, error) {
 	msg := &nats.Msg{Subject: subject, Data: data, Header: nats.Header{}}
 	msg.Header.Set(nats.MsgIdHdr, hex.EncodeToString(nonce[:]))
 	if expect != nil {
 		msg.Header.Set(nats.ExpectedLastSeqHdr, strconv.FormatUint(*expect, 10))
+	}
+	for _, f := range header {
+		msg.Header.Set(f.Name, f.Value)
+	}
+	if j := q.leading.Load(); j != nil && subject != subjectJournal && !q.External() {
+		msg.Header.Set(fieldJournal, strconv.FormatUint(j.Last(), 10))
 	}
 	first, after := time.Now(), q.tail.load()
 	var said time.Time

@@ -140,6 +140,8 @@ type Queue struct {
 	parkEnd uint64                  // the sequence that the next append expects to be the last
 	leading atomic.Pointer[Journal] // nil before Lead
 	shares  shares                  // of RELAY_PARKED
+	lines   lines                   // in it
+	kept    kept                    // in RELAY_DEAD
 
 	born time.Time        // has a monotonic clock, which nothing makes jump
 	now  func() time.Time // the clock on the wall

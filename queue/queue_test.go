@@ -250,10 +250,10 @@ func TestJournalCarriesEveryRecord(t *testing.T) {
 		},
 		&Attempt{ID{3, 1}, lane, at, 2, 503, "server_error", "503 Service Unavailable", time.Second},
 		&Settled{ID{3, 1}, lane, at, OutcomeDelivered, 3, 200, "ok", time.Millisecond, Place{7, 2}, 9},
-		&LaneState{lane, at, LaneParked, "server_error", Place{7, 2}, []ID{{3, 4}}},
+		&LaneState{lane, at, LaneParked, "server_error", Place{7, 2}, []ID{{3, 4}}, Place{8, 1}},
 		&Takeover{Nonce{1}, at},
 		&Released{Nonce{2}, at},
-		&Mark{ID{3, 1}, at, true},
+		&Mark{ID{3, 1}, at, true, lane, Place{7, 1}},
 	}
 	j.Note(records[:2]...)
 	if err := j.Write(t.Context(), records[2:]...); err != nil {
@@ -330,6 +330,7 @@ func TestRecoverySkipsWhatIsSettled(t *testing.T) {
 	want := &State{
 		Checkpoint: Checkpoint{Cursor: 1, Nonce: first.Nonce, Journal: 1},
 		Starts:     1,
+		Heads:      1,
 		Settled:    map[Settlement]bool{{ID{3, 0}, a}: true, {ID{2, 0}, b}: true},
 		Lanes: map[Lane]*LaneAtStart{b: {
 			LaneState: LaneState{Lane: b, State: LaneParked, Reason: "timeout", Early: []ID{{2, 0}}},

@@ -141,21 +141,23 @@ func (q *Queue) Park(ctx context.Context, lane Lane, batch []Parked) (uint64, er
 		return 0, err
 	}
 	Failpoint(FailParking)
-	seq, err := q.append(ctx, subjectParked+laneToken(lane), data, nonce)
+	k := q.lines.next(lane, len(batch))
+	seq, err := q.append(ctx, subjectParked+laneToken(lane), data, nonce, Field{fieldLine, k.String()})
 	if err != nil {
 		return 0, err
 	}
 	Failpoint(FailParked)
+	q.lines.appended(lane, seq, k)
 	q.shares.add(lane, seq, len(data))
 	return seq, nil
 }
 
 // append adds one message to RELAY_PARKED, if nobody else has added one.
-func (q *Queue) append(ctx context.Context, subject string, data []byte, nonce Nonce) (uint64, error) {
+func (q *Queue) append(ctx context.Context, subject string, data []byte, nonce Nonce, header ...Field) (uint64, error) {
 	q.parking.Lock()
 	defer q.parking.Unlock()
 	for {
-		seq, err := q.publish(ctx, subject, data, nonce, &q.parkEnd)
+		seq, err := q.publish(ctx, subject, data, nonce, &q.parkEnd, header...)
 		if errors.Is(err, ErrFenced) {
 			var found bool
 			if found, err = q.mine(ctx, q.parked, q.parkEnd+1, nonce); found {
@@ -235,15 +237,18 @@ func (q *Queue) LastPark() uint64 { return q.lastPark.load() }
 
 // NextParked returns the first batch of a lane above the sequence; a batch
 // without deliveries means that there is none. One that is damaged is set aside
-// and passed over.
+// and passed over; of one that the server passes over it is said that it is gone.
 func (q *Queue) NextParked(ctx context.Context, lane Lane, after uint64) (seq uint64, batch []Parked, err error) {
+	end := q.lines.endOf(lane)
 	msg, err := get(ctx, q.parked, after+1, subjectParked+laneToken(lane))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		q.endsEarly(lane, after, end)
 		return 0, nil, nil
 	}
 	if err != nil {
 		return 0, nil, fmt.Errorf("read %s: %w", ParkedStream, err)
 	}
+	q.followed(lane, after, msg)
 	batch, err = q.unpackParked(ctx, msg)
 	if damage := (*DamageError)(nil); errors.As(err, &damage) {
 		if _, err := q.SetAside(ctx, damage, lane); err != nil {
@@ -286,6 +291,7 @@ func BatchSize(waiting []Parked) int {
 
 // PurgeParked drops a lane's messages up to and including the sequence.
 func (q *Queue) PurgeParked(ctx context.Context, lane Lane, upTo uint64) error {
+	q.lines.went(lane, upTo)
 	err := q.parked.Purge(ctx, jetstream.WithPurgeSubject(subjectParked+laneToken(lane)), jetstream.WithPurgeSequence(upTo+1))
 	if err != nil {
 		return fmt.Errorf("purge %s: %w", ParkedStream, err)
@@ -316,12 +322,9 @@ func (q *Queue) ParkedLanes(ctx context.Context) ([]Lane, error) {
 
 // LastParked is the sequence of a lane's newest message in RELAY_PARKED, or 0.
 func (q *Queue) LastParked(ctx context.Context, lane Lane) (uint64, error) {
-	msg, err := q.parked.GetLastMsgForSubject(ctx, subjectParked+laneToken(lane))
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, fmt.Errorf("read %s: %w", ParkedStream, err)
+	msg, err := q.lastParked(ctx, lane)
+	if err != nil || msg == nil {
+		return 0, err
 	}
 	return msg.Sequence, nil
 }
@@ -346,6 +349,7 @@ func (q *Queue) Bury(ctx context.Context, d *Dead) (uint64, error) {
 	for {
 		seq, err := q.publish(ctx, subjectDead+laneToken(d.Lane), data, nonce, nil)
 		if err == nil {
+			q.kept.added(seq)
 			Failpoint(FailBuried)
 		}
 		if !errors.Is(err, ErrFull) {
@@ -366,8 +370,12 @@ func (q *Queue) Bury(ctx context.Context, d *Dead) (uint64, error) {
 
 // dropOldestDead drops a tenth of so many dead letters.
 func (q *Queue) dropOldestDead(ctx context.Context, kept uint64) error {
+	dropped, err := q.dropsDead(ctx)
+	if err != nil {
+		return err
+	}
+	defer dropped()
 	drop := max(kept/10, 1)
-	var err error
 	if keep := kept - drop; keep > 0 {
 		err = q.dead.Purge(ctx, jetstream.WithPurgeKeep(keep))
 	} else {

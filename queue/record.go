@@ -110,6 +110,7 @@ type LaneState struct {
 	Reason string
 	Done   Place // everything parked up to and including this place is settled
 	Early  []ID  // settled beyond Done, or while they were being parked: not again
+	Gone   Place // a message up to here, beyond Done too, may be gone from RELAY_PARKED: what it held is settled
 }
 
 // Takeover says which relay writes the journal from here on.
@@ -125,11 +126,14 @@ type Released struct {
 }
 
 // Mark stands before (Begin) and after an event that is read alone, because it
-// was the oldest unsettled one in several starts running.
+// was the oldest unsettled one in several starts running, or a parked delivery that
+// is, because several starts running have delivered nothing that was parked.
 type Mark struct {
 	ID    ID
 	Time  time.Time
 	Begin bool
+	Lane  Lane
+	Place Place // zero: the event as a whole
 }
 
 const (
@@ -238,6 +242,7 @@ func (l *LaneState) encode(w *buffer) {
 	for _, id := range l.Early {
 		w.id(id)
 	}
+	w.place(l.Gone)
 }
 
 func (t *Takeover) encode(w *buffer) { w.nonce(t.Writer); w.time(t.Time) }
@@ -247,6 +252,8 @@ func (m *Mark) encode(w *buffer) {
 	w.id(m.ID)
 	w.time(m.Time)
 	w.bool(m.Begin)
+	w.lane(m.Lane)
+	w.place(m.Place)
 }
 
 // decodeRecord reads one record's fields. What a later version of the same
@@ -266,13 +273,20 @@ func decodeRecord(kind uint64, r *reader) (Record, error) {
 		for i := uint64(0); i < n && !r.bad; i++ {
 			l.Early = append(l.Early, r.id())
 		}
+		if !r.ends() {
+			l.Gone = r.place()
+		}
 		rec = l
 	case kindTakeover:
 		rec = &Takeover{r.nonce(), r.time()}
 	case kindReleased:
 		rec = &Released{r.nonce(), r.time()}
 	case kindMark:
-		rec = &Mark{r.id(), r.time(), r.bool()}
+		m := &Mark{ID: r.id(), Time: r.time(), Begin: r.bool()}
+		if !r.ends() {
+			m.Lane, m.Place = r.lane(), r.place()
+		}
+		rec = m
 	default:
 		return nil, &VersionError{JournalStream, fmt.Sprintf("a record of kind %d", kind)}
 	}
@@ -302,7 +316,20 @@ type Entry struct {
 	Writer     Nonce
 	Checkpoint Checkpoint
 	Records    []Record
-	Ends       Ends // zero in what older relays wrote
+	Ends       Ends  // zero in what older relays wrote
+	Kept       *Kept // nil in what older relays wrote
+}
+
+// Kept is what a journal message says of what the streams hold, so that a start
+// finds out what is missing.
+type Kept struct {
+	Dead    uint64 // messages in RELAY_DEAD
+	DeadEnd uint64 // up to this sequence,
+	DeadSum uint64 // and the sum of their sequences
+	Sure    bool   // unless some may be dropped after this message was written
+	Heads   uint64 // how many starts running have delivered nothing that was parked, with no orderly end
+	Told    uint64 // newest sequence of RELAY_JOURNAL that was missed and said to be gone
+	Lines   []LineEnd
 }
 
 func encodeEntry(n Nonce, e Entry) []byte {
@@ -325,7 +352,36 @@ func encodeEntry(n Nonce, e Entry) []byte {
 	w.uint(e.Ends.Parked)
 	w.uint(e.Ends.From)
 	w.uint(e.Ends.Starts)
+	w.kept(e.Kept)
 	return seal(n, w.b)
+}
+
+func (w *buffer) kept(k *Kept) {
+	if k == nil {
+		return
+	}
+	w.uint(k.Dead)
+	w.uint(k.DeadEnd)
+	w.uint(k.DeadSum)
+	w.bool(k.Sure)
+	w.uint(k.Heads)
+	w.uint(k.Told)
+	w.uint(uint64(len(k.Lines)))
+	for _, l := range k.Lines {
+		w.lane(l.Lane)
+		w.place(l.End)
+		w.uint(l.Total)
+		w.place(l.Gone)
+	}
+}
+
+func (r *reader) kept() *Kept {
+	k := &Kept{Dead: r.uint(), DeadEnd: r.uint(), DeadSum: r.uint(), Sure: r.bool(), Heads: r.uint(), Told: r.uint()}
+	n := r.uint()
+	for i := uint64(0); i < n && !r.bad; i++ {
+		k.Lines = append(k.Lines, LineEnd{r.lane(), r.place(), r.uint(), r.place()})
+	}
+	return k
 }
 
 func decodeEntry(seq uint64, msg []byte, limit int) (Entry, error) {
@@ -346,6 +402,9 @@ func decodeEntry(seq uint64, msg []byte, limit int) (Entry, error) {
 	}
 	if !r.bad && !r.ends() {
 		e.Ends = Ends{r.uint(), r.uint(), r.uint(), r.uint()}
+	}
+	if !r.bad && !r.ends() {
+		e.Kept = r.kept()
 	}
 	if err := r.err(); err != nil {
 		return Entry{}, damaged(JournalStream, seq, msg, err)

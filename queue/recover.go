@@ -25,6 +25,12 @@ type State struct {
 	// Alone is an event that was being read alone when the relay died; nil if
 	// none was.
 	Alone *ID
+	// Heads is how many starts running, this one included, have come upon parked
+	// deliveries and settled none of them, with no orderly end in between.
+	Heads uint64
+	// AloneParked is the mark of a parked delivery that was being read alone when
+	// the relay died; nil if none was.
+	AloneParked *Mark
 	// Decided is the newest event that was decided.
 	Decided ID
 	// Settled deliveries of events above the cursor.
@@ -41,40 +47,67 @@ type LaneAtStart struct {
 }
 
 // recover reads the journal above the floor that its last message names, then
-// the ids in RELAY_PARKED above theirs.
-func (q *Queue) recover(ctx context.Context, last uint64) (*State, error) {
+// the ids in RELAY_PARKED above theirs, and compares what the streams hold with
+// what the journal says of them. It also returns the sequence up to which the
+// journal has been found missing.
+func (q *Queue) recover(ctx context.Context, last uint64) (*State, uint64, error) {
 	s := &State{Settled: map[Settlement]bool{}, Lanes: map[Lane]*LaneAtStart{}}
+	known, err := q.journalKnown(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	if last == 0 && known > 0 {
+		return nil, 0, errNoJournal
+	}
 	if last == 0 {
 		s.countStarts(Entry{}, q.tail.load())
-		return s, nil
+		return s, 0, nil
 	}
 	info, err := q.journalStream.Info(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("look at %s: %w", JournalStream, err)
+		return nil, 0, fmt.Errorf("look at %s: %w", JournalStream, err)
 	}
+	before := q.Damage()
 	end, err := q.newestEntry(ctx, last, info.State.FirstSeq)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
+	told := q.journalCut(end, last, known)
+	said := ledger{lines: map[Lane]*line{}, unsure: q.Damage() > before}
 	s.Checkpoint = end.Checkpoint
 	Failpoint(FailRecovering)
 	if err := q.checkCursor(ctx, s.Checkpoint); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if err := q.catchUp(ctx, Events, end.Ends.Events); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	if err := q.Entries(ctx, s.Checkpoint.Journal, func(e Entry) bool { s.apply(e); return true }); err != nil {
-		return nil, err
+	if !said.unsure {
+		if err := q.checkDead(ctx, end.Kept); err != nil {
+			return nil, 0, err
+		}
 	}
+	before = q.Damage()
+	if err := q.Entries(ctx, s.Checkpoint.Journal, func(e Entry) bool { s.apply(e); said.apply(e); return true }); err != nil {
+		return nil, 0, err
+	}
+	said.unsure = said.unsure || q.Damage() > before
+	before = q.Damage()
 	if err := q.catchUp(ctx, ParkedStream, max(end.Ends.Parked, s.parkEnd())); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	if err := q.recoverParked(ctx, s); err != nil {
-		return nil, err
+	if err := q.recoverParked(ctx, s, &said, q.Damage() > before); err != nil {
+		return nil, 0, err
 	}
 	s.countStarts(end, q.tail.load())
-	return s, nil
+	switch {
+	case len(s.Lanes) == 0:
+	case end.released() || end.Kept == nil:
+		s.Heads = 1
+	default:
+		s.Heads = end.Kept.Heads + 1
+	}
+	return s, told, nil
 }
 
 // countStarts compares this start with the one that wrote the journal's end.
@@ -186,17 +219,23 @@ func (s *State) apply(e Entry) {
 				}
 				continue // an event that was set aside as a whole
 			}
+			if s.AloneParked != nil && s.AloneParked.Lane == r.Lane && s.AloneParked.Place == r.From {
+				s.AloneParked = nil
+			}
 			if l := s.lane(r.Lane); r.From == (Place{}) || l.Done.Less(r.From) {
 				l.Early = append(l.Early, r.ID)
 			}
 		case *LaneState:
 			s.lane(r.Lane).LaneState = *r
 		case *Mark:
-			if s.Alone = nil; r.Begin {
+			s.Alone, s.AloneParked = nil, nil
+			if r.Begin && r.Place == (Place{}) {
 				s.Alone = &r.ID
+			} else if r.Begin {
+				s.AloneParked = r
 			}
 		case *Released:
-			s.Alone = nil // it did not die
+			s.Alone, s.AloneParked = nil, nil // it did not die
 		}
 	}
 }
@@ -212,17 +251,16 @@ func (s *State) lane(name Lane) *LaneAtStart {
 
 // recoverParked finds what stands in RELAY_PARKED, and drops lanes that have
 // nothing there.
-func (q *Queue) recoverParked(ctx context.Context, s *State) error {
+func (q *Queue) recoverParked(ctx context.Context, s *State, said *ledger, counted bool) error {
 	lanes, err := q.ParkedLanes(ctx)
 	if err != nil {
 		return err
 	}
+	if err := q.lines.resume(ctx, q, said, lanes, counted); err != nil {
+		return err
+	}
 	for _, name := range lanes {
-		last, err := q.LastParked(ctx, name)
-		if err != nil {
-			return err
-		}
-		s.lane(name).Last = last
+		s.lane(name).Last = q.lines.last(name)
 	}
 	err = walk(ctx, q.parked, subjectParked+">", s.Checkpoint.Parked, func(msg *jetstream.RawStreamMsg) (bool, error) {
 		if msg.Subject == subjectFence {

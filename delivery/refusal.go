@@ -214,11 +214,11 @@ func (l *lane) passBy(j *job, t target) bool {
 }
 
 // lastTry posts once more what another one was sent past, and gives it up only
-// when it is refused again: the chat may have come back just before it took the
-// other. Late and out of order is better than not at all. What was never tried at
-// the head of the line is tried in place as often as if it had been.
+// when it is refused again, as often as an attempt is repeated in place: the chat
+// may have come back just before it took the other, or fail every now and then.
+// Late and out of order is better than not at all.
 func (l *lane) lastTry(j *job, t target) {
-	for {
+	for again := 0; ; {
 		if l.paced() != nil {
 			l.backAll([]*job{j}, t)
 			return
@@ -231,6 +231,13 @@ func (l *lane) lastTry(j *job, t target) {
 			l.settle(j, r)
 		case r.verdict == Retry && r.status >= 500 && j.probes >= poisonAfter:
 			l.failed(j, t, r)
+			if again++; again <= len(l.set.limits.inPlace) && l.stay(l.set.limits.inPlace[again-1], r) && !l.moved(t) {
+				continue
+			}
+			if l.set.stopping() != nil || l.moved(t) {
+				l.backAll([]*job{j}, t)
+				return
+			}
 			l.bury(j, ReasonServerError, "refused by the receiver: "+r.text)
 		case r.verdict == Refused:
 			l.refusedBehind(j, t, r)

@@ -195,6 +195,7 @@ func TestTwoMisspeltChannelsAreNoBrokenDestination(t *testing.T) {
 	for range brokenAfter - 1 {
 		w.again("hooka", 2)
 	}
+	w.until("both are told", func() bool { return len(tell.kinds()) >= 3 }) // after they are held
 	equal(t, "told", []string{"broken a#tpyo", "broken a#typo", "refused a"}, tell.kinds())
 }
 
@@ -497,13 +498,18 @@ func TestHeadIsTriedOnceMoreBeforeItIsGivenUp(t *testing.T) {
 	}
 }
 
-// Every second request gets 500: nothing is posted twice, and the order holds.
+// Every second request to a channel gets 500: nothing is posted twice, and the
+// order holds.
 func TestFlapping(t *testing.T) {
 	w := newWorld(t, func(w *world) {
 		w.limits.paused, w.limits.rejected = []time.Duration{time.Millisecond}, time.Millisecond
 	})
-	var n atomic.Int64
+	var one, two atomic.Int64
 	w.chat.Set("hooka", chat.Func(func(x *chat.Exchange) {
+		n := &one
+		if x.Entry.Channel == "two" {
+			n = &two
+		}
 		if n.Add(1)%2 == 1 {
 			x.Answer(500, nil, "")
 			return

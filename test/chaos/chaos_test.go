@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -381,5 +382,16 @@ func TestChoose(t *testing.T) {
 			t.Errorf("scenario %q is not whole, or there twice", s.name)
 		}
 		seen[s.name] = true
+	}
+}
+
+// TestPromises: what the page says is what the tool writes.
+func TestPromises(t *testing.T) {
+	page, err := os.ReadFile("../../docs/RELIABILITY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(string(page), promises) {
+		t.Error("docs/RELIABILITY.md does not begin with the text of promises.go, which writes it")
 	}
 }

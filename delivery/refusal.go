@@ -218,42 +218,35 @@ func (l *lane) passBy(j *job, t target) bool {
 // may have come back just before it took the other, or fail every now and then.
 // Late and out of order is better than not at all.
 func (l *lane) lastTry(j *job, t target) {
-	for again := 0; ; {
-		if l.paced() != nil {
-			l.backAll([]*job{j}, t)
-			return
-		}
+	for again := 0; l.paced() == nil; again++ {
 		r, ok := l.once(j, t)
+		pauses, said, reason, why := l.set.limits.inPlace, again, ReasonServerError, ""
 		switch {
 		case !ok: // it cannot be written, and is settled
+			return
 		case r.verdict == Delivered:
 			l.took(r)
 			l.settle(j, r)
+			return
 		case r.verdict == Retry && r.status >= 500 && j.probes >= poisonAfter:
 			l.failed(j, t, r)
-			if again++; again <= len(l.set.limits.inPlace) && l.stay(l.set.limits.inPlace[again-1], r) && !l.moved(t) {
-				continue
-			}
-			if l.set.stopping() != nil || l.moved(t) {
-				l.backAll([]*job{j}, t)
-				return
-			}
-			l.bury(j, ReasonServerError, "refused by the receiver: "+r.text)
 		case r.verdict == Refused:
 			l.refusedBehind(j, t, r)
-			if j.refusal > len(l.set.limits.refused) {
-				l.bury(j, ReasonRefused, "refused by the receiver: "+r.text+", while what came after it got through")
-			} else if l.stay(l.set.limits.refused[j.refusal-1], r) && !l.moved(t) {
-				continue
-			} else {
-				l.backAll([]*job{j}, t)
-			}
+			pauses, said, reason, why = l.set.limits.refused, j.refusal-1, ReasonRefused, ", while what came after it got through"
 		default:
 			l.fellBack(j, t, r)
 			l.backAll([]*job{j}, t)
+			return
 		}
-		return
+		if said >= len(pauses) {
+			l.bury(j, reason, "refused by the receiver: "+r.text+why)
+			return
+		}
+		if !l.stay(pauses[said], r) || l.moved(t) {
+			break
+		}
 	}
+	l.backAll([]*job{j}, t)
 }
 
 // tryBehind posts once what stands behind the deliveries that the caller

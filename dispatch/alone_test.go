@@ -63,14 +63,7 @@ func TestHelperThatDiesOfAnEvent(t *testing.T) {
 	if dir == "" {
 		t.Skip("helper of the tests about an event that ends the relay")
 	}
-	q, err := queue.Open(context.Background(), queue.Options{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	j, state, err := q.Lead(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
+	q, j, state := lead(t, queue.Options{Dir: dir})
 	fmt.Printf("start %d\n", state.Starts)
 	ctx, cancel := context.WithCancel(context.Background())
 	opt := options(q, j, state, saying{j, func() {

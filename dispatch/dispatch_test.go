@@ -62,12 +62,8 @@ type stage struct {
 	stop  func()
 }
 
-func newStage(t *testing.T, dir string) *stage {
-	t.Helper()
-	return newStageOn(t, queue.Options{Dir: dir})
-}
-
-func newStageOn(t *testing.T, opt queue.Options) *stage {
+// lead opens a queue and takes over its journal.
+func lead(t *testing.T, opt queue.Options) (*queue.Queue, *queue.Journal, *queue.State) {
 	t.Helper()
 	q, err := queue.Open(t.Context(), opt)
 	if err != nil {
@@ -77,6 +73,17 @@ func newStageOn(t *testing.T, opt queue.Options) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return q, j, state
+}
+
+func newStage(t *testing.T, dir string) *stage {
+	t.Helper()
+	return newStageOn(t, queue.Options{Dir: dir})
+}
+
+func newStageOn(t *testing.T, opt queue.Options) *stage {
+	t.Helper()
+	q, j, state := lead(t, opt)
 	s := &stage{t: t, hands: &hands{items: make(chan *delivery.Item, 100)}, log: &strings.Builder{}}
 	s.Dispatcher = New(options(q, j, state, s.hands, s.log))
 	ctx, cancel := context.WithCancel(context.Background())

@@ -40,14 +40,7 @@ func TestHelperThatDiesOfWhatIsParked(t *testing.T) {
 	if dir == "" {
 		t.Skip("helper of TestParkedDeliveryThatEndsTheRelayIsBuried")
 	}
-	q, err := queue.Open(t.Context(), queue.Options{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	j, state, err := q.Lead(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	q, j, state := lead(t, queue.Options{Dir: dir})
 	destinations, err := delivery.NewClients("test").Prepare([]configs.Destination{{Name: "a", Kind: configs.KindLog, Concurrency: 1}}, configs.EgressPrivate)
 	if err != nil {
 		t.Fatal(err)
@@ -80,14 +73,7 @@ func TestHelperThatDiesOfWhatIsParked(t *testing.T) {
 // and behind it are delivered, in order.
 func TestParkedDeliveryThatEndsTheRelayIsBuried(t *testing.T) {
 	dir := t.TempDir()
-	q, err := queue.Open(t.Context(), queue.Options{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	j, _, err := q.Lead(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	q, j, _ := lead(t, queue.Options{Dir: dir})
 	j.Note(&queue.LaneState{Lane: headLane, Time: time.Now(), State: queue.LaneParked, Reason: "network"})
 	parked := func(n uint64, projects ...string) {
 		var batch []queue.Parked

@@ -64,14 +64,7 @@ func TestStartThatDispatchesNothingForgetsNothing(t *testing.T) {
 	}
 	s.stop()
 	for range 2 {
-		q, err := queue.Open(t.Context(), queue.Options{Dir: dir})
-		if err != nil {
-			t.Fatal(err)
-		}
-		j, state, err := q.Lead(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		q, j, state := lead(t, queue.Options{Dir: dir})
 		New(options(q, j, state, &hands{}, io.Discard))
 		if err := j.Write(t.Context(), &queue.LaneState{Lane: queue.Lane{Destination: "other"}, State: queue.LaneParked}); err != nil {
 			t.Fatal(err)

@@ -19,6 +19,25 @@ import (
 // what stands behind.
 func rot(t *testing.T, dir, stream, text string, keepIndex bool) {
 	t.Helper()
+	damage(t, dir, stream, text, keepIndex, func(name string, block []byte, at int) error {
+		block[at+1] ^= 1
+		return os.WriteFile(name, block, 0o600)
+	})
+}
+
+// cut ends a stream's file before the text, as a file system does that has lost the
+// rest.
+func cut(t *testing.T, dir, stream, text string, keepIndex bool) {
+	t.Helper()
+	damage(t, dir, stream, text, keepIndex, func(name string, _ []byte, at int) error {
+		return os.Truncate(name, int64(at))
+	})
+}
+
+// damage calls how for each block of a stream that holds the text, and removes the
+// index unless that is kept.
+func damage(t *testing.T, dir, stream, text string, keepIndex bool, how func(name string, block []byte, at int) error) {
+	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "jetstream", "*", "streams", stream, "msgs", "*"))
 	if err != nil {
 		t.Fatal(err)
@@ -38,9 +57,8 @@ func rot(t *testing.T, dir, stream, text string, keepIndex bool) {
 			t.Fatal(err)
 		}
 		if i := bytes.Index(block, []byte(text)); i >= 0 {
-			block[i+1] ^= 1
 			found = true
-			if err := os.WriteFile(name, block, 0o600); err != nil {
+			if err := how(name, block, i); err != nil {
 				t.Fatal(err)
 			}
 		}

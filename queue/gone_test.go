@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"os"
@@ -12,40 +11,6 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
-
-// cut ends a stream's file before the text, as a file system does that has lost the
-// rest.
-func cut(t *testing.T, dir, stream, text string, keepIndex bool) {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(dir, "jetstream", "*", "streams", stream, "msgs", "*"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := false
-	for _, name := range files {
-		if filepath.Ext(name) != ".blk" {
-			if !keepIndex {
-				if err := os.Remove(name); err != nil {
-					t.Fatal(err)
-				}
-			}
-			continue
-		}
-		block, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if i := bytes.Index(block, []byte(text)); i >= 0 {
-			found = true
-			if err := os.Truncate(name, int64(i)); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	if !found {
-		t.Fatalf("%s holds no %q", stream, text)
-	}
-}
 
 // snapshot is what a kill would leave of a store at this moment.
 func snapshot(t *testing.T, dir string) string {

@@ -122,23 +122,7 @@ func (r *rig) beside() (*rig, error) {
 		b: r.b, plan: r.plan, ledger: r.ledger, chat: r.chat, token: r.token, env: r.env, args: r.args, command: r.command,
 		dir: filepath.Join(r.b.dir, fmt.Sprintf("rig%d", r.b.made.Add(1))), public: r.b.freePort(), admin: r.b.freePort(), watched: make(chan struct{}),
 	}
-	o.log = filepath.Join(o.dir, "stderr.log")
-	if err := os.MkdirAll(o.dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make a rig: %w", err)
-	}
-	if err := o.configure(r.plan.yaml()); err != nil {
-		return nil, err
-	}
-	var watch context.Context
-	watch, o.unwatch = context.WithCancel(context.Background())
-	go func() {
-		defer close(o.watched)
-		o.watch(watch)
-	}()
-	r.b.mu.Lock()
-	r.b.rigs = append(r.b.rigs, o)
-	r.b.mu.Unlock()
-	return o, nil
+	return o, o.prepare()
 }
 
 // active is the relay that posts, and the other one.

@@ -59,7 +59,11 @@ type Listener struct {
 // Listen opens an address; ":0" takes a free port. With cert and key it speaks
 // TLS.
 func Listen(addr string, h http.Handler, cert, key string, log *slog.Logger) (*Listener, error) {
-	tcp, err := net.Listen("tcp", addr)
+	// Go listens for Multipath TCP by default, of which nothing that sends
+	// webhooks makes use, and which takes no socket filter.
+	var plain net.ListenConfig
+	plain.SetMultipathTCP(false)
+	tcp, err := plain.Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +137,9 @@ func (l *Listener) Serve() error {
 // request whose head it reads from then on.
 func (l *Listener) Shutdown(ctx context.Context) {
 	if l.last != nil && l.serving.Load() {
-		l.last.end()
+		if err := l.last.end(); err != nil {
+			l.net.log.Debug("who connects while the relay stops listening may be reset", "error", err)
+		}
 		select {
 		case <-l.served:
 		case <-ctx.Done():

@@ -21,14 +21,18 @@ type lastCall struct {
 	last    []net.Conn
 }
 
-// handshake is how long a connection that has begun is given to come about.
-const handshake = 50 * time.Millisecond
+// handshake is how long a connection that has begun is given to come about: a
+// way there and back across an ocean. Who is kept out meanwhile asks again after
+// a second, and finds the next relay if that has started by then.
+const handshake = 200 * time.Millisecond
 
-// end has Accept hand out what stands at the door, and then net.ErrClosed.
-func (l *lastCall) end() {
-	noMore(l.TCPListener)
+// end has Accept hand out what stands at the door, and then net.ErrClosed. The
+// error says that a connection can still be made, and reset, in the last moment.
+func (l *lastCall) end() error {
+	err := noMore(l.TCPListener)
 	l.ending.Store(true)
 	_ = l.SetDeadline(time.Now().Add(handshake)) // an error means that it is closed
+	return err
 }
 
 func (l *lastCall) Accept() (net.Conn, error) {

@@ -2,8 +2,11 @@
 
 package server
 
-import "net"
+import (
+	"errors"
+	"net"
+)
 
 // noMore does nothing here: who comes while the listener is being closed may be
 // reset in place of refused.
-func noMore(*net.TCPListener) {}
+func noMore(*net.TCPListener) error { return errors.ErrUnsupported }

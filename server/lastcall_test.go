@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -30,7 +31,9 @@ func TestShutdownAnswersWhoStandsAtTheDoor(t *testing.T) {
 		}
 		conns = append(conns, c)
 	}
-	l.last.end()
+	if err := l.last.end(); err != nil && runtime.GOOS == "linux" {
+		t.Error(err)
+	}
 	if err := l.Serve(); err != nil {
 		t.Fatal(err)
 	}
@@ -56,6 +59,27 @@ func TestShutdownAnswersWhoStandsAtTheDoor(t *testing.T) {
 		}
 	}
 	<-ended
+}
+
+// Who comes when the last call is over is not let in, so that nobody is who
+// would not be answered.
+func TestNobodyIsLetInAfterTheLastCall(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("it takes a socket filter of Linux")
+	}
+	l, err := Listen("127.0.0.1:0", http.NotFoundHandler(), "", "", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.last.end(); err != nil {
+		t.Fatal(err)
+	}
+	c, err := net.DialTimeout("tcp", l.Addr(), 200*time.Millisecond) // it asks a second time after one second
+	if err == nil {
+		c.Close()
+		t.Error("connected to a listener that is about to close")
+	}
+	l.Shutdown(t.Context())
 }
 
 // A listener that never served ends as well.

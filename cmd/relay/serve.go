@@ -392,8 +392,10 @@ func (r *relay) serve() {
 func (r *relay) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), doorGrace)
 	defer cancel()
-	r.public.Shutdown(ctx)
-	r.admin.Shutdown(ctx)
+	var both sync.WaitGroup
+	both.Go(func() { r.public.Shutdown(ctx) })
+	both.Go(func() { r.admin.Shutdown(ctx) })
+	both.Wait()
 }
 
 // dispatch delivers whenever this relay is the one that may: always, or with a

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -17,7 +18,7 @@ import (
 // upgrade carries a store from an older relay to this one, and back.
 var upgrade = scenario{
 	name: "upgrade", ci: 2, full: 20,
-	what: "a store is carried from an older relay (the last release, or else one of ten commits ago) to this one and back, after orderly ends and after kill -9; an older relay may refuse it, with a word",
+	what: "a store is carried from an older relay (the last release, or else one of ten commits ago or more) to this one and back, after orderly ends and after kill -9; an older relay may refuse it, with a word",
 	run: func(ctx context.Context, b *bench) error {
 		old, revision, err := b.older(ctx)
 		if err != nil {
@@ -33,33 +34,47 @@ var upgrade = scenario{
 	},
 }
 
-// older builds the last release, or else the tree of ten commits ago.
+// older builds the last release, or else the newest tree that builds of those ten,
+// twenty and so on commits ago. Where there is none, as in a checkout without its
+// history, the error is errSkip.
 func (b *bench) older(ctx context.Context) (binary, revision string, err error) {
-	ask := func(args ...string) (string, error) {
-		out, err := exec.CommandContext(ctx, "git", args...).Output()
-		return strings.TrimSpace(string(out)), err
+	revisions := []string{"HEAD~10", "HEAD~20", "HEAD~30", "HEAD~40"}
+	if tag, err := exec.CommandContext(ctx, "git", "describe", "--tags", "--abbrev=0", "HEAD^").Output(); err == nil {
+		revisions = []string{strings.TrimSpace(string(tag))}
 	}
-	revision, err = ask("describe", "--tags", "--abbrev=0", "HEAD^")
-	if err != nil {
-		if revision, err = ask("rev-parse", "--short", "HEAD~10"); err != nil {
-			return "", "", fmt.Errorf("%w: there is no history of an older relay here", errSkip)
+	for _, revision = range revisions {
+		if binary, err = b.build(ctx, revision); err == nil {
+			return binary, revision, nil
 		}
 	}
-	tree := filepath.Join(b.dir, "older")
+	return "", "", fmt.Errorf("%w: no older relay can be had here: %w", errSkip, err)
+}
+
+// build builds the relay of a revision.
+func (b *bench) build(ctx context.Context, revision string) (binary string, err error) {
+	dir := filepath.Join(b.dir, revision)
+	tree, binary := filepath.Join(dir, "tree"), filepath.Join(dir, "relay")
 	if err := os.MkdirAll(tree, 0o700); err != nil {
-		return "", "", fmt.Errorf("build an older relay: %w", err)
+		return "", err
 	}
-	binary = filepath.Join(b.dir, "older-relay")
-	pack := exec.CommandContext(ctx, "sh", "-c", `git archive "$0" | tar -x -C "$1"`, revision, tree)
-	if out, err := pack.CombinedOutput(); err != nil {
-		return "", "", fmt.Errorf("build an older relay: %w: %s", err, out)
+	defer os.RemoveAll(tree)
+	command := func(name string, args ...string) *exec.Cmd {
+		c := exec.CommandContext(ctx, name, args...)
+		c.Env = append(os.Environ(), "GIT_INDEX_FILE="+filepath.Join(dir, "index"), "CGO_ENABLED=0")
+		return c
 	}
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "failpoints,nomsgpack", "-ldflags", "-s -w", "-o", binary, "./cmd/relay")
-	build.Dir, build.Env = tree, append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", "", fmt.Errorf("build an older relay: %w: %s", err, out)
+	compile := command("go", "build", "-trimpath", "-tags", "failpoints,nomsgpack", "-ldflags", "-s -w", "-o", binary, "./cmd/relay")
+	compile.Dir = tree
+	for _, c := range []*exec.Cmd{
+		command("git", "read-tree", revision),
+		command("git", "checkout-index", "--all", "--prefix="+tree+"/"),
+		compile,
+	} {
+		if out, err := c.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("%s %s: %w: %s", c.Args[0], c.Args[1], err, bytes.TrimSpace(out))
+		}
 	}
-	return binary, revision, os.RemoveAll(tree)
+	return binary, nil
 }
 
 // upgradeOnce has the older relay fill a store with all that can wait in it,

@@ -17,23 +17,31 @@ const (
 	// alone at the next one. That a lane waits for its address does no harm here:
 	// reading alone buries nothing unless the process dies of it.
 	suspicious = 3
+	// fatal is how many starts running have to die while they read the same thing
+	// alone before it is buried: once can be anything, such as a system that has
+	// run out of memory.
+	fatal = 2
 	// maxAlone is how many webhooks are read alone at such a start: the one that
 	// ends the relay may stand behind the oldest.
 	maxAlone = 256
 )
 
 // Vet finds out, before anything is delivered, whether one of the oldest
-// unsettled events ends the relay when it is read. The one that did so at the
-// last start is buried; when the last starts have died with the same oldest one,
-// it and those behind it are decoded, matched and rendered one by one, each
-// between two marks in the journal. With what stands first in parked lanes it does
-// the same.
+// unsettled events ends the relay when it is read. When the last starts have
+// died with the same oldest one, it and those behind it are decoded, matched and
+// rendered one by one, each between two marks in the journal. The one between
+// whose marks a start has died is read first at the next, and buried when that
+// dies of it too. With what stands first in parked lanes it does the same.
 func (d *Dispatcher) Vet(ctx context.Context) error {
 	if err := d.vetParked(ctx); err != nil {
 		return err
 	}
-	if id := d.State.Alone; id != nil {
-		if err := d.buryUnread(ctx, *id); err != nil {
+	suspect := d.State.Alone
+	if suspect != nil && suspect.Place != (queue.Place{}) {
+		suspect = nil // a parked delivery
+	}
+	if suspect != nil && suspect.Deaths+1 >= fatal {
+		if err := d.buryUnread(ctx, suspect.ID); err != nil {
 			return err
 		}
 		d.Journal.Harmless()
@@ -43,7 +51,37 @@ func (d *Dispatcher) Vet(ctx context.Context) error {
 		return nil
 	}
 	d.Log.Warn("the relay has died several times with the same event unsettled: the oldest are read one by one", "starts", d.State.Starts-1)
-	var marks []queue.Record // not written yet
+	if err := d.readAlone(ctx, suspect); err != nil {
+		return err
+	}
+	d.Journal.Harmless()
+	return d.Journal.Write(ctx)
+}
+
+// readAlone reads the oldest unsettled events one by one, and before them the one
+// of which the last start may have died, if any.
+func (d *Dispatcher) readAlone(ctx context.Context, suspect *queue.Mark) error {
+	var ended []queue.Record // the mark behind the last event, not written yet
+	alone := func(id queue.ID, e *queue.Envelope, deaths uint64) error {
+		if err := d.Journal.Write(ctx, append(ended, &queue.Mark{ID: id, Time: time.Now(), Begin: true, Deaths: deaths})...); err != nil {
+			return err
+		}
+		queue.Failpoint(queue.FailMarked)
+		d.read(id, e.Nonce, &e.Webhooks[id.Index])
+		ended = []queue.Record{&queue.Mark{ID: id, Time: time.Now()}}
+		return nil
+	}
+	if suspect != nil {
+		e, there, err := d.envelopeOf(ctx, suspect.ID)
+		if err != nil {
+			return err
+		}
+		if there {
+			if err := alone(suspect.ID, &e, suspect.Deaths+1); err != nil {
+				return err
+			}
+		}
+	}
 	left := maxAlone
 	for after := d.State.Checkpoint.Cursor; after < d.Queue.LastEvent() && left > 0; after++ {
 		e, err := d.Queue.Next(ctx, after)
@@ -59,17 +97,13 @@ func (d *Dispatcher) Vet(ctx context.Context) error {
 			if d.setAside(id) {
 				continue
 			}
-			if err := d.Journal.Write(ctx, append(marks, &queue.Mark{ID: id, Time: time.Now(), Begin: true})...); err != nil {
+			if err := alone(id, &e, 0); err != nil {
 				return err
 			}
-			queue.Failpoint(queue.FailMarked)
-			d.read(id, e.Nonce, &e.Webhooks[i])
-			marks = []queue.Record{&queue.Mark{ID: id, Time: time.Now()}}
 			left--
 		}
 	}
-	d.Journal.Harmless()
-	return d.Journal.Write(ctx, marks...)
+	return d.Journal.Write(ctx, ended...)
 }
 
 // read does with an event all that is done with it before it is posted, and
@@ -85,6 +119,21 @@ func (d *Dispatcher) read(id queue.ID, nonce queue.Nonce, w *queue.Webhook) {
 	}
 }
 
+// envelopeOf is the envelope that holds an event, if it is there and whole.
+func (d *Dispatcher) envelopeOf(ctx context.Context, id queue.ID) (e queue.Envelope, there bool, err error) {
+	if id.Seq > d.Queue.LastEvent() {
+		return e, false, nil
+	}
+	e, err = d.Queue.Next(ctx, id.Seq-1)
+	if damage := (*queue.DamageError)(nil); errors.As(err, &damage) {
+		return e, false, nil // set aside later
+	}
+	if err != nil {
+		return e, false, fmt.Errorf("read the event %s: %w", id, err)
+	}
+	return e, e.Seq == id.Seq && id.Index < len(e.Webhooks), nil
+}
+
 // setAside tells whether an event was buried as a whole.
 func (d *Dispatcher) setAside(id queue.ID) bool {
 	return d.State.Settled[queue.Settlement{ID: id}]
@@ -93,14 +142,11 @@ func (d *Dispatcher) setAside(id queue.ID) bool {
 // buryUnread buries an event that ended the relay while it was read alone,
 // without reading it.
 func (d *Dispatcher) buryUnread(ctx context.Context, id queue.ID) error {
-	e, err := d.Queue.Envelope(ctx, id.Seq)
-	if err != nil {
-		return fmt.Errorf("bury %s: %w", id, err)
+	e, there, err := d.envelopeOf(ctx, id)
+	if err != nil || !there {
+		return err
 	}
-	if id.Index >= len(e.Webhooks) {
-		return fmt.Errorf("bury %s: its envelope holds %d webhooks", id, len(e.Webhooks))
-	}
-	const why = "the relay died while it read this event alone, after it had died several times with it unsettled"
+	const why = "the relay died each time it read this event alone, after it had died several times with it unsettled"
 	d.Log.Error("this event ends the relay when it is read; it is set aside as a dead letter", "event_id", id.String(), "outcome", queue.OutcomeDead, "err", why)
 	w := e.Webhooks[id.Index]
 	seq, err := d.Queue.Bury(ctx, &queue.Dead{

@@ -165,10 +165,10 @@ func TestEventThatEndsTheRelayIsBuried(t *testing.T) {
 		}
 		said, died = life(t, dir, false)
 	}
-	if deaths != suspicious+1 {
-		t.Errorf("it died %d times, want %d and once of reading alone", deaths, suspicious)
+	if deaths != suspicious+fatal {
+		t.Errorf("it died %d times, want %d and %d of reading alone", deaths, suspicious, fatal)
 	}
-	if want := []string{"start 5", "delivered " + ids[2].String(), "alive"}; !slices.Equal(said, want) {
+	if want := []string{"start 6", "delivered " + ids[2].String(), "alive"}; !slices.Equal(said, want) {
 		t.Errorf("the relay that lived said %q, want %q", said, want)
 	}
 	dead := deadLetters(t, dir)
@@ -183,6 +183,24 @@ func TestEventThatEndsTheRelayIsBuried(t *testing.T) {
 	}
 	if diff := cmp.Diff(dead, deadLetters(t, dir)); diff != "" {
 		t.Errorf("dead letters after more starts (-before +after):\n%s", diff)
+	}
+}
+
+// A start that dies while it reads an event alone, as any can, buries nothing.
+func TestOneDeathWhileReadingAloneBuriesNothing(t *testing.T) {
+	dir := t.TempDir()
+	ids := storeAll(t, dir, "poison", "end")
+	for i := range suspicious + fatal - 1 {
+		if said, died := life(t, dir, false); !died {
+			t.Fatalf("start %d does not die: %q", i, said)
+		}
+	}
+	said, died := life(t, dir, false, "DISPATCH_HARMLESS=yes")
+	if want := []string{"start 5", "delivered " + ids[0].String(), "alive"}; died || !slices.Equal(said, want) {
+		t.Errorf("the relay that does not die of it said %q, want %q", said, want)
+	}
+	if dead := deadLetters(t, dir); len(dead) != 0 {
+		t.Errorf("dead letters: %+v", dead)
 	}
 }
 

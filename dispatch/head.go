@@ -15,12 +15,17 @@ import (
 const inFront = 4
 
 // vetParked finds out whether a parked delivery ends the relay when it is read,
-// which it would do at every probe. The one that did so at the last start is
-// buried; when the last starts have died and delivered nothing that was parked,
-// what stands first in each lane is read alone.
+// which it would do at every probe. When the last starts have died and delivered
+// nothing that was parked, what stands first in each lane is read alone; what the
+// relay dies of then is read first at the next start, and buried when that dies of
+// it too.
 func (d *Dispatcher) vetParked(ctx context.Context) error {
-	if at := d.State.AloneParked; at != nil {
-		if err := d.buryHead(ctx, at); err != nil {
+	suspect := d.State.Alone
+	if suspect != nil && suspect.Place == (queue.Place{}) {
+		suspect = nil // an event
+	}
+	if suspect != nil && suspect.Deaths+1 >= fatal {
+		if err := d.buryHead(ctx, suspect); err != nil {
 			return err
 		}
 		d.Journal.HeadsHarmless()
@@ -30,20 +35,58 @@ func (d *Dispatcher) vetParked(ctx context.Context) error {
 		return nil
 	}
 	d.Log.Warn("the relay has died several times and delivered nothing that was parked: what stands first in each lane is read alone", "starts", d.State.Heads-1)
-	for name, l := range d.State.Lanes {
-		err := d.heads(ctx, l, func(place queue.Place, p queue.Parked) error {
-			if err := d.Journal.Write(ctx, &queue.Mark{ID: p.ID, Time: time.Now(), Begin: true, Lane: name, Place: place}); err != nil {
+	if err := d.headsAlone(ctx, suspect); err != nil {
+		return err
+	}
+	d.Journal.HeadsHarmless()
+	return d.Journal.Write(ctx)
+}
+
+// headsAlone reads what stands first in each lane, and before it the delivery of
+// which the last start may have died, if any.
+func (d *Dispatcher) headsAlone(ctx context.Context, suspect *queue.Mark) error {
+	alone := func(m queue.Mark, p queue.Parked) error {
+		m.Begin, m.Time = true, time.Now()
+		if err := d.Journal.Write(ctx, &m); err != nil {
+			return err
+		}
+		d.Try(delivery.Unpark(p, m.Lane))
+		return d.Journal.Write(ctx, &queue.Mark{ID: m.ID, Time: time.Now(), Lane: m.Lane, Place: m.Place})
+	}
+	if suspect != nil {
+		p, there, err := d.parkedAt(ctx, suspect)
+		if err != nil {
+			return err
+		}
+		if there {
+			again := *suspect
+			again.Deaths++
+			if err := alone(again, p); err != nil {
 				return err
 			}
-			d.Try(delivery.Unpark(p, name))
-			return d.Journal.Write(ctx, &queue.Mark{ID: p.ID, Time: time.Now(), Lane: name, Place: place})
+		}
+	}
+	for name, l := range d.State.Lanes {
+		err := d.heads(ctx, l, func(place queue.Place, p queue.Parked) error {
+			return alone(queue.Mark{ID: p.ID, Lane: name, Place: place}, p)
 		})
 		if err != nil {
 			return err
 		}
 	}
-	d.Journal.HeadsHarmless()
-	return d.Journal.Write(ctx)
+	return nil
+}
+
+// parkedAt is the parked delivery that a mark names, if it is still there.
+func (d *Dispatcher) parkedAt(ctx context.Context, at *queue.Mark) (p queue.Parked, there bool, err error) {
+	seq, batch, err := d.Queue.NextParked(ctx, at.Lane, at.Place.Seq-1)
+	if err != nil {
+		return p, false, fmt.Errorf("read the parked delivery of %s: %w", at.ID, err)
+	}
+	if seq != at.Place.Seq || at.Place.Index >= len(batch) || batch[at.Place.Index].ID != at.ID {
+		return p, false, nil
+	}
+	return batch[at.Place.Index], true, nil
 }
 
 // heads calls f for the first parked deliveries of a lane that are not settled.
@@ -77,18 +120,15 @@ func (d *Dispatcher) heads(ctx context.Context, l *queue.LaneAtStart, f func(que
 // buryHead buries a parked delivery that ended the relay while it was read alone,
 // without reading it. Its lane passes over it.
 func (d *Dispatcher) buryHead(ctx context.Context, at *queue.Mark) error {
-	seq, batch, err := d.Queue.NextParked(ctx, at.Lane, at.Place.Seq-1)
-	if err != nil {
-		return fmt.Errorf("bury %s: %w", at.ID, err)
+	parked, there, err := d.parkedAt(ctx, at)
+	if err != nil || !there {
+		return err
 	}
-	if seq != at.Place.Seq || at.Place.Index >= len(batch) || batch[at.Place.Index].ID != at.ID {
-		return nil // it is gone
-	}
-	const why = "the relay died while it read this delivery alone, after it had died several times with it at the head of its lane"
+	const why = "the relay died each time it read this delivery alone, after it had died several times with it at the head of its lane"
 	address := delivery.AddressOf(at.Lane).String()
 	d.Log.Error("this parked delivery ends the relay when it is read; it is set aside as a dead letter", "event_id", at.ID.String(), "address", address, "outcome", queue.OutcomeDead, "err", why)
 	now := time.Now()
-	dead, err := d.Queue.Bury(ctx, &queue.Dead{Parked: batch[at.Place.Index], Lane: at.Lane, Reason: why, Time: now})
+	dead, err := d.Queue.Bury(ctx, &queue.Dead{Parked: parked, Lane: at.Lane, Reason: why, Time: now})
 	if err != nil {
 		return fmt.Errorf("bury %s: %w", at.ID, err)
 	}

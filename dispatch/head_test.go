@@ -124,8 +124,8 @@ func TestParkedDeliveryThatEndsTheRelayIsBuried(t *testing.T) {
 		}
 	}
 	// The first start delivers something, which the next ones do not.
-	if deaths != suspicious+2 {
-		t.Errorf("it died %d times, want once after a delivery, %d times after none, and once of reading alone", deaths, suspicious)
+	if deaths != 1+suspicious+fatal {
+		t.Errorf("it died %d times, want once after a delivery, %d times after none, and %d of reading alone", deaths, suspicious, fatal)
 	}
 	if want := []string{"first", "second", "third"}; !slices.Equal(slices.Compact(said), want) {
 		t.Errorf("posted were %q, want %q", said, want)

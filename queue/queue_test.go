@@ -253,7 +253,7 @@ func TestJournalCarriesEveryRecord(t *testing.T) {
 		&LaneState{lane, at, LaneParked, "server_error", Place{7, 2}, []ID{{3, 4}}, Place{8, 1}},
 		&Takeover{Nonce{1}, at},
 		&Released{Nonce{2}, at},
-		&Mark{ID{3, 1}, at, true, lane, Place{7, 1}},
+		&Mark{ID{3, 1}, at, true, lane, Place{7, 1}, 1},
 	}
 	j.Note(records[:2]...)
 	if err := j.Write(t.Context(), records[2:]...); err != nil {

@@ -129,11 +129,12 @@ type Released struct {
 // was the oldest unsettled one in several starts running, or a parked delivery that
 // is, because several starts running have delivered nothing that was parked.
 type Mark struct {
-	ID    ID
-	Time  time.Time
-	Begin bool
-	Lane  Lane
-	Place Place // zero: the event as a whole
+	ID     ID
+	Time   time.Time
+	Begin  bool
+	Lane   Lane
+	Place  Place  // zero: the event as a whole
+	Deaths uint64 // how often the relay has died already while it was read alone
 }
 
 const (
@@ -254,6 +255,7 @@ func (m *Mark) encode(w *buffer) {
 	w.bool(m.Begin)
 	w.lane(m.Lane)
 	w.place(m.Place)
+	w.uint(m.Deaths)
 }
 
 // decodeRecord reads one record's fields. What a later version of the same
@@ -285,6 +287,9 @@ func decodeRecord(kind uint64, r *reader) (Record, error) {
 		m := &Mark{ID: r.id(), Time: r.time(), Begin: r.bool()}
 		if !r.ends() {
 			m.Lane, m.Place = r.lane(), r.place()
+		}
+		if !r.ends() {
+			m.Deaths = r.uint()
 		}
 		rec = m
 	default:

@@ -22,15 +22,12 @@ type State struct {
 	// Starts is how many starts running, this one included, the oldest
 	// unsettled event has been the same, with no orderly end in between.
 	Starts uint64
-	// Alone is an event that was being read alone when the relay died; nil if
-	// none was.
-	Alone *ID
+	// Alone is the mark of what was being read alone when the relay died; nil if
+	// nothing was.
+	Alone *Mark
 	// Heads is how many starts running, this one included, have come upon parked
 	// deliveries and settled none of them, with no orderly end in between.
 	Heads uint64
-	// AloneParked is the mark of a parked delivery that was being read alone when
-	// the relay died; nil if none was.
-	AloneParked *Mark
 	// Decided is the newest event that was decided.
 	Decided ID
 	// Settled deliveries of events above the cursor.
@@ -213,14 +210,11 @@ func (s *State) apply(e Entry) {
 			if r.ID.Seq > s.Checkpoint.Cursor {
 				s.Settled[Settlement{r.ID, r.Lane}] = true
 			}
-			if r.Lane == (Lane{}) {
-				if s.Alone != nil && *s.Alone == r.ID {
-					s.Alone = nil
-				}
-				continue // an event that was set aside as a whole
+			if a := s.Alone; a != nil && a.ID == r.ID && a.Lane == r.Lane && a.Place == r.From {
+				s.Alone = nil
 			}
-			if s.AloneParked != nil && s.AloneParked.Lane == r.Lane && s.AloneParked.Place == r.From {
-				s.AloneParked = nil
+			if r.Lane == (Lane{}) {
+				continue // an event that was set aside as a whole
 			}
 			if l := s.lane(r.Lane); r.From == (Place{}) || l.Done.Less(r.From) {
 				l.Early = append(l.Early, r.ID)
@@ -228,14 +222,12 @@ func (s *State) apply(e Entry) {
 		case *LaneState:
 			s.lane(r.Lane).LaneState = *r
 		case *Mark:
-			s.Alone, s.AloneParked = nil, nil
-			if r.Begin && r.Place == (Place{}) {
-				s.Alone = &r.ID
-			} else if r.Begin {
-				s.AloneParked = r
+			s.Alone = nil
+			if r.Begin {
+				s.Alone = r
 			}
 		case *Released:
-			s.Alone, s.AloneParked = nil, nil // it did not die
+			s.Alone = nil // it did not die
 		}
 	}
 }

@@ -468,9 +468,11 @@ func (q *Queue) Lead(ctx context.Context) (*Journal, *State, error) {
 				return nil, nil, fmt.Errorf("take over %s: %w", ParkedStream, err)
 			}
 		}
-		state, told, err := q.recover(ctx, last)
-		if err != nil {
-			return nil, nil, err
+		state, told := q.recovered.state, q.recovered.told
+		if state == nil {
+			if state, told, err = q.recover(ctx, last); err != nil {
+				return nil, nil, err
+			}
 		}
 		Failpoint(FailTakeover)
 		j := newJournal(q, newNonce(), last, state.Checkpoint)

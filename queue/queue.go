@@ -141,7 +141,12 @@ type Queue struct {
 	leading atomic.Pointer[Journal] // nil before Lead
 	shares  shares                  // of RELAY_PARKED
 	lines   lines                   // in it
-	kept    kept                    // in RELAY_DEAD
+	// What Recover has found; nil unless it was called.
+	recovered struct {
+		state *State
+		told  uint64
+	}
+	kept kept // in RELAY_DEAD
 
 	born time.Time        // has a monotonic clock, which nothing makes jump
 	now  func() time.Time // the clock on the wall

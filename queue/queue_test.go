@@ -407,9 +407,42 @@ func TestStoreThatDoesNotFitItsJournalIsRefused(t *testing.T) {
 			j.Checkpoints(func() Checkpoint { return c.checkpoint })
 			j.Close()
 			if _, _, err := q.Lead(t.Context()); err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("got %v, want %q", err, c.want)
+				t.Errorf("Lead: %v, want %q", err, c.want)
+			}
+			if err := q.Recover(t.Context()); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("Recover: %v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+// What Recover has read is what Lead goes on from, whatever was stored meanwhile.
+func TestLeadGoesOnFromWhatRecoverHasRead(t *testing.T) {
+	dir := t.TempDir()
+	q := open(t, Options{Dir: dir})
+	j, _, err := q.Lead(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := store(t, q, `{}`)
+	j.Checkpoints(func() Checkpoint { return Checkpoint{} })
+	if err := j.Write(t.Context(), &Settled{ID: first, Lane: Lane{Destination: "a"}, Outcome: OutcomeDelivered}); err != nil {
+		t.Fatal(err)
+	}
+	j.Close()
+	q.Close()
+
+	q = open(t, Options{Dir: dir})
+	if err := q.Recover(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	store(t, q, `{}`)
+	_, state, err := q.Lead(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(state.Settled) != 1 || state.Starts != 1 || state.Checkpoint.Cursor != 0 {
+		t.Errorf("%d settled, start %d, cursor %d; want 1, 1 and 0", len(state.Settled), state.Starts, state.Checkpoint.Cursor)
 	}
 }
 

@@ -43,6 +43,23 @@ type LaneAtStart struct {
 	Held map[ID]bool // ids above the cursor that stand in RELAY_PARKED
 }
 
+// Recover does the reading part of [Queue.Lead] before anything new is stored: a
+// store that does not fit its journal, or that this version does not understand,
+// is refused while no webhook has been answered yet, and what the server cut off
+// is filled up before a sequence can be given twice. On a server that others
+// share, where they store meanwhile, it does nothing.
+func (q *Queue) Recover(ctx context.Context) error {
+	if q.External() {
+		return nil
+	}
+	info, err := q.journalStream.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", JournalStream, err)
+	}
+	q.recovered.state, q.recovered.told, err = q.recover(ctx, info.State.LastSeq)
+	return err
+}
+
 // recover reads the journal above the floor that its last message names, then
 // the ids in RELAY_PARKED above theirs, and compares what the streams hold with
 // what the journal says of them. It also returns the sequence up to which the

@@ -211,11 +211,13 @@ func (r *relay) open(ctx context.Context) error {
 	if r.f.sync.word == "interval" && r.f.natsURL == "" {
 		r.log.Warn("--sync interval: a power cut may lose webhooks that were accepted in the last second")
 	}
-	if err := r.listen(); err != nil {
-		q.Close()
-		return err
+	if err = q.Recover(ctx); err == nil {
+		err = r.listen()
 	}
-	return nil
+	if err != nil {
+		q.Close()
+	}
+	return err
 }
 
 func (r *relay) gather() ([]*dto.MetricFamily, error) {

@@ -221,6 +221,18 @@ func (l *ledger) arrived(n int, to address) bool {
 	return slices.ContainsFunc(l.posts, func(p post) bool { return p.event == n && p.to == to })
 }
 
+// older tells whether a webhook was accepted before another, as their ids say;
+// while an answer is still on its way, as they were sent.
+func (l *ledger) older(a, b int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	x, y := l.events[a], l.events[b]
+	if x.outcome != accepted || y.outcome != accepted {
+		return a < b
+	}
+	return x.id.compare(y.id) < 0
+}
+
 // deaths are how many deliveries were given up.
 func (l *ledger) deaths() int {
 	l.mu.Lock()

@@ -100,7 +100,7 @@ func (f *refusal) takes(x *chat.Exchange) bool {
 	if f.healing && (!refused || n == head) {
 		f.well[channel] = true
 	}
-	if !f.well[channel] && (!refused || n < head) {
+	if !f.well[channel] && (!refused || f.r.ledger.older(n, head)) {
 		f.heads[channel] = n
 	}
 	return f.well[channel]

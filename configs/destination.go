@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,7 +41,11 @@ func (r *reader) destinations(top object) []Destination {
 	f, ok := top.fields["destinations"]
 	if !ok {
 		if !top.meant["destinations"] {
-			r.errorf(top.node, hint, "there are no destinations")
+			how := hint
+			if len(top.order) > 0 && !slices.ContainsFunc(top.order, func(key string) bool { return !includedKeys.has(key) }) {
+				how += "; if another file includes this one, check that in its place: relay check relay.yaml"
+			}
+			r.errorf(top.node, how, "there are no destinations")
 		}
 		return nil
 	}

@@ -66,7 +66,7 @@ func (d *disk) room(size int, webhook bool) error {
 		reserve /= 4
 	}
 	if free-int64(size) < reserve {
-		return fmt.Errorf("%w: of its disk %d MiB are free, %d stay so", ErrDown, free>>20, reserve>>20)
+		return fmt.Errorf("%w: the disk of %s has %d MiB free, and %d MiB are kept in reserve: free some, or make it larger", ErrDown, d.dir, free>>20, reserve>>20)
 	}
 	return nil
 }

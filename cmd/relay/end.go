@@ -27,5 +27,7 @@ func endWithin(d time.Duration, log *slog.Logger, lines *lineWriter) *time.Timer
 func (r *relay) closeQueue() {
 	if err := r.queue.Close(); err != nil {
 		r.log.Error("the queue was not closed in good order; nothing that was accepted is lost", "err", err)
+		return
 	}
+	r.log.Info("stopped")
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -37,15 +38,26 @@ func startEmbedded(opt Options, critical func(what string)) (*embedded, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the embedded NATS server: %w", err)
 	}
-	s.SetLoggerV2(serverLog{opt.Log.With("component", "nats"), critical}, false, false, false)
+	log := serverLog{opt.Log.With("component", "nats"), critical, new(atomic.Pointer[string])}
+	s.SetLoggerV2(log, false, false, false)
 	s.Start()
-	if !s.ReadyForConnections(20*time.Second) || !s.JetStreamEnabled() {
+	for begin := time.Now(); !s.ReadyForConnections(50*time.Millisecond) || !s.JetStreamEnabled(); {
+		why := log.fatal.Load()
+		if why == nil && time.Since(begin) < startTime {
+			continue
+		}
 		s.Shutdown()
 		s.WaitForShutdown()
-		return nil, fmt.Errorf("start the embedded NATS server in %s: not ready (its log lines above say why)", opt.Dir)
+		if why == nil {
+			return nil, fmt.Errorf("start the embedded NATS server in %s: not ready after %s (its log lines above may say why)", opt.Dir, startTime)
+		}
+		return nil, fmt.Errorf("start the embedded NATS server in %s: %s; the directory and all in it must belong to the user that runs relay", opt.Dir, *why)
 	}
 	return &embedded{s}, nil
 }
+
+// startTime is how long the embedded server may take to be ready.
+const startTime = 20 * time.Second
 
 func (e *embedded) stop() {
 	e.server.Shutdown()
@@ -112,11 +124,22 @@ func lockDir(dir string) (*dirLock, error) {
 type serverLog struct {
 	log      *slog.Logger
 	critical func(what string)
+	fatal    *atomic.Pointer[string] // why it does not start
 }
+
+// afterDeath are its warnings about an index that is older than the messages, as
+// it is when the process was killed. It makes the index anew.
+var afterDeath = []string{"last block has additional entries", "Recovering stream state from index errored"}
 
 func (l serverLog) Warnf(format string, v ...any) {
 	if strings.HasPrefix(format, "Maximum payloads over") {
 		return // GitLab's webhooks may be that large
+	}
+	for _, sign := range afterDeath {
+		if strings.Contains(format, sign) {
+			l.log.Info("the store was not closed in good order, as when a relay is killed; its index is made anew", "detail", fmt.Sprintf(format, v...))
+			return
+		}
 	}
 	l.line(slog.LevelWarn, format, v)
 }
@@ -138,4 +161,8 @@ func (l serverLog) Noticef(format string, v ...any) { l.log.Debug(fmt.Sprintf(fo
 func (l serverLog) Debugf(string, ...any)           {}
 func (l serverLog) Tracef(string, ...any)           {}
 func (l serverLog) Errorf(format string, v ...any)  { l.line(slog.LevelError, format, v) }
-func (l serverLog) Fatalf(format string, v ...any)  { l.line(slog.LevelError, format, v) }
+func (l serverLog) Fatalf(format string, v ...any) {
+	text := fmt.Sprintf(format, v...)
+	l.fatal.Store(&text)
+	l.line(slog.LevelError, format, v)
+}

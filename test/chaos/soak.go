@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"syscall"
 	"time"
 
@@ -33,6 +34,7 @@ var soak = scenario{
 		l := r.load(ctx, 40)
 		pause(ctx, 10*time.Second)
 		first := r.rest(ctx)
+		var all series
 		end := time.Now().Add(length)
 		for time.Now().Before(end) && ctx.Err() == nil && r.expectAlive() {
 			fault := faults[b.random.IntN(len(faults))]
@@ -42,12 +44,14 @@ var soak = scenario{
 			} else {
 				pause(ctx, b.random.between(2*time.Second, 8*time.Second))
 			}
+			all = append(all, r.look(ctx))
 			r.soothe()
 		}
 		l.stop()
 		r.drain(ctx, 60*time.Second)
 		last := r.rest(ctx)
 		r.flat(first, last)
+		all.flat(b)
 		r.finish(ctx, rules{}, 60*time.Second)
 		return nil
 	},
@@ -94,31 +98,67 @@ func fail(how chat.Behaviour) func(r *rig, ctx context.Context) {
 	}
 }
 
-// resting is what a relay takes when it has just had time to rest.
-type resting struct {
+// taken is what a relay takes at a moment.
+type taken struct {
 	gauges
 	memory int64
-	at     time.Time
+}
+
+func (r *rig) look(ctx context.Context) taken {
+	return taken{r.gauges(ctx), r.process.status("VmRSS")}
 }
 
 // rest waits until nothing is under way and looks.
-func (r *rig) rest(ctx context.Context) resting {
+func (r *rig) rest(ctx context.Context) taken {
 	r.drain(ctx, 60*time.Second)
 	pause(ctx, 3*time.Second)
-	return resting{r.gauges(ctx), r.process.status("VmRSS"), time.Now()}
+	return r.look(ctx)
 }
 
-// flat checks that nothing has grown with time. The memory limit of the Go
-// runtime lets its heap float, so that memory only counts above it.
-func (r *rig) flat(first, last resting) {
-	const few, floating = 40, 150 << 20
+// flat checks that what was opened and begun has ended.
+func (r *rig) flat(first, last taken) {
+	const few = 40
 	r.b.add("goroutines at the beginning", int(first.goroutines))
 	r.b.add("at the end", int(last.goroutines))
 	r.b.add("open files at the beginning", int(first.files))
 	r.b.add("files at the end", int(last.files))
-	r.b.add("MiB at the beginning", int(first.memory>>20))
-	r.b.add("MiB at the end", int(last.memory>>20))
-	if last.goroutines > first.goroutines+few || last.files > first.files+few || last.memory > max(floating, first.memory*3/2) {
-		r.b.violate(growth, "from %v to %v", first, last)
+	if last.goroutines > first.goroutines+few || last.files > first.files+few {
+		r.b.violate(growth, "from %v goroutines and %v files to %v and %v", first.goroutines, first.files, last.goroutines, last.files)
+	}
+}
+
+// series is what a relay takes in the course of a soak, looked at after every
+// fault.
+type series []taken
+
+// flat checks that nothing grows with time: the median of the last quarter is
+// not far above that of the second. In the first the heap still grows to where
+// the memory limit of the Go runtime lets it float.
+func (s series) flat(b *bench) {
+	if len(s) < 40 {
+		return // too short to tell
+	}
+	for _, what := range []struct {
+		name string
+		of   func(taken) float64
+		few  float64
+	}{
+		{"MiB", func(t taken) float64 { return float64(t.memory >> 20) }, 16},
+		{"goroutines", func(t taken) float64 { return t.goroutines }, 20},
+		{"open files", func(t taken) float64 { return t.files }, 20},
+	} {
+		var medians [4]float64
+		for i := range medians {
+			var quarter []float64
+			for _, t := range s[len(s)*i/4 : len(s)*(i+1)/4] {
+				quarter = append(quarter, what.of(t))
+			}
+			slices.Sort(quarter)
+			medians[i] = quarter[len(quarter)/2]
+		}
+		b.times = append(b.times, fmt.Sprintf("%s in the four quarters, medians: %.0f, %.0f, %.0f, %.0f", what.name, medians[0], medians[1], medians[2], medians[3]))
+		if medians[3] > medians[1]*1.1+what.few {
+			b.violate(growth, "%s grow: %.0f in the second quarter, %.0f in the last", what.name, medians[1], medians[3])
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"text/template"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -44,7 +45,9 @@ func comparePart(t interface {
 }, p part, r Request,
 ) {
 	outcome := func(p part) string {
-		got, err := newOutput(context.Background()).execute(p, newData(r))
+		o := newOutput(context.Background())
+		o.spent = -time.Minute // so that the clock of a busy machine decides nothing
+		got, err := o.execute(p, newData(r))
 		return address.ReplaceAllString(fmt.Sprintf("%q, %v", got, err), "0x")
 	}
 	want := outcome(part{Template: p.Template})

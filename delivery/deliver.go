@@ -35,9 +35,11 @@ func (l *lane) moved(t target) bool { return l.dest.moves.Load() != t.move }
 // because the relay stops.
 func (l *lane) deliver(j *job) {
 	j.burst = 0
-	err := l.admit(j)
-	if err == nil {
-		err = l.paced()
+	err := errBarred
+	for errors.Is(err, errBarred) {
+		if err = l.admit(j); err == nil {
+			err = l.paced()
+		}
 	}
 	t := l.target()
 	switch {
@@ -99,10 +101,11 @@ func (l *lane) leave(j *job, t target) {
 	l.land(j, true)
 }
 
-// paced waits for the destination's rate limit; an error when the relay stops.
+// paced waits for the destination's rate limit. It returns [errBarred] when the
+// destination must be left alone meanwhile, another error when the relay stops.
 func (l *lane) paced() error {
-	err := l.dest.pace.Wait(l.set.stop)
-	if err != nil {
+	err := l.dest.turn(l.set.stop)
+	if err != nil && !errors.Is(err, errBarred) {
 		l.dest.probed()
 	}
 	return err
@@ -168,7 +171,7 @@ func (l *lane) admit(j *job) error {
 func (l *lane) parkNow(reason string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.park(reason)
+	l.park(cause{reason: reason})
 }
 
 // attempt posts once and says so.
@@ -179,9 +182,13 @@ func (l *lane) attempt(j *job, t target, message formatters.Post) result {
 		}
 		return result{verdict: Stopped, reason: ReasonStopped, text: "the relay is stopping"}
 	}
+	if l.yields(j) {
+		return result{verdict: Stopped, reason: ReasonStopped, text: "it is given up"}
+	}
 	j.tries++
 	j.burst++
 	known, sent := l.dest.lastTaken(), time.Now()
+	l.begins(j, sent)
 	var r result
 	if t.Kind == configs.KindLog {
 		r = l.set.printPost(l.address, j.item, message)
@@ -263,7 +270,14 @@ func (l *lane) failed(j *job, t target, r result) (moved bool) {
 	if j.failed.IsZero() {
 		j.failed = r.ended
 	}
-	return l.moved(t)
+	moved = l.moved(t)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	j.began = time.Time{}
+	if !l.moved(t) {
+		j.cause, l.standing.cause = r.cause(), r.cause()
+	}
+	return moved
 }
 
 // setBack has whatever failed wait: the lane, or its whole destination.
@@ -283,11 +297,14 @@ func (l *lane) setBack(j *job, r result) {
 	j.failed = r.ended
 }
 
+// longestStay is how long a Retry-After is waited for in place.
+const longestStay = 10 * time.Second
+
 // mayRepeat tells whether an attempt that failed may be repeated in place: while
 // the destination is not being left alone, and on probes before a message is
 // suspected, because one of several servers behind a name may answer 5xx alone.
 func (l *lane) mayRepeat(j *job, r result) bool {
-	if j.burst > len(l.set.limits.inPlace) || r.retryAfter > 10*time.Second {
+	if j.burst > len(l.set.limits.inPlace) || r.retryAfter > longestStay {
 		return false
 	}
 	return !l.dest.paused() || r.status >= 500 && j.probes > 0
@@ -299,7 +316,9 @@ func (l *lane) shed(j *job) bool {
 	if j.item.light || len(j.item.Webhook.Body) < heavy || l.place(j) != (queue.Place{}) {
 		return false
 	}
-	l.parkNow("memory")
+	l.mu.Lock()
+	l.park(l.lateness("memory"))
+	l.mu.Unlock()
 	l.land(j, true)
 	return true
 }
@@ -307,7 +326,7 @@ func (l *lane) shed(j *job) bool {
 // repeat waits before an attempt is repeated in place; false when the lane is
 // parked meanwhile, or the relay stops.
 func (l *lane) repeat(j *job, r result) bool {
-	if !l.stay(max(l.set.limits.inPlace[j.burst-1], r.retryAfter), r) {
+	if !l.stay(max(l.set.limits.inPlace[j.burst-1], r.retryAfter)) {
 		return false
 	}
 	l.mu.Lock()
@@ -318,7 +337,7 @@ func (l *lane) repeat(j *job, r result) bool {
 // pause leaves the whole destination alone for a while; its lanes park.
 func (l *lane) pause(r result) {
 	pause := l.dest.failedAgain(r.ended, r)
-	l.set.trouble("paused "+l.name.Destination, fmt.Sprintf("⚠️ Destination `%s` takes no messages now (%s). They wait on disk and are tried again.", l.name.Destination, r.text))
+	l.tellOfAll("paused", fmt.Sprintf("⚠️ Destination `%s` takes no messages now (%s). They wait on disk and are tried again.", l.name.Destination, r.text))
 	l.set.log.Warn("destination paused", "destination", l.name.Destination, "reason", r.reason, "for", pause.Round(time.Second).String())
 	l.mu.Lock()
 	l.parkFor(r)

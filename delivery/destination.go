@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -20,9 +21,12 @@ type destination struct {
 	moves  atomic.Uint64               // how often it went elsewhere
 	pauses []time.Duration
 	pace   *rate.Limiter // shared by all lanes, whatever channel they post to
+	front  chan struct{} // holds whoever is the next to post when the pace allows it
+	told   atomic.Bool   // an operator heard that it is paused or broken
 
 	mu      sync.Mutex
 	failed  int       // failures running; 0: it takes messages
+	fell    time.Time // when the last of them ended
 	reason  string    // of the last one
 	text    string    // what it said then, for people
 	until   time.Time // nobody tries before
@@ -35,7 +39,7 @@ type destination struct {
 }
 
 func newDestination(d Destination, pauses []time.Duration) *destination {
-	dest := &destination{pauses: pauses, pace: rate.NewLimiter(limitOf(&d)), changed: make(chan struct{})}
+	dest := &destination{pauses: pauses, pace: rate.NewLimiter(limitOf(&d)), front: make(chan struct{}, 1), changed: make(chan struct{})}
 	dest.config.Store(&d)
 	return dest
 }
@@ -51,7 +55,7 @@ func (d *destination) paced() bool {
 
 // limitOf is the pace of a destination, for a [rate.Limiter].
 func limitOf(c *Destination) (rate.Limit, int) {
-	if c.RateLimit.IsZero() {
+	if c == nil || c.RateLimit.IsZero() {
 		return rate.Inf, 1
 	}
 	return rate.Limit(c.RateLimit.PerSecond()), max(c.RateLimit.Burst, 1)
@@ -62,18 +66,64 @@ func limitOf(c *Destination) (rate.Limit, int) {
 // went elsewhere is tried at once.
 func (d *destination) update(c *Destination) (elsewhere bool) {
 	old := d.config.Load()
-	if c != nil && (old == nil || old.RateLimit != c.RateLimit) {
-		limit, burst := limitOf(c)
-		d.pace.SetLimit(limit)
-		d.pace.SetBurst(burst)
-	}
 	elsewhere = c == nil || old == nil || old.URL != c.URL || old.Channel != c.Channel || old.Kind != c.Kind || old.transport != c.transport
 	d.config.Store(c)
+	if c == nil || old == nil || old.RateLimit != c.RateLimit {
+		d.paceBy(limitOf(c))
+	}
 	if elsewhere {
 		d.moves.Add(1)
 		d.anew()
 	}
 	return elsewhere
+}
+
+// paceBy changes the pace, also for those who wait already.
+func (d *destination) paceBy(limit rate.Limit, burst int) {
+	d.pace.SetLimit(limit)
+	d.pace.SetBurst(burst)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.wake()
+}
+
+// turn waits until the pace allows one more message, first come, first served. It
+// returns [errBarred], having used up nothing, when the destination must be left
+// alone meanwhile, and an error when ctx ends.
+func (d *destination) turn(ctx context.Context) error {
+	if d.pace.Limit() != rate.Inf {
+		select {
+		case d.front <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		defer func() { <-d.front }()
+	}
+	for ctx.Err() == nil {
+		barred, changed := d.barred(time.Now())
+		switch {
+		case barred:
+			return errBarred
+		case d.pace.Allow():
+			return nil
+		}
+		missing := (1 - d.pace.Tokens()) / float64(d.pace.Limit())
+		wait := min(time.Duration(min(missing, time.Hour.Seconds())*float64(time.Second)), time.Hour)
+		awaken(ctx, max(wait, time.Millisecond), time.Time{}, changed)
+	}
+	return ctx.Err()
+}
+
+// errBarred: the destination was admitted to, and must be left alone since.
+var errBarred = errors.New("left alone")
+
+// barred tells whether the destination is being left alone and its pause is not
+// over, so that not even who probes it may post; and what is closed when that may
+// have changed.
+func (d *destination) barred(now time.Time) (bool, <-chan struct{}) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.failed > 0 && now.Before(d.until), d.changed
 }
 
 // paused tells whether the destination is being left alone.
@@ -83,15 +133,17 @@ func (d *destination) paused() bool {
 	return d.failed > 0
 }
 
-// succeeded: a message that was sent then got through. It tells whether the
-// destination had been paused, and whether it had been broken.
+// succeeded: a message that was sent then got through. That ends the pause only if
+// it was sent since the last failure: what was under way at that time says nothing
+// about it. It tells whether the destination had been paused, and is no longer, and
+// whether it had been broken.
 func (d *destination) succeeded(sent time.Time) (paused, broken bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if sent.After(d.began) {
 		d.began = sent
 	}
-	paused, broken = d.failed > 0, !d.broken.IsZero()
+	paused, broken = d.failed > 0 && !sent.Before(d.fell), !d.broken.IsZero()
 	d.refused, d.broken = nil, time.Time{}
 	if paused {
 		d.failed, d.probing = 0, false
@@ -121,7 +173,7 @@ func (d *destination) failedAgain(now time.Time, r result) time.Duration {
 		d.failed++
 		pause = max(pause, r.retryAfter)
 	}
-	d.until, d.probing, d.reason, d.text = now.Add(pause), false, r.reason, r.text
+	d.fell, d.until, d.probing, d.reason, d.text = now, now.Add(pause), false, r.reason, r.text
 	d.wake()
 	return pause
 }

@@ -41,6 +41,7 @@ type lane struct {
 	spilling bool
 	line     line
 	standing standing
+	told     bool              // an operator heard that the address is refused or broken
 	carried  map[queue.ID]past // of what was in flight when the lane parked
 	recorded uint64            // journal sequence below the newest record of this lane's state
 	settled  int               // deliveries from the line settled since then
@@ -54,7 +55,13 @@ type job struct {
 	item  *Item
 	place queue.Place // zero unless it stands in the line; guarded by the lane's lock
 	ended bool        // its outcome is in the journal, or about to be; guarded by the lane's lock
+	given bool        // it became a dead letter where it stands in the line; guarded by the lane's lock
 	burst int         // attempts since the lane and its destination admitted it
+
+	// For whoever asks how the lane stands; guarded by its lock.
+	first time.Time // when its first attempt began
+	began time.Time // when the attempt began that is under way; zero: it failed
+	cause cause     // why the last one before that failed; zero: none has
 }
 
 // past is what came of the attempts with a message so far.
@@ -66,6 +73,7 @@ type past struct {
 	refused time.Time // when it was first refused
 	held    int       // how often it stood at the head of the line and was refused, repeats in place not counted
 	probes  int       // how often it stood at the head of the line and got a 5xx, repeats in place not counted
+	late    int       // how often it got a 5xx once more after what stood behind it had got through
 }
 
 func (j *job) fromLine() bool { return j.place != (queue.Place{}) }
@@ -105,7 +113,7 @@ func (l *lane) push(it *Item) {
 	case len(l.waiting)+len(l.flying) > l.set.limits.waiting, l.bytes > l.set.share() && (len(l.waiting)+len(l.flying) > 1 || l.dest.paced()):
 		l.park(l.lateness("backlog"))
 	case l.dest.paused():
-		l.park("destination paused")
+		l.park(cause{reason: "destination paused"})
 	default:
 		l.start()
 	}
@@ -114,12 +122,12 @@ func (l *lane) push(it *Item) {
 // park moves everything in memory to RELAY_PARKED, in order, what is in flight
 // included: if that gets through it is remembered and passed over later. The
 // lock is held.
-func (l *lane) park(reason string) {
+func (l *lane) park(why cause) {
 	if l.parked {
 		return
 	}
 	l.parked = true
-	l.standing.reason, l.standing.since = reason, time.Now()
+	l.standing.cause, l.standing.since = why, time.Now()
 	l.record()
 	for _, j := range l.flying {
 		j.item.parked = true
@@ -131,7 +139,7 @@ func (l *lane) park(reason string) {
 	l.spill = append(l.spill, l.waiting...)
 	l.waiting = nil
 	l.startSpill()
-	l.set.log.Info("lane parked", "address", l.address.String(), "reason", reason, "waiting", len(l.spill))
+	l.set.log.Info("lane parked", "address", l.address.String(), "reason", why.reason, "waiting", len(l.spill))
 }
 
 // record notes the lane's state in the journal. The lock is held.
@@ -190,8 +198,8 @@ func (l *lane) take() *job {
 		}
 		switch {
 		case l.set.stopping() != nil: // it may be why there was no next one
-		case !l.parked, l.line.reading, l.spilling, len(l.spill) > 0, len(l.flying) > 0:
-			// Nothing is left, or whoever reads, appends or flies goes on from here.
+		case !l.parked, l.line.reading, l.line.yielding != nil, l.spilling, len(l.spill) > 0, len(l.flying) > 0:
+			// Nothing is left, or whoever reads, gives up, appends or flies goes on from here.
 			l.workers--
 			return nil
 		default:
@@ -207,6 +215,8 @@ func (l *lane) take() *job {
 func (l *lane) next() *job {
 	for l.set.stopping() == nil {
 		switch {
+		case l.parked && l.line.yielding != nil:
+			return nil
 		case len(l.again) > 0:
 			j := l.again[0]
 			l.again = l.again[1:]
@@ -257,13 +267,15 @@ func (l *lane) landed(j *job, retry bool) bool {
 	defer l.mu.Unlock()
 	l.flying = slices.DeleteFunc(l.flying, func(o *job) bool { return o == j })
 	switch {
-	case retry && j.fromLine():
+	case j.given && !j.fromLine():
+		// What stood in RELAY_PARKED of it is passed over, or gone.
+	case retry && j.fromLine() && !j.given:
 		i := 0
 		for i < len(l.again) && l.again[i].place.Less(j.place) {
 			i++
 		}
 		l.again = slices.Insert(l.again, i, j)
-	case retry:
+	case retry && !j.fromLine():
 		// It is in spill or in RELAY_PARKED already, or the relay stops.
 		l.carried[j.item.ID] = j.past
 	case j.fromLine():
@@ -291,13 +303,40 @@ func (l *lane) outdated() bool {
 	return grown > stale || grown > 0 && l.set.journal.Stuck()
 }
 
-// lateness is why a lane falls behind: its destination's rate limit, when that is
-// used up, else what is said.
-func (l *lane) lateness(otherwise string) string {
-	if l.dest.paced() {
-		return ReasonPaced
+// lateness is why a lane falls behind: the attempt that failed, or is not answered;
+// its destination's rate limit, when that is used up; else what is said. The lock
+// is held.
+func (l *lane) lateness(otherwise string) cause {
+	j := l.stuck(time.Now())
+	switch {
+	case j != nil && j.cause != cause{}:
+		return j.cause
+	case j != nil:
+		return cause{reason: ReasonNoAnswer}
+	case l.dest.paced():
+		return cause{reason: ReasonPaced}
 	}
-	return otherwise
+	return cause{reason: otherwise}
+}
+
+// begins notes that an attempt with the job is under way.
+func (l *lane) begins(j *job, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if j.began = now; j.first.IsZero() {
+		j.first = now
+	}
+}
+
+// stuck is the oldest job in flight that failed and is tried again, or whose
+// attempt goes on for long; nil when there is none. The lock is held.
+func (l *lane) stuck(now time.Time) *job {
+	for _, j := range l.flying {
+		if !j.ended && (j.cause != cause{} || !j.began.IsZero() && now.Sub(j.began) > slow) {
+			return j
+		}
+	}
+	return nil
 }
 
 // tooOld parks a lane whose oldest delivery has waited too long.

@@ -489,10 +489,35 @@ func TestRateLimitIsTheDestinations(t *testing.T) {
 	w.posts("hooka", 3)
 	w.posts("hookb", 1)
 	w.dests[0].RateLimit = configs.Rate{}
-	w.lanes.Update(w.prepared(w.dests)) // a reload that lifts the limit is for the next message
 	if n := w.chat.Count("hooka"); n != 3 {
 		t.Errorf("%d posts, want the burst of 3", n)
 	}
+	w.lanes.Update(w.prepared(w.dests))
+	w.posts("hooka", 4)
+}
+
+// A reload that raises the rate is also for those who wait already, in memory or
+// in RELAY_PARKED, and one that removes the destination lets nobody wait.
+func TestReloadChangesTheRateOfThoseWhoWait(t *testing.T) {
+	w := newWorld(t, func(w *world) {
+		w.dests[0].RateLimit = configs.Rate{Count: 1, Per: time.Hour, Burst: 1}
+	})
+	w.deliver("a", "1")
+	w.posts("hooka", 1)
+	w.deliver("a", "2", "3")
+	w.deliver("a#dev", "4")
+	front := w.lanes.dests["a"].front
+	w.until("somebody waits", func() bool { return len(front) == 1 })
+	w.lanes.lane(laneA).tooOld(time.Now().Add(time.Hour))
+	w.dests[0].RateLimit = configs.Rate{Count: 1000, Per: time.Second, Burst: 1}
+	w.lanes.Update(w.prepared(w.dests))
+	w.posts("hooka", 4)
+	w.dests[0].RateLimit = configs.Rate{Count: 1, Per: time.Hour, Burst: 1}
+	w.lanes.Update(w.prepared(w.dests))
+	w.deliver("a", "5", "6", "7")
+	w.until("somebody waits", func() bool { return len(front) == 1 })
+	w.lanes.Update(w.prepared(w.dests[1:]))
+	w.settled(7)
 }
 
 // A lane that its destination's rate limit holds up says so.

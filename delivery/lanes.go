@@ -62,8 +62,13 @@ type Options struct {
 	People func(destination string) func(username string) (mention string, ok bool)
 
 	// Trouble, if set, is told what an operator should hear of: one kind of
-	// trouble again and again, and a sentence in Markdown.
-	Trouble func(kind, text string)
+	// trouble again and again, and a sentence in Markdown. It returns false when
+	// the operator does not hear of it, having heard of that kind not long ago.
+	Trouble func(kind, text string) bool
+
+	// Relief, if set, is told once when a destination or an address takes messages
+	// again whose trouble the operator heard of: a sentence in Markdown.
+	Relief func(text string)
 
 	// Dead, if set, is called for every delivery that was given up.
 	Dead func(lane queue.Lane, w *queue.Webhook)
@@ -86,7 +91,8 @@ type Lanes struct {
 	log       *slog.Logger
 	metrics   *metrics
 	people    func(destination string) func(username string) (string, bool)
-	trouble   func(kind, text string)
+	trouble   func(kind, text string) bool
+	relief    func(text string)
 	dead      func(lane queue.Lane, w *queue.Webhook)
 	limits    limits
 	clock     clock
@@ -96,6 +102,8 @@ type Lanes struct {
 	lanes map[queue.Lane]*lane
 
 	bytes   atomic.Int64 // in memory, of all lanes
+	room    sync.Mutex   // room is made for one lane at a time
+	rooms   atomic.Int64 // how often it was
 	reading sync.Mutex   // one message of RELAY_PARKED is unpacked at a time
 	eased   chan struct{}
 	running sync.WaitGroup
@@ -112,14 +120,17 @@ type Lanes struct {
 func New(opt Options) *Lanes {
 	s := &Lanes{
 		formatter: opt.Formatter, journal: opt.Journal, parking: opt.Parking, stdout: opt.Stdout, log: opt.Log,
-		metrics: newMetrics(opt.Registerer), limits: usual, clock: newClock(), people: opt.People, trouble: opt.Trouble, dead: opt.Dead,
+		metrics: newMetrics(opt.Registerer), limits: usual, clock: newClock(), people: opt.People, trouble: opt.Trouble, relief: opt.Relief, dead: opt.Dead,
 		dests: map[string]*destination{}, lanes: map[queue.Lane]*lane{}, eased: make(chan struct{}, 1), spare: make(chan func()),
 	}
 	if s.people == nil {
 		s.people = func(string) func(string) (string, bool) { return nil }
 	}
 	if s.trouble == nil {
-		s.trouble = func(string, string) {}
+		s.trouble = func(string, string) bool { return false }
+	}
+	if s.relief == nil {
+		s.relief = func(string) {}
 	}
 	if s.dead == nil {
 		s.dead = func(queue.Lane, *queue.Webhook) {}
@@ -367,7 +378,7 @@ func (s *Lanes) parkLargest() {
 	}
 	if largest != nil {
 		largest.mu.Lock()
-		largest.park("memory")
+		largest.park(largest.lateness("memory"))
 		largest.mu.Unlock()
 	}
 }
@@ -380,7 +391,7 @@ func (s *Lanes) parkDestination(d *destination, reason string) {
 		}
 		l.mu.Lock()
 		if len(l.waiting)+len(l.flying) > 0 {
-			l.park(reason)
+			l.park(cause{reason: reason})
 		}
 		l.mu.Unlock()
 	}

@@ -24,6 +24,9 @@ type line struct {
 	gone   queue.Place // the last place that has come to its end, or is about to
 	unsaid bool        // of one of them the journal does not know the place
 
+	yielding map[queue.ID]bool // what is being given up for want of room; nil: nothing is
+	struck   []uint64          // messages given up while one was being read
+
 	held    int    // deliveries that are not settled, as far as they are counted
 	passed  int    // of those, and of what is being appended, settled as they came from memory
 	counted uint64 // what stands in messages above this one,
@@ -187,6 +190,10 @@ func (l *lane) read() {
 	if !ok {
 		return
 	}
+	if slices.Contains(l.line.struck, seq) {
+		batch = nil
+	}
+	l.line.struck = nil
 	l.line.seq, l.line.batch, l.line.next, l.line.light = seq, batch, 0, false
 	if bodies(batch) >= heavy {
 		l.line.strip()

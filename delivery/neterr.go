@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"net/url"
 	"syscall"
 )
 
@@ -15,6 +16,15 @@ func rootText(err error) string {
 		return no.Error()
 	}
 	return "network error"
+}
+
+// notTLS says that what was asked for TLS answered otherwise; a web server that
+// speaks plain HTTP does so in words (crypto/tls names them for this).
+func notTLS(to *url.URL, record tls.RecordHeaderError) string {
+	if string(record.RecordHeader[:]) == "HTTP/" {
+		return receiver(to) + " answers plain HTTP: is its URL https:// by mistake?"
+	}
+	return receiver(to) + " does not answer in TLS: is its URL https:// by mistake?"
 }
 
 // certificateText is what is wrong with a server's certificate, of which it

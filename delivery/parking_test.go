@@ -1,12 +1,16 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -121,6 +125,189 @@ func TestFullParkingGivesUpTheOldest(t *testing.T) {
 	// One that the chat takes while its room is given away is both: rather that than neither.
 	if dead == 0 || dead+len(want) < n {
 		t.Errorf("%d dead letters and %d posts of %d deliveries", dead, len(want), n)
+	}
+}
+
+// parcel is the sequence in RELAY_PARKED of a delivery to a.
+func (w *world) parcel(id uint64) uint64 {
+	w.t.Helper()
+	for after := uint64(0); ; {
+		seq, batch, err := w.queue.NextParked(w.context(), laneA, after)
+		if err != nil || seq == 0 {
+			w.t.Fatalf("%d is not parked: %v", id, err)
+		}
+		if slices.ContainsFunc(batch, func(p queue.Parked) bool { return p.ID.Seq == id }) {
+			return seq
+		}
+		after = seq
+	}
+}
+
+// laneIs waits for something about a lane.
+func (w *world) laneIs(what string, is func(*lane) bool) {
+	w.t.Helper()
+	l := w.lanes.lane(laneA)
+	w.until(what, func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return is(l)
+	})
+}
+
+// What is given up for want of room is not posted, wherever its lane has it at
+// that moment.
+func TestGivenUpIsNotPosted(t *testing.T) {
+	failing := chat.Status(500, nil, "")
+	waiting := chat.Func(func(x *chat.Exchange) {
+		if x.Wait() {
+			x.Answer(500, nil, "")
+		}
+	})
+	oneByOne := func(w *world) {
+		for _, title := range numbered(1, 4) {
+			w.deliver("a", title)
+			w.forgotten()
+		}
+	}
+	parkedUnderWay := func(w *world) {
+		w.deliver("a", numbered(1, 3)...)
+		if _, err := w.chat.WaitN(w.context(), "hooka", 1); err != nil {
+			t.Fatal(err)
+		}
+		w.lanes.parkDestination(w.lanes.dests["a"], "another lane failed")
+		w.forgotten()
+	}
+	const short, long = time.Millisecond, time.Hour
+	for name, c := range map[string]struct {
+		chat   chat.Behaviour
+		paused []time.Duration
+		park   func(*world)
+		of     uint64 // the delivery whose parked message is given up
+		dead   []uint64
+		posts  []string
+	}{
+		"not read yet": {failing, []time.Duration{long}, oneByOne, 2, []uint64{2}, []string{"1", "3", "4", "5"}},
+		"to be tried again": {failing, []time.Duration{short, short, short, short, short, short, long}, func(w *world) {
+			oneByOne(w)
+			w.laneIs("the second was sent past the first", func(l *lane) bool {
+				_, _, until := l.dest.status()
+				return len(l.again) > 0 && time.Until(until) > long/2
+			})
+		}, 2, []uint64{2}, []string{"1", "3", "4", "5"}},
+		"waiting at the head": {failing, []time.Duration{long}, func(w *world) {
+			oneByOne(w)
+			w.laneIs("the first is read", func(l *lane) bool { return len(l.flying) == 1 && l.flying[0].fromLine() })
+		}, 1, []uint64{1}, []string{"2", "3", "4", "5"}},
+		"under way, the rest not read": {waiting, []time.Duration{long}, parkedUnderWay, 1, []uint64{1, 2, 3}, []string{"5"}},
+		"read together with the head": {waiting, []time.Duration{long}, func(w *world) {
+			parkedUnderWay(w)
+			w.chat.Release("hooka")
+			w.laneIs("the first is read", func(l *lane) bool { return len(l.flying) == 1 && l.flying[0].fromLine() })
+		}, 1, []uint64{1, 2, 3}, []string{"5"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, func(w *world) { w.limits.inPlace, w.limits.paused = nil, c.paused })
+			w.chat.Set("hooka", c.chat)
+			c.park(w)
+			if err := w.lanes.giveUp(laneA, w.parcel(c.of), queue.ErrFull); err != nil {
+				t.Fatal(err)
+			}
+			w.chat.Release("hooka")
+			w.laneIs("the head waits", func(l *lane) bool {
+				return l.dest.paused() && !slices.ContainsFunc(l.flying, func(j *job) bool { return !j.began.IsZero() })
+			})
+			w.chat.Set("hooka", chat.OK())
+			w.seq = 4
+			w.deliver("a", "5")
+			w.forgotten()
+			w.lanes.Retry(func(configs.Address) bool { return true })
+			w.last()
+			w.opened(laneA)
+			equal(t, "posts", c.posts, chat.Texts(w.chat.Posts("hooka")))
+			equal(t, "dead letters", c.dead, slices.Sorted(maps.Keys(w.deaths())))
+			if held := w.statusOf("a").Held; held != 0 {
+				t.Errorf("%d are held", held)
+			}
+		})
+	}
+}
+
+// A lane that reads on meanwhile posts nothing of what it has just read.
+func TestGivenUpWhileItIsRead(t *testing.T) {
+	w := newWorld(t, func(w *world) { w.limits.paused = []time.Duration{time.Hour} })
+	w.chat.Set("hooka", chat.Status(500, nil, ""))
+	for _, title := range numbered(1, 3) {
+		w.deliver("a", title)
+		w.forgotten()
+	}
+	second := w.parcel(2)
+	slow := &slowParking{Parking: w.queue, seq: second, read: make(chan struct{}), let: make(chan struct{})}
+	w.lanes.parking = slow
+	w.chat.Set("hooka", chat.OK())
+	w.lanes.Retry(func(configs.Address) bool { return true })
+	<-slow.read
+	if err := w.lanes.giveUp(laneA, second, queue.ErrFull); err != nil {
+		t.Fatal(err)
+	}
+	close(slow.let)
+	w.opened(laneA)
+	equal(t, "posts", []string{"1", "3"}, chat.Texts(w.chat.Posts("hooka")))
+}
+
+// slowParking is a parking that hands one message over only when let go, the first
+// time that it is read.
+type slowParking struct {
+	Parking
+	seq  uint64
+	held atomic.Bool
+	read chan struct{}
+	let  chan struct{}
+}
+
+func (s *slowParking) NextParked(ctx context.Context, lane queue.Lane, after uint64) (uint64, []queue.Parked, error) {
+	seq, batch, err := s.Parking.NextParked(ctx, lane, after)
+	if seq == s.seq && s.held.CompareAndSwap(false, true) {
+		close(s.read)
+		<-s.let
+	}
+	return seq, batch, err
+}
+
+// Messages that were parked one by one, and sent past each other, are given up
+// again and again while their destination fails: a dead letter is never posted.
+func TestGivenUpWhileTheLaneFails(t *testing.T) {
+	w := newWorld(t, func(w *world) {
+		w.sizes = queue.Options{MaxBody: 1 << 20, ParkedSize: 1 << 20}
+		w.limits.inPlace, w.limits.paused = nil, []time.Duration{time.Millisecond}
+	})
+	w.chat.Set("hooka", chat.Status(500, nil, ""))
+	random := rand.NewChaCha8([32]byte{})
+	park := func(from, to int) {
+		for _, title := range numbered(from, to) {
+			ballast := make([]byte, 25<<10)
+			_, _ = random.Read(ballast)
+			w.bulky("a", title, hex.EncodeToString(ballast))
+			w.forgotten()
+		}
+	}
+	park(1, 8)
+	w.laneIs("some were sent past others", func(l *lane) bool { return len(l.again) > 3 })
+	park(9, 20)
+	w.chat.Set("hooka", chat.OK())
+	w.opened(laneA)
+	dead := w.deaths()
+	var want []string
+	for _, title := range numbered(1, 20) {
+		id, _ := strconv.ParseUint(title, 10, 64)
+		if _, ok := dead[id]; !ok {
+			want = append(want, title)
+		}
+	}
+	got := chat.Texts(w.chat.Posts("hooka"))
+	slices.SortFunc(got, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) })
+	equal(t, "posts, of what is no dead letter", want, got)
+	if len(dead) == 0 {
+		t.Error("nothing was given up")
 	}
 }
 

@@ -27,7 +27,7 @@ func (l *lane) refused(j *job, t target, r result) (again bool) {
 	case j.refusal <= len(l.set.limits.refused) && l.shed(j):
 		return false
 	case j.refusal <= len(l.set.limits.refused):
-		if l.stay(l.set.limits.refused[j.refusal-1], r) {
+		if l.stay(l.set.limits.refused[j.refusal-1]) {
 			return true
 		}
 		l.land(j, true)
@@ -81,6 +81,8 @@ func (l *lane) pass(j *job, t target, r result) {
 // tells whether it has done so often enough to be sent past itself.
 func (l *lane) suspect(k *job, r result) bool {
 	switch {
+	case r.verdict == Stopped:
+		return false
 	case r.verdict == Refused:
 		k.held++
 	case r.verdict == Retry && r.status >= 500:
@@ -107,7 +109,7 @@ func (l *lane) refusedBehind(k *job, t target, r result) {
 func (l *lane) awaitNext() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.line.seq < l.line.tail || l.line.next < len(l.line.batch) {
+	if l.line.yielding == nil && (l.line.seq < l.line.tail || l.line.next < len(l.line.batch)) {
 		l.goOn() // it has just come
 		return
 	}
@@ -173,7 +175,7 @@ func (l *lane) alone() bool {
 func (l *lane) fetching() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.line.reading || l.spilling || len(l.spill) > 0
+	return l.line.reading || l.line.yielding != nil || l.spilling || len(l.spill) > 0
 }
 
 // passBy tries the delivery that stands behind one which gets a 5xx again and
@@ -189,10 +191,6 @@ func (l *lane) passBy(j *job, t target) bool {
 	if k == nil {
 		l.backAll(aside[1:], t)
 		return false
-	}
-	if l.paced() != nil {
-		l.backAll(append(aside, k), t)
-		return true
 	}
 	r, ok := l.once(k, t)
 	switch {
@@ -218,9 +216,9 @@ func (l *lane) passBy(j *job, t target) bool {
 // may have come back just before it took the other, or fail every now and then.
 // Late and out of order is better than not at all.
 func (l *lane) lastTry(j *job, t target) {
-	for again := 0; l.paced() == nil; again++ {
+	for {
 		r, ok := l.once(j, t)
-		pauses, said, reason, why := l.set.limits.inPlace, again, ReasonServerError, ""
+		pauses, said, reason, why := l.set.limits.inPlace, j.late, ReasonServerError, ""
 		switch {
 		case !ok: // it cannot be written, and is settled
 			return
@@ -229,6 +227,11 @@ func (l *lane) lastTry(j *job, t target) {
 			l.settle(j, r)
 			return
 		case r.verdict == Retry && r.status >= 500 && j.probes >= poisonAfter:
+			if j.late++; r.retryAfter > longestStay && said < len(pauses) {
+				l.fellBack(j, t, r)
+				l.backAll([]*job{j}, t)
+				return
+			}
 			l.failed(j, t, r)
 		case r.verdict == Refused:
 			l.refusedBehind(j, t, r)
@@ -242,11 +245,11 @@ func (l *lane) lastTry(j *job, t target) {
 			l.bury(j, reason, "refused by the receiver: "+r.text+why)
 			return
 		}
-		if !l.stay(pauses[said], r) || l.moved(t) {
-			break
+		if !l.stay(max(pauses[said], r.retryAfter)) || l.moved(t) {
+			l.backAll([]*job{j}, t)
+			return
 		}
 	}
-	l.backAll([]*job{j}, t)
 }
 
 // tryBehind posts once what stands behind the deliveries that the caller
@@ -254,10 +257,7 @@ func (l *lane) lastTry(j *job, t target) {
 func (l *lane) tryBehind(t target) (*job, result, bool) {
 	for {
 		k := l.behind()
-		if k == nil || l.paced() != nil {
-			if k != nil {
-				l.land(k, true)
-			}
+		if k == nil {
 			return nil, result{}, false
 		}
 		r, ok := l.once(k, t)
@@ -271,9 +271,14 @@ func (l *lane) tryBehind(t target) (*job, result, bool) {
 	}
 }
 
-// once posts a delivery once; false when it cannot be written, and is settled.
+// once posts a delivery once, as soon as the rate limit lets it; false when it
+// cannot be written, and is settled. The verdict is Stopped when the relay stops or
+// the destination must be left alone first.
 func (l *lane) once(k *job, t target) (result, bool) {
 	k.burst = 0
+	if err := l.paced(); err != nil {
+		return result{verdict: Stopped, reason: ReasonStopped, text: err.Error()}, true
+	}
 	message, ok := l.message(k, t)
 	if !ok {
 		return result{}, false

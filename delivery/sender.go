@@ -3,6 +3,7 @@ package delivery
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -35,6 +36,9 @@ type result struct {
 	known       time.Time // when the last message was sent that had got through before this one was
 }
 
+// cause is why it did not get through.
+func (r result) cause() cause { return cause{r.reason, r.text} }
+
 // post makes one attempt. ctx ends when the relay stops.
 func post(ctx context.Context, d *Destination, body []byte) result {
 	begin := time.Now()
@@ -54,6 +58,9 @@ func attempt(stop context.Context, d *Destination, body []byte) result {
 		return failed(stop, d.request.URL, err)
 	}
 	defer res.Body.Close()
+	if res.StatusCode < http.StatusOK {
+		res.Body = http.NoBody // it is the connection itself, which obeys no context
+	}
 	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil && (stop.Err() != nil || res.StatusCode < 300) {
 		return failed(stop, d.request.URL, err) // what else it would have said decides; elsewhere the status does
@@ -69,7 +76,11 @@ func attempt(stop context.Context, d *Destination, body []byte) result {
 		verdict: verdict, reason: reason, status: res.StatusCode, hook: hookWords[text],
 		retryAfter: retryAfter(res.Header, res.StatusCode, time.Now()),
 	}
-	if verdict != Delivered {
+	switch verdict {
+	case Delivered:
+	case NotAccepted:
+		r.text = statusText(res.StatusCode, "") + ", but " + unlike(d.Kind, res.StatusCode, res.Header, text)
+	default:
 		r.text = statusText(res.StatusCode, text)
 	}
 	return r
@@ -115,7 +126,10 @@ func networkText(to *url.URL, err error) string {
 	var dns *net.DNSError
 	var op *net.OpError
 	var proxy *proxyError
+	var record tls.RecordHeaderError
 	switch {
+	case errors.As(err, &record):
+		return notTLS(to, record)
 	case errors.As(err, &dns):
 		return "no such host: " + receiver(to)
 	case errors.As(err, &proxy):

@@ -23,6 +23,10 @@ func (l *lane) settle(j *job, r result) {
 
 // bury gives a delivery up.
 func (l *lane) bury(j *job, reason, why string) {
+	if l.yields(j) {
+		l.land(j, true)
+		return
+	}
 	letGo, ok := l.unpacked(j)
 	if !ok {
 		return
@@ -88,6 +92,15 @@ func (s *Lanes) bury(d *queue.Dead, reason string, from func() queue.Place) erro
 	})
 }
 
+// onceRoom repeats what the disk has no room for, until it has or ctx ends.
+func onceRoom(ctx context.Context, f func() error) error {
+	for {
+		if err := f(); !errors.Is(err, queue.ErrDown) || !sleep(ctx, time.Second) {
+			return err
+		}
+	}
+}
+
 // buryLane turns everything parked for a destination that is gone into dead
 // letters.
 func (s *Lanes) buryLane(ctx context.Context, at *queue.LaneAtStart) error {
@@ -96,7 +109,12 @@ func (s *Lanes) buryLane(ctx context.Context, at *queue.LaneAtStart) error {
 		early[id] = true
 	}
 	for after := max(at.Done.Seq, 1) - 1; after < at.Last; {
-		seq, batch, err := s.parking.NextParked(ctx, at.Lane, after)
+		var batch []queue.Parked
+		var seq uint64
+		err := onceRoom(ctx, func() (err error) { // what is damaged there is buried too
+			seq, batch, err = s.parking.NextParked(ctx, at.Lane, after)
+			return err
+		})
 		if err != nil || seq == 0 {
 			return err
 		}
@@ -107,7 +125,8 @@ func (s *Lanes) buryLane(ctx context.Context, at *queue.LaneAtStart) error {
 				continue
 			}
 			d := &queue.Dead{Parked: p, Lane: at.Lane, Time: time.Now(), Reason: goneReason(at.Lane)}
-			if err := s.bury(d, ReasonNoAddress, func() queue.Place { return place }); err != nil {
+			err := onceRoom(ctx, func() error { return s.bury(d, ReasonNoAddress, func() queue.Place { return place }) })
+			if err != nil {
 				return err
 			}
 		}

@@ -12,15 +12,20 @@ import (
 // address takes nothing.
 var errExpired = errors.New("too old")
 
+// cause is why something does not go on. Both are of the same attempt, if they
+// are of one.
+type cause struct {
+	reason string // of an attempt, or a few words
+	text   string // what came of that attempt, for people; "" when it is not an attempt's
+}
+
 // standing is how a lane stands with its address. The lane's lock guards it.
 type standing struct {
-	since  time.Time // it has been parked since
-	reason string    // why it is parked
-	text   string    // what the receiver said last, for people
-	until  time.Time // this lane alone is not tried before
-	stood  time.Time // it stands still since then
-	still  time.Time // and until then, to try again in place
-	soon   chan struct{}
+	cause           // of its last attempt, if that failed; else why it is parked
+	since time.Time // it has been parked since
+	until time.Time // this lane alone is not tried before
+	still time.Time // nor in place before
+	soon  chan struct{}
 
 	failures int       // times in a row that it was left alone while others got through
 	refusals int       // times in a row that it was left alone because it was refused
@@ -65,7 +70,7 @@ func (l *lane) hold(r result) {
 	case broke:
 		l.broke(r)
 	case first: // one of a destination's channels says it for all: the hook may be gone
-		l.set.trouble("refused "+l.name.Destination, fmt.Sprintf("⚠️ `%s` refuses messages (%s). They wait on disk; every few minutes one is tried.", l.address, r.text))
+		l.tell("refused "+l.name.Destination, fmt.Sprintf("⚠️ `%s` refuses messages (%s). They wait on disk; every few minutes one is tried.", l.address, r.text))
 	}
 }
 
@@ -86,8 +91,7 @@ func (l *lane) holdAlone(r result) {
 
 // parkFor parks the lane because of an answer. The lock is held.
 func (l *lane) parkFor(r result) {
-	l.park(r.reason)
-	l.standing.reason, l.standing.text = r.reason, r.text
+	l.park(r.cause())
 }
 
 // broke says that the address is broken, or, where that shows, the whole
@@ -96,12 +100,12 @@ func (l *lane) parkFor(r result) {
 func (l *lane) broke(r result) {
 	if !r.hook && !l.set.anotherBroken(l) {
 		l.set.log.Error("address broken", "address", l.address.String(), "reason", r.reason, "err", r.text)
-		l.set.trouble("broken "+l.address.String(), fmt.Sprintf("❌ `%s` is broken: it was refused three times (%s). Its messages wait on disk; every few minutes one is tried. Other channels go on. Does the channel exist, and may the webhook post there?", l.address, r.text))
+		l.tell("broken "+l.address.String(), fmt.Sprintf("❌ `%s` is broken: it was refused three times (%s). Its messages wait on disk; every few minutes one is tried. Other channels go on. Does the channel exist, and may the webhook post there?", l.address, r.text))
 		return
 	}
 	if l.dest.breaks(r.ended) {
 		l.set.log.Error("destination broken", "destination", l.name.Destination, "reason", r.reason, "err", r.text)
-		l.set.trouble("broken "+l.name.Destination, fmt.Sprintf("❌ Destination `%s` is broken: whatever is sent there is refused (%s). Messages wait on disk; every few minutes one is tried. Does the incoming webhook still exist?", l.name.Destination, r.text))
+		l.tellOfAll("broken", fmt.Sprintf("❌ Destination `%s` is broken: whatever is sent there is refused (%s). Messages wait on disk; every few minutes one is tried. Does the incoming webhook still exist?", l.name.Destination, r.text))
 	}
 }
 
@@ -138,9 +142,10 @@ func (l *lane) took(r result) {
 	paused, broken := l.dest.succeeded(r.sent)
 	l.mu.Lock()
 	st := &l.standing
-	healed := !st.broken.IsZero()
+	healed, told := !st.broken.IsZero(), l.told
+	l.told = false
 	l.goOn()
-	*st = standing{since: st.since, reason: st.reason}
+	*st = standing{since: st.since, cause: cause{reason: st.reason}}
 	if healed {
 		st.since = r.ended
 		l.record()
@@ -154,6 +159,28 @@ func (l *lane) took(r result) {
 		l.set.log.Info("destination takes messages again", "destination", l.name.Destination)
 	case healed:
 		l.set.log.Info("address takes messages again", "address", l.address.String())
+	}
+	if l.dest.told.Load() && l.dest.told.Swap(false) {
+		l.set.relief(fmt.Sprintf("✅ Destination `%s` takes messages again.", l.name.Destination))
+	} else if told {
+		l.set.relief(fmt.Sprintf("✅ `%s` takes messages again.", l.address))
+	}
+}
+
+// tell tells the operator of trouble with the lane's address, and remembers
+// whether they hear of it.
+func (l *lane) tell(kind, text string) {
+	if l.set.trouble(kind, text) {
+		l.mu.Lock()
+		l.told = true
+		l.mu.Unlock()
+	}
+}
+
+// tellOfAll tells them of trouble with all of the destination.
+func (l *lane) tellOfAll(kind, text string) {
+	if l.set.trouble(kind+" "+l.name.Destination, text) {
+		l.dest.told.Store(true)
 	}
 }
 
@@ -188,7 +215,7 @@ func (l *lane) anew() {
 	defer l.mu.Unlock()
 	l.goOn()
 	broken := !l.standing.broken.IsZero()
-	l.standing = standing{since: l.standing.since, reason: l.standing.reason}
+	l.standing = standing{since: l.standing.since, cause: cause{reason: l.standing.reason}}
 	if broken {
 		l.record()
 	}
@@ -230,19 +257,12 @@ func (l *lane) resting() bool {
 }
 
 // stay waits to try again in place; false when the relay stops.
-func (l *lane) stay(d time.Duration, r result) bool {
+func (l *lane) stay(d time.Duration) bool {
 	if d <= 0 {
 		return l.set.stopping() == nil
 	}
 	l.mu.Lock()
-	st := &l.standing
-	if st.stood.IsZero() {
-		st.stood = r.ended
-	}
-	st.still, st.text = time.Now().Add(d), r.text
-	if !l.parked {
-		st.reason = r.reason
-	}
+	l.standing.still = time.Now().Add(d)
 	soon := l.soon()
 	l.mu.Unlock()
 	awaken(l.set.stop, d, time.Time{}, soon)

@@ -19,19 +19,34 @@ import (
 	"github.com/gitlab-mattermost/relay/test/chat"
 )
 
-// told collects what an operator is told of, by kind.
+// told collects what an operator is told of, by kind, and the all-clears.
 type told struct {
-	mu    sync.Mutex
-	texts map[string]string
+	mu     sync.Mutex
+	deaf   bool
+	texts  map[string]string
+	clears []string
 }
 
-func (r *told) trouble(kind, text string) {
+func (r *told) trouble(kind, text string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.texts == nil {
 		r.texts = map[string]string{}
 	}
 	r.texts[kind] = text
+	return !r.deaf
+}
+
+func (r *told) relief(text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.clears = append(r.clears, text)
+}
+
+func (r *told) relieved() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.clears)
 }
 
 func (r *told) kinds() []string {
@@ -43,7 +58,7 @@ func (r *told) kinds() []string {
 // listen has the lanes tell their troubles.
 func (w *world) listen() *told {
 	r := &told{}
-	w.lanes.trouble = r.trouble
+	w.lanes.trouble, w.lanes.relief = r.trouble, r.relief
 	return r
 }
 
@@ -74,6 +89,47 @@ func refusing(status int, id string, channels ...string) chat.Behaviour {
 }
 
 const unknownChannel = "web.incoming_webhook.channel.app_error"
+
+// The end of a trouble is told once, of what was told: by address where one is
+// refused, by destination where all of it fails, also when relay.yaml mends it.
+func TestReliefIsTold(t *testing.T) {
+	typo := refusing(404, unknownChannel, "typo")
+	failing := chat.Status(500, nil, "")
+	mended := func(w *world) { w.chat.Set("hooka", chat.OK()) }
+	moved := func(w *world) {
+		w.dests[0].URL = configs.NewSecret(w.chat.URL("elsewhere"))
+		w.lanes.Update(w.prepared(w.dests))
+	}
+	for name, c := range map[string]struct {
+		chat   chat.Behaviour
+		deaf   bool
+		kinds  []string
+		mend   func(*world)
+		clears []string
+	}{
+		"an address":                    {typo, false, []string{"broken a#typo", "refused a"}, mended, []string{"✅ `a#typo` takes messages again."}},
+		"an address, moved":             {typo, false, []string{"broken a#typo", "refused a"}, moved, []string{"✅ `a#typo` takes messages again."}},
+		"an address nobody heard of":    {typo, true, []string{"broken a#typo", "refused a"}, mended, nil},
+		"a destination":                 {failing, false, []string{"paused a"}, mended, []string{"✅ Destination `a` takes messages again."}},
+		"a destination, moved":          {failing, false, []string{"paused a"}, moved, []string{"✅ Destination `a` takes messages again."}},
+		"a destination nobody heard of": {failing, true, []string{"paused a"}, mended, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			tell := w.listen()
+			tell.deaf = c.deaf
+			w.chat.Set("hooka", c.chat)
+			w.deliver("a#typo", "1")
+			w.until("it is told", func() bool { return slices.Equal(tell.kinds(), c.kinds) })
+			w.until("the lane is parked", func() bool { return w.statusOf("a#typo").State != LaneOpen })
+			equal(t, "told before it is over", []string(nil), tell.relieved())
+			c.mend(w)
+			w.deliver("a#typo", "2", "3")
+			w.last()
+			equal(t, "told", c.clears, tell.relieved())
+		})
+	}
+}
 
 // gauges are the values of the lanes' own metrics, by name and destination.
 func (w *world) gauges() map[string]float64 {
@@ -294,7 +350,7 @@ func TestThreeRefusedInARowAreNotBuried(t *testing.T) {
 			t.Errorf("%d: %s", id, outcome)
 		}
 	}
-	w.chat.Set("hooka", chat.OK())
+	w.chat.Set("hooka", healingAtTheHead(6))
 	w.until("all are posted", func() bool { return len(ofChannel(w.chat.Posts("hooka"), "@nobody")) == 3 })
 	equal(t, "posts", numbered(1, 3), ofChannel(w.chat.Posts("hooka"), "@nobody"))
 }
@@ -340,8 +396,8 @@ func TestRefusedMessageIsWaitedFor(t *testing.T) {
 		x.OK()
 	}))
 	w.deliver("a", "poison", "after")
-	w.until("it waits", func() bool { return w.statusOf("a").State == LaneWaiting })
-	if s := w.statusOf("a"); s.Held != 2 || s.Reason != ReasonRefused || s.Next.Before(time.Now().Add(50*time.Minute)) || s.Since.IsZero() {
+	w.until("it waits", func() bool { return !w.statusOf("a").Next.IsZero() })
+	if s := w.statusOf("a"); s.State != LaneWaiting || s.Held != 2 || s.Reason != ReasonRefused || s.Next.Before(time.Now().Add(50*time.Minute)) || s.Since.IsZero() {
 		t.Errorf("%+v", s)
 	}
 	w.chat.Set("hooka", chat.OK())
@@ -606,7 +662,6 @@ func TestReloadLeavesTheUnchangedAlone(t *testing.T) {
 	w.chat.Set("hookb", chat.Status(500, nil, ""))
 	w.dests[1].RateLimit = configs.Rate{}
 	w.lanes.Update(w.prepared(w.dests))
-	w.lanes.dests["b"].pace.SetBurst(1 << 20) // what waits already waits for the old pace
 }
 
 // An attempt fails while a reload changes nothing about its destination: it is

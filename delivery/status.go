@@ -12,10 +12,17 @@ import (
 // States of a lane, as status, metrics and the journal name them.
 const (
 	LaneOpen    = queue.LaneOpen   // messages go out as they come
-	LaneWaiting = "waiting"        // it stands still while its first message is tried again
+	LaneWaiting = "waiting"        // it stands still while its first message is tried again, or not answered for seconds
 	LaneParked  = queue.LaneParked // its deliveries wait on disk, and are tried from the first one on
 	LaneBroken  = queue.LaneBroken // parked, and its address was refused three times
 )
+
+// ReasonNoAnswer is why a lane waits whose first attempt with a message goes on
+// for longer than usual.
+const ReasonNoAnswer = "no answer yet"
+
+// slow is how long an attempt goes on before its lane is said to wait.
+const slow = 2 * time.Second
 
 // LaneStatus says how the lane of one address stands. It holds no secret.
 type LaneStatus struct {
@@ -23,7 +30,7 @@ type LaneStatus struct {
 	State   string    // LaneOpen, LaneWaiting, LaneParked or LaneBroken
 	Since   time.Time // when it came into this state; zero while it is open
 	Reason  string    // why it is not open: a reason of an attempt, or a few words; "" while it is open
-	Error   string    // what the receiver said last, redacted; "" when nothing, or while it is open
+	Error   string    // what came of the attempt that Reason is of, redacted; "" when it is of none, or while it is open
 	Next    time.Time // when its first message is tried again; zero: at once, or it is open
 	Held    int       // deliveries that are not settled, in memory and on disk
 
@@ -65,9 +72,13 @@ func (l *lane) status() LaneStatus {
 				st.Reason, st.Error = failing.reason, failing.text
 			}
 		}
-	case now.Before(at.still):
-		st.State, st.Since, st.Next = LaneWaiting, at.stood, at.still
-		st.Reason, st.Error = at.reason, at.text
+	default:
+		if j := l.stuck(now); j != nil {
+			st.State, st.Since, st.Next, st.Reason, st.Error = LaneWaiting, j.first, at.still, j.cause.reason, j.cause.text
+			if j.cause == (cause{}) {
+				st.Reason, st.Error = ReasonNoAnswer, "sent "+now.Sub(j.began).Round(time.Second).String()+" ago"
+			}
+		}
 	}
 	if !now.Before(st.Next) {
 		st.Next = time.Time{}

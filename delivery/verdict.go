@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"mime"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -23,7 +24,7 @@ const (
 	Refused                    // this message, perhaps
 	NotAccepted                // a success that the chat did not give: a login page, a proxy
 	Rejected                   // this address only: unknown channel, not permitted, hook gone
-	Stopped                    // the relay is stopping: neither success nor failure
+	Stopped                    // the relay is stopping, or the message may not be posted now: neither success nor failure
 )
 
 // Reasons of attempts: the closed set that metrics and the journal name them
@@ -99,6 +100,34 @@ func accepted(kind string, status int, header http.Header, body []byte) bool {
 		return !strings.HasPrefix(text, "<") && !slackErrors[text] && !strings.HasPrefix(header.Get("Content-Type"), "text/html")
 	}
 	return status == http.StatusOK && text == "ok"
+}
+
+// mediaTypes are those that an answer may be said to have. There are no others
+// because a header can hold the hook's id as well as a body can.
+var mediaTypes = map[string]bool{
+	"text/html": true, "text/plain": true, "text/xml": true, "application/json": true, "application/problem+json": true,
+	"application/xml": true, "application/xhtml+xml": true, "application/octet-stream": true,
+}
+
+// unlike says how a 2xx differs from the chat's own, so that nobody reads it as
+// success; word is that of the answer, if it has one.
+func unlike(kind string, status int, header http.Header, word string) string {
+	if word != "" {
+		return "the answer is the error " + word
+	}
+	answer := "the answer"
+	if media, _, err := mime.ParseMediaType(header.Get("Content-Type")); err == nil && mediaTypes[media] {
+		answer += " (" + media + ")"
+	}
+	switch {
+	case kind == configs.KindSlack:
+		answer += " is a web page"
+	case status != http.StatusOK:
+		answer += ` is not 200 "ok"`
+	default:
+		answer += ` is not "ok"`
+	}
+	return answer + ": a login page or a proxy, not an incoming webhook"
 }
 
 // hookWords are what Mattermost and Slack say of the incoming webhook itself,

@@ -50,6 +50,7 @@ func answers(t *testing.T, kind string, h http.HandlerFunc) result {
 
 func TestVerdicts(t *testing.T) {
 	const mm, slack = configs.KindMattermost, configs.KindSlack
+	const proxy = ": a login page or a proxy, not an incoming webhook"
 	mattermostSays := func(id string) string {
 		return fmt.Sprintf(`{"id":%q,"message":"Failed to handle the payload for incoming webhook %s.","status_code":400}`, id, hookID)
 	}
@@ -65,12 +66,16 @@ func TestVerdicts(t *testing.T) {
 	}{
 		{mm, 200, "ok", Delivered, ReasonOK, "", false, ""},
 		{mm, 200, "ok\n", Delivered, ReasonOK, "", false, ""},
-		{mm, 200, "", NotAccepted, ReasonNotAccepted, "200 OK", false, ""},
-		{mm, 200, "<html>Sign in</html>", NotAccepted, ReasonNotAccepted, "200 OK", false, ""},
-		{mm, 200, `{"ok":true}`, NotAccepted, ReasonNotAccepted, "200 OK", false, ""},
-		{mm, 200, "okay", NotAccepted, ReasonNotAccepted, "200 OK", false, ""},
-		{mm, 204, "", NotAccepted, ReasonNotAccepted, "204 No Content", false, ""},
-		{mm, 202, "ok", NotAccepted, ReasonNotAccepted, "202 Accepted", false, ""},
+		{mm, 200, "", NotAccepted, ReasonNotAccepted, `200 OK, but the answer (text/plain) is not "ok"` + proxy, false, ""},
+		{mm, 200, "<html>Sign in</html>", NotAccepted, ReasonNotAccepted, `200 OK, but the answer (text/plain) is not "ok"` + proxy, false, ""},
+		{mm, 200, `{"ok":true}`, NotAccepted, ReasonNotAccepted, `200 OK, but the answer (text/plain) is not "ok"` + proxy, false, ""},
+		{mm, 200, "okay", NotAccepted, ReasonNotAccepted, `200 OK, but the answer (text/plain) is not "ok"` + proxy, false, ""},
+		{mm, 204, "", NotAccepted, ReasonNotAccepted, `204 No Content, but the answer (text/plain) is not 200 "ok"` + proxy, false, ""},
+		{mm, 202, "ok", NotAccepted, ReasonNotAccepted, `202 Accepted, but the answer (text/plain) is not 200 "ok"` + proxy, false, ""},
+		{mm, 200, "<html>Sign in</html>", NotAccepted, ReasonNotAccepted, `200 OK, but the answer (text/html) is not "ok"` + proxy, false, "Text/HTML; charset=utf-8"},
+		{mm, 200, "{}", NotAccepted, ReasonNotAccepted, `200 OK, but the answer is not "ok"` + proxy, false, "text/" + hookID},
+		{mm, 200, "{}", NotAccepted, ReasonNotAccepted, `200 OK, but the answer is not "ok"` + proxy, false, "text/html; " + hookID + "; ="},
+		{mm, 200, mattermostSays("web.incoming_webhook.disabled.app_error"), NotAccepted, ReasonNotAccepted, "200 OK, but the answer is the error web.incoming_webhook.disabled.app_error", true, ""},
 		{mm, 400, mattermostSays("web.incoming_webhook.text.app_error"), Refused, ReasonRefused, "400 Bad Request (web.incoming_webhook.text.app_error)", false, ""},
 		{mm, 400, mattermostSays("web.incoming_webhook.invalid.app_error"), Refused, ReasonRefused, "400 Bad Request (web.incoming_webhook.invalid.app_error)", true, ""},
 		{mm, 400, "no JSON, " + hookID, Refused, ReasonRefused, "400 Bad Request", false, ""},
@@ -94,10 +99,10 @@ func TestVerdicts(t *testing.T) {
 		{slack, 200, "ok", Delivered, ReasonOK, "", false, ""},
 		{slack, 204, "", Delivered, ReasonOK, "", false, ""},
 		{slack, 201, `{"id":1}`, Delivered, ReasonOK, "", false, ""},
-		{slack, 200, "  <!DOCTYPE html>", NotAccepted, ReasonNotAccepted, "200 OK", false, ""},
-		{slack, 200, "\ufeff<html>", NotAccepted, ReasonNotAccepted, "200 OK", false, ""},
-		{slack, 200, "Sign in", NotAccepted, ReasonNotAccepted, "200 OK", false, "text/html; charset=utf-8"},
-		{slack, 200, "channel_not_found", NotAccepted, ReasonNotAccepted, "200 OK (channel_not_found)", false, ""},
+		{slack, 200, "  <!DOCTYPE html>", NotAccepted, ReasonNotAccepted, "200 OK, but the answer (text/plain) is a web page" + proxy, false, ""},
+		{slack, 200, "\ufeff<html>", NotAccepted, ReasonNotAccepted, "200 OK, but the answer (text/plain) is a web page" + proxy, false, ""},
+		{slack, 200, "Sign in", NotAccepted, ReasonNotAccepted, "200 OK, but the answer (text/html) is a web page" + proxy, false, "text/html; charset=utf-8"},
+		{slack, 200, "channel_not_found", NotAccepted, ReasonNotAccepted, "200 OK, but the answer is the error channel_not_found", false, ""},
 		{slack, 400, "invalid_payload", Refused, ReasonRefused, "400 Bad Request (invalid_payload)", false, ""},
 		{slack, 403, "action_prohibited", Rejected, ReasonForbidden, "403 Forbidden (action_prohibited)", false, ""},
 		{slack, 404, "channel_not_found", Rejected, ReasonNotFound, "404 Not Found (channel_not_found)", false, ""},
@@ -286,12 +291,17 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 // An attempt has its time, however the receiver spends it. The connection is
 // one within the bubble, so that its clock may jump.
 func TestAttemptEndsInTime(t *testing.T) {
-	for name, serve := range map[string]func(net.Conn){
-		"never answers": func(net.Conn) {},
-		"hangs after the head": func(c net.Conn) {
-			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
-		},
-		"sends a byte a second": func(c net.Conn) {
+	says := func(head string) func(net.Conn) {
+		return func(c net.Conn) { _, _ = io.WriteString(c, head) }
+	}
+	timeout := result{verdict: Retry, reason: ReasonTimeout, duration: attemptTimeout}
+	for name, c := range map[string]struct {
+		serve func(net.Conn)
+		want  result
+	}{
+		"never answers":        {func(net.Conn) {}, timeout},
+		"hangs after the head": {says("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"), timeout},
+		"sends a byte a second": {func(c net.Conn) {
 			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n")
 			for {
 				time.Sleep(time.Second)
@@ -299,6 +309,10 @@ func TestAttemptEndsInTime(t *testing.T) {
 					return
 				}
 			}
+		}, timeout},
+		"speaks another protocol from here on": {
+			says("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"),
+			result{verdict: Rejected, reason: ReasonClientError},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -311,17 +325,15 @@ func TestAttemptEndsInTime(t *testing.T) {
 						r := bufio.NewReader(there)
 						if req, err := http.ReadRequest(r); err == nil {
 							_, _ = io.Copy(io.Discard, req.Body)
-							servers.Go(func() { serve(there) })
+							servers.Go(func() { c.serve(there) })
 						}
 						_, _ = io.Copy(io.Discard, r) // until the relay hangs up
 					})
 					return here, nil
 				}}
 				d := newReachable(configs.Destination{Kind: configs.KindMattermost, URL: configs.NewSecret("http://chat/hooks/x")}, transport, "test")
-				begin := time.Now()
-				r := post(t.Context(), &d, []byte("{}"))
-				if took := time.Since(begin); r.verdict != Retry || r.reason != ReasonTimeout || took != attemptTimeout {
-					t.Errorf("after %s: %+v", took, r)
+				if r := post(t.Context(), &d, []byte("{}")); r.verdict != c.want.verdict || r.reason != c.want.reason || r.duration != c.want.duration {
+					t.Errorf("after %s: %+v", r.duration, r)
 				}
 				transport.CloseIdleConnections()
 				servers.Wait()
@@ -385,6 +397,38 @@ func TestUntrustedServers(t *testing.T) {
 	defer old.Close()
 	if r := post(t.Context(), destinationAt(t, old.URL, ca, configs.EgressPrivate), []byte("{}")); r.verdict != Retry || r.reason != ReasonNetwork {
 		t.Errorf("TLS 1.1: %+v", r)
+	}
+}
+
+// A URL says https:// where none of that is spoken: by a web server, and by
+// something that speaks first.
+func TestHTTPSByMistake(t *testing.T) {
+	web := httptest.NewUnstartedServer(http.NotFoundHandler())
+	web.Config.ErrorLog = discardLog
+	web.Start()
+	defer web.Close()
+	mail, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var greeting sync.WaitGroup
+	greeting.Go(func() {
+		if conn, err := mail.Accept(); err == nil {
+			_, _ = io.WriteString(conn, "220 "+hookID+" ESMTP\r\n")
+			_, _ = io.Copy(io.Discard, conn)
+			conn.Close()
+		}
+	})
+	defer greeting.Wait()
+	defer mail.Close()
+	for addr, want := range map[string]string{
+		web.Listener.Addr().String(): "answers plain HTTP: is its URL https:// by mistake?",
+		mail.Addr().String():         "does not answer in TLS: is its URL https:// by mistake?",
+	} {
+		r := post(t.Context(), destinationAt(t, "https://"+addr+"/hooks/"+hookID, "", configs.EgressPrivate), []byte("{}"))
+		if want = addr + " " + want; r.verdict != Retry || r.reason != ReasonNetwork || r.text != want {
+			t.Errorf("%+v, want %q", r, want)
+		}
 	}
 }
 

@@ -241,7 +241,7 @@ func TestOperationsWords(t *testing.T) {
 		}
 	}
 	var source strings.Builder
-	for _, pattern := range []string{"server/*.go", "dispatch/*.go", "delivery/*.go", "cmd/relay/*.go"} {
+	for _, pattern := range []string{"server/*.go", "dispatch/*.go", "delivery/*.go", "queue/*.go", "cmd/relay/*.go"} {
 		files, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil {
 			t.Fatal(err)

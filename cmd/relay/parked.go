@@ -128,7 +128,7 @@ func (a *app) retryParked() *cobra.Command {
 				line = fmt.Sprintf("%d lanes are tried now\n", done.Retried)
 			}
 			if _, err = a.stdout.Write([]byte(line)); err == nil && done.Retried > 0 {
-				_, err = fmt.Fprintln(a.stderr, "hint: relay parked list shows how that ended: an address that is not there takes messages again")
+				_, err = fmt.Fprintln(a.stderr, "hint: relay parked list shows how that ended: an address that is no longer listed takes messages again")
 			}
 			return err
 		},

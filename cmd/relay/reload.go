@@ -58,7 +58,7 @@ type reloader struct {
 	apply func(*configuration) error
 	log   *slog.Logger
 
-	trouble func(kind, text string) // tells the operator
+	trouble func(kind, text string) bool // tells the operator
 
 	successful prometheus.Gauge
 	at         prometheus.Gauge

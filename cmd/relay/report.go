@@ -40,21 +40,30 @@ func newReporter(address func() (*delivery.Destination, string, configs.Look), c
 	return &reporter{address: address, clean: clean, log: log, now: time.Now, waiting: make(chan string, reportWaiting), told: map[string]time.Time{}}
 }
 
-// trouble tells of something, unless its kind was told of within the hour. The
-// text is Markdown for people. It never waits.
-func (r *reporter) trouble(kind, text string) {
+// trouble tells of something, unless its kind was told of within the hour: then it
+// returns false. The text is Markdown for people. It never waits.
+func (r *reporter) trouble(kind, text string) bool {
 	r.mu.Lock()
 	now := r.now()
 	last, told := r.told[kind]
 	if told && now.Sub(last) < reportEvery {
 		r.mu.Unlock()
-		return
+		return false
 	}
 	r.told[kind] = now
 	r.mu.Unlock()
+	return r.tell(text)
+}
+
+// relief tells that what was told of is over. It never waits.
+func (r *reporter) relief(text string) { r.tell(text) }
+
+func (r *reporter) tell(text string) bool {
 	select {
 	case r.waiting <- r.clean(text):
+		return true
 	default: // too much trouble at once: the log has it all
+		return false
 	}
 }
 

@@ -35,16 +35,18 @@ func TestOneReportPerKindAndHour(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	go r.run(ctx)
-	r.trouble("reload", "one the-secret")
-	r.trouble("reload", "two")
-	r.trouble("paused mm", "three")
+	told := []bool{r.trouble("reload", "one the-secret"), r.trouble("reload", "two"), r.trouble("paused mm", "three")}
+	r.relief("three is over")
 	now = now.Add(reportEvery)
-	r.trouble("reload", "four")
-	got, err := server.WaitPosts(ctx, "own", 3)
+	told = append(told, r.trouble("reload", "four"))
+	if diff := cmp.Diff([]bool{true, false, true, true}, told); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
+	}
+	got, err := server.WaitPosts(ctx, "own", 4)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"one [redacted]", "three", "four"}, chat.Texts(got)); diff != "" {
+	if diff := cmp.Diff([]string{"one [redacted]", "three", "three is over", "four"}, chat.Texts(got)); diff != "" {
 		t.Errorf("reports (-want +got):\n%s", diff)
 	}
 	if got[0].Channel != "relay" || got[0].Username != "Relay" {

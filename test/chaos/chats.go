@@ -186,6 +186,12 @@ func trickle(text string) func(net.Conn) {
 // drained keeps a connection open until the other side closes it.
 func drained(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
 
+// kept is drained for as long as the other side likes.
+func kept(c net.Conn) {
+	_ = c.SetDeadline(time.Time{}) // a connection that is gone has none
+	drained(c)
+}
+
 // bomb is 1 GB of zeros, packed twice, as an answer.
 func bomb() string {
 	packed := []byte("ok")
@@ -231,7 +237,7 @@ var answers = []form{
 	{"a negative length", speak(false, fine+"Content-Length: -2\r\n\r\nok"), "network"},
 	{"trailers", speak(true, fine+"Transfer-Encoding: chunked\r\nTrailer: A\r\n\r\n2\r\nok\r\n0\r\nA: b\r\n\r\n"), "ok"},
 	{"a second answer unasked", speak(true, fine+"Content-Length: 2\r\n\r\nok"+fine+"Content-Length: 2\r\n\r\nok"), "ok"},
-	{"another protocol", speak(false, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n", drained), "client_error"},
+	{"another protocol", speak(false, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n", kept), "client_error"},
 	{"nothing", speak(false, ""), "network"},
 	{"a reset", chat.Reset(), "network"},
 	{"a head and no body", speak(false, fine+"Content-Length: 2\r\n\r\n", drained), "timeout"},

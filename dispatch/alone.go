@@ -24,6 +24,8 @@ const (
 	// maxAlone is how many webhooks are read alone at such a start: the one that
 	// ends the relay may stand behind the oldest.
 	maxAlone = 256
+	// insistence is the pause before what could not be set aside is tried again.
+	insistence = 250 * time.Millisecond
 )
 
 // Vet finds out, before anything is delivered, whether one of the oldest
@@ -136,7 +138,8 @@ func (d *Dispatcher) envelopeOf(ctx context.Context, id queue.ID) (e queue.Envel
 
 // setAside tells whether an event was buried as a whole.
 func (d *Dispatcher) setAside(id queue.ID) bool {
-	return d.State.Settled[queue.Settlement{ID: id}]
+	_, was := d.State.Settled[queue.Settlement{ID: id}]
+	return was
 }
 
 // buryUnread buries an event that ended the relay while it was read alone,
@@ -149,9 +152,13 @@ func (d *Dispatcher) buryUnread(ctx context.Context, id queue.ID) error {
 	const why = "the relay died each time it read this event alone, after it had died several times with it unsettled"
 	d.Log.Error("this event ends the relay when it is read; it is set aside as a dead letter", "event_id", id.String(), "outcome", queue.OutcomeDead, "err", why)
 	w := e.Webhooks[id.Index]
-	seq, err := d.Queue.Bury(ctx, &queue.Dead{
-		Parked: queue.Parked{ID: id, Nonce: e.Nonce, Webhook: w}, Reason: why, Attempts: int(d.State.Starts), Time: time.Now(),
-	})
+	var seq uint64
+	err = d.insist(ctx, func() (err error) {
+		seq, err = d.Queue.Bury(ctx, &queue.Dead{
+			Parked: queue.Parked{ID: id, Nonce: e.Nonce, Webhook: w}, Reason: why, Attempts: int(d.State.Starts), Time: time.Now(),
+		})
+		return err
+	}, "event_id", id.String())
 	if err != nil {
 		return fmt.Errorf("bury %s: %w", id, err)
 	}
@@ -166,17 +173,44 @@ func (d *Dispatcher) buryDamaged(ctx context.Context, damage *queue.DamageError)
 	if d.setAside(id) {
 		return nil
 	}
-	seq, err := d.Queue.SetAside(ctx, damage, queue.Lane{})
+	var seq uint64
+	err := d.insist(ctx, func() (err error) {
+		seq, err = d.Queue.SetAside(ctx, damage, queue.Lane{})
+		return err
+	}, "event_id", id.String())
 	if err != nil {
 		return fmt.Errorf("set %s aside: %w", id, err)
 	}
 	return d.buried(ctx, id, &queue.Webhook{}, seq, "the stored webhooks are damaged")
 }
 
+// insist repeats what sets something aside until that has succeeded or ctx ends:
+// what can neither be read nor be kept, because the disk takes nothing, must not be
+// passed over.
+func (d *Dispatcher) insist(ctx context.Context, f func() error, about ...any) error {
+	var said time.Time
+	for {
+		err := f()
+		var newer *queue.VersionError
+		if err == nil || ctx.Err() != nil || errors.Is(err, queue.ErrClosed) || errors.Is(err, queue.ErrFenced) || errors.As(err, &newer) {
+			return err
+		}
+		if time.Since(said) > time.Minute {
+			said = time.Now()
+			d.Log.Error("what ends the relay or is damaged cannot be set aside for now: dispatch waits", append(about, "err", err)...)
+		}
+		select {
+		case <-time.After(insistence):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 // buried records that an event was buried as a whole. Until the cursor has
 // passed it, every start must know.
 func (d *Dispatcher) buried(ctx context.Context, id queue.ID, w *queue.Webhook, dead uint64, why string) error {
-	d.State.Settled[queue.Settlement{ID: id}] = true
+	d.State.Settled[queue.Settlement{ID: id}] = queue.OutcomeDead
 	d.progress.remember(id.Seq)
 	d.events.WithLabelValues(queue.OutcomeDead).Inc()
 	return d.Journal.Write(ctx,

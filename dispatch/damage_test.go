@@ -21,18 +21,7 @@ import (
 func TestDamagedEventIsSetAside(t *testing.T) {
 	dir := t.TempDir()
 	ids := storeAll(t, dir, "a", "b", "c")
-	files, err := filepath.Glob(filepath.Join(dir, "jetstream", "*", "streams", queue.Events, "msgs", "*.blk"))
-	if err != nil || len(files) != 1 {
-		t.Fatal(files, err)
-	}
-	block, err := os.ReadFile(files[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	block[bytes.Index(block, []byte(`namespace":"b`))] ^= 1
-	if err := os.WriteFile(files[0], block, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	rot(t, dir, `namespace":"b`)
 	for start := range 3 {
 		s := newStage(t, dir)
 		if first := s.take(); first.ID != ids[0] {
@@ -48,6 +37,23 @@ func TestDamagedEventIsSetAside(t *testing.T) {
 	dead := deadLetters(t, dir)
 	if len(dead) != 1 || dead[0].ID != ids[1] || !strings.Contains(string(dead[0].Webhook.Body), `":"b"`) {
 		t.Errorf("dead letters: %+v", dead)
+	}
+}
+
+// rot changes the first byte of a text in the events of a data directory.
+func rot(t *testing.T, dir, text string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "jetstream", "*", "streams", queue.Events, "msgs", "*.blk"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	block, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	block[bytes.Index(block, []byte(text))] ^= 1
+	if err := os.WriteFile(files[0], block, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -48,12 +48,13 @@ type Dispatcher struct {
 	progress progress
 	nonces   nonces
 	events   *prometheus.CounterVec
+	now      func() time.Time
 }
 
 // New makes a dispatcher. From Run on the journal carries its checkpoints;
 // until then what was recovered, so that it can be recovered again.
 func New(opt Options) *Dispatcher {
-	d := &Dispatcher{Options: opt, events: prometheus.NewCounterVec(
+	d := &Dispatcher{Options: opt, now: time.Now, events: prometheus.NewCounterVec(
 		prometheus.CounterOpts{Name: "relay_events_total", Help: "Events read from the queue, by what was decided."}, []string{"outcome"})}
 	opt.Registerer.MustRegister(d.events)
 	d.progress.cursor, d.progress.nonce = opt.State.Checkpoint.Cursor, opt.State.Checkpoint.Nonce
@@ -160,15 +161,26 @@ func (d *Dispatcher) webhook(ctx context.Context, open *envelope, id queue.ID, n
 	return nil
 }
 
-// withoutRepeats leaves out the deliveries that an earlier webhook has brought.
+// withoutRepeats leaves out the deliveries that an earlier webhook has brought. What
+// was left out when the event was read before stays so, whatever has become of that
+// one since; and what was given up then makes a repeat of nothing.
 func (d *Dispatcher) withoutRepeats(id queue.ID, w *queue.Webhook, all []routes.Delivery) (wanted []routes.Delivery, repeats []queue.Planned) {
 	event, same := d.Repeats.sameEvent(id, w)
 	for _, r := range all {
 		lane := delivery.LaneOf(r.Address)
-		if same {
-			repeats = append(repeats, queue.Planned{Lane: lane, Route: r.Route, Reason: fmt.Sprintf("the same event came as %s, from another hook", event)})
+		at := queue.Settlement{ID: id, Lane: lane}
+		if reason, was := d.State.Repeats[at]; was {
+			repeats = append(repeats, queue.Planned{Lane: lane, Route: r.Route, Reason: reason})
+		} else if d.State.Settled[at] == queue.OutcomeDead {
+			wanted = append(wanted, r)
+		} else if same {
+			reason := event.reason()
+			if of, again := d.Repeats.had(id, w, lane); again {
+				reason = sentAgain(w, of)
+			}
+			repeats = append(repeats, queue.Planned{Lane: lane, Route: r.Route, Reason: reason})
 		} else if of, again := d.Repeats.sameDelivery(id, w, lane); again {
-			repeats = append(repeats, queue.Planned{Lane: lane, Route: r.Route, Reason: fmt.Sprintf("the same webhook came as %s", of)})
+			repeats = append(repeats, queue.Planned{Lane: lane, Route: r.Route, Reason: sentAgain(w, of)})
 		} else {
 			wanted = append(wanted, r)
 		}
@@ -176,11 +188,19 @@ func (d *Dispatcher) withoutRepeats(id queue.ID, w *queue.Webhook, all []routes.
 	return wanted, repeats
 }
 
+// sentAgain says of a webhook as which it came before under its key.
+func sentAgain(w *queue.Webhook, of queue.ID) string {
+	if w.ReplayKey() != "" {
+		return fmt.Sprintf("the same request for a replay brought it as %s", of)
+	}
+	return earlier{id: of, again: true}.reason()
+}
+
 // settled tells whether an earlier run of the relay has settled or parked the
 // delivery.
 func (d *Dispatcher) settled(id queue.ID, a configs.Address) bool {
 	lane := delivery.LaneOf(a)
-	if d.State.Settled[queue.Settlement{ID: id, Lane: lane}] {
+	if _, was := d.State.Settled[queue.Settlement{ID: id, Lane: lane}]; was {
 		return true
 	}
 	l := d.State.Lanes[lane]

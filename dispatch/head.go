@@ -79,7 +79,7 @@ func (d *Dispatcher) headsAlone(ctx context.Context, suspect *queue.Mark) error 
 
 // parkedAt is the parked delivery that a mark names, if it is still there.
 func (d *Dispatcher) parkedAt(ctx context.Context, at *queue.Mark) (p queue.Parked, there bool, err error) {
-	seq, batch, err := d.Queue.NextParked(ctx, at.Lane, at.Place.Seq-1)
+	seq, batch, err := d.nextParked(ctx, at.Lane, at.Place.Seq-1)
 	if err != nil {
 		return p, false, fmt.Errorf("read the parked delivery of %s: %w", at.ID, err)
 	}
@@ -89,11 +89,20 @@ func (d *Dispatcher) parkedAt(ctx context.Context, at *queue.Mark) (p queue.Park
 	return batch[at.Place.Index], true, nil
 }
 
+// nextParked is [queue.Queue.NextParked], which sets aside what is damaged.
+func (d *Dispatcher) nextParked(ctx context.Context, lane queue.Lane, after uint64) (seq uint64, batch []queue.Parked, err error) {
+	err = d.insist(ctx, func() (err error) {
+		seq, batch, err = d.Queue.NextParked(ctx, lane, after)
+		return err
+	}, "address", delivery.AddressOf(lane).String())
+	return seq, batch, err
+}
+
 // heads calls f for the first parked deliveries of a lane that are not settled.
 func (d *Dispatcher) heads(ctx context.Context, l *queue.LaneAtStart, f func(queue.Place, queue.Parked) error) error {
 	left := inFront
 	for after := max(l.Done.Seq, 1) - 1; after < l.Last; {
-		seq, batch, err := d.Queue.NextParked(ctx, l.Lane, after)
+		seq, batch, err := d.nextParked(ctx, l.Lane, after)
 		if err != nil {
 			return fmt.Errorf("read what stands first in a lane: %w", err)
 		}
@@ -128,13 +137,18 @@ func (d *Dispatcher) buryHead(ctx context.Context, at *queue.Mark) error {
 	address := delivery.AddressOf(at.Lane).String()
 	d.Log.Error("this parked delivery ends the relay when it is read; it is set aside as a dead letter", "event_id", at.ID.String(), "address", address, "outcome", queue.OutcomeDead, "err", why)
 	now := time.Now()
-	dead, err := d.Queue.Bury(ctx, &queue.Dead{Parked: parked, Lane: at.Lane, Reason: why, Time: now})
+	var dead uint64
+	err = d.insist(ctx, func() (err error) {
+		dead, err = d.Queue.Bury(ctx, &queue.Dead{Parked: parked, Lane: at.Lane, Reason: why, Time: now})
+		return err
+	}, "event_id", at.ID.String())
 	if err != nil {
 		return fmt.Errorf("bury %s: %w", at.ID, err)
 	}
 	if l := d.State.Lanes[at.Lane]; l != nil {
 		l.Early = append(l.Early, at.ID)
 	}
+	d.State.Settled[queue.Settlement{ID: at.ID, Lane: at.Lane}] = queue.OutcomeDead
 	return d.Journal.Write(ctx, &queue.Settled{
 		ID: at.ID, Lane: at.Lane, Time: now, Outcome: queue.OutcomeDead, Reason: "unreadable", From: at.Place, DeadSeq: dead,
 	})

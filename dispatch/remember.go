@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,7 +12,10 @@ import (
 // remember rebuilds what the window of repeats knew of the events below the
 // cursor: those above are read again anyway.
 func (d *Dispatcher) remember(ctx context.Context) error {
-	since := time.Now().Add(-keyWindow)
+	since, err := d.windowSince(ctx)
+	if err != nil {
+		return fmt.Errorf("look for the oldest event that is to be read: %w", err)
+	}
 	lanes, err := d.lanesSince(ctx, since)
 	if err != nil {
 		return fmt.Errorf("look for what was delivered in the last minutes: %w", err)
@@ -27,22 +31,51 @@ func (d *Dispatcher) remember(ctx context.Context) error {
 		for i := range e.Webhooks {
 			w, id := &e.Webhooks[i], queue.ID{Seq: e.Seq, Index: i}
 			d.Repeats.sameEvent(id, w)
-			for lane := range lanes[id] {
-				d.Repeats.sameDelivery(id, w, lane)
+			for lane, has := range lanes[id] {
+				if has {
+					d.Repeats.sameDelivery(id, w, lane)
+				}
 			}
 		}
 		return ctx.Err() == nil
 	})
 }
 
-// lanesSince tells, by event, which lanes got it since then or wait for it.
+// windowSince is since when a webhook may have come that one of those above the
+// cursor repeats: the oldest of these can be much older than this start. They stand
+// about in the order in which they came.
+func (d *Dispatcher) windowSince(ctx context.Context) (time.Time, error) {
+	const about = time.Minute
+	oldest := d.now()
+	for after := d.progress.cursor; after < d.Queue.LastEvent(); {
+		e, err := d.Queue.Next(ctx, after)
+		if damage := (*queue.DamageError)(nil); errors.As(err, &damage) {
+			after = damage.Seq // set aside later
+			continue
+		}
+		if err != nil {
+			return oldest, err
+		}
+		if after = e.Seq; len(e.Webhooks) == 0 {
+			continue
+		}
+		if came := e.Webhooks[0].Received; came.Before(oldest) {
+			oldest = came
+		}
+		break
+	}
+	return oldest.Add(-keyWindow - about), nil
+}
+
+// lanesSince tells, by event, which lanes got it since then or wait for it; false
+// stands for those that have given it up, also when it was decided on again since.
 func (d *Dispatcher) lanesSince(ctx context.Context, since time.Time) (map[queue.ID]map[queue.Lane]bool, error) {
 	lanes := map[queue.ID]map[queue.Lane]bool{}
-	add := func(id queue.ID, lane queue.Lane) {
+	of := func(id queue.ID) map[queue.Lane]bool {
 		if lanes[id] == nil {
 			lanes[id] = map[queue.Lane]bool{}
 		}
-		lanes[id][lane] = true
+		return lanes[id]
 	}
 	after, err := d.Queue.EntriesSince(ctx, since)
 	if err != nil {
@@ -53,14 +86,12 @@ func (d *Dispatcher) lanesSince(ctx context.Context, since time.Time) (map[queue
 			switch r := rec.(type) {
 			case *queue.Decision:
 				for _, p := range r.Deliveries {
-					add(r.ID, p.Lane)
+					if _, settled := of(r.ID)[p.Lane]; !settled {
+						of(r.ID)[p.Lane] = true
+					}
 				}
 			case *queue.Settled:
-				if r.Outcome == queue.OutcomeDelivered {
-					add(r.ID, r.Lane)
-				} else {
-					delete(lanes[r.ID], r.Lane)
-				}
+				of(r.ID)[r.Lane] = r.Outcome == queue.OutcomeDelivered
 			}
 		}
 		return true

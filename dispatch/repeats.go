@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -29,7 +31,7 @@ const (
 // repeat.
 type Repeats struct {
 	mu     sync.Mutex
-	keys   map[digest]remembered // source, key and address
+	keys   map[digest]remembered // source, key and address; and source and key of what repeats another key's
 	bodies map[digest]remembered // source and body
 	order  []digest              // oldest first
 	oldest int                   // its place in order
@@ -42,13 +44,41 @@ type digest [16]byte
 type remembered struct {
 	id   queue.ID
 	key  digest // of the key, in bodies
+	hook uint64 // of the hook, in bodies; 0 when it is not named
 	time int64  // Unix µs
+}
+
+// earlier is the webhook that another one repeats.
+type earlier struct {
+	id    queue.ID
+	again bool // under the same key
+	other bool // from another hook
+}
+
+// reason says of a repeat what it repeats.
+func (e earlier) reason() string {
+	switch {
+	case e.again:
+		return fmt.Sprintf("GitLab sent it again: it came as %s", e.id)
+	case e.other:
+		return fmt.Sprintf("the same event came as %s, from another hook", e.id)
+	}
+	return fmt.Sprintf("GitLab sent the same event again, under another key: it came as %s", e.id)
 }
 
 // past is how long before t it was.
 func (r remembered) past(t time.Time) time.Duration {
 	return time.Duration(t.UnixMicro()-r.time) * time.Microsecond
 }
+
+// before tells whether it makes a repeat of a webhook with the same key.
+func (r remembered) before(id queue.ID, w *queue.Webhook) bool {
+	return r.id.Less(id) && r.past(w.Received) <= keyWindow
+}
+
+// givenUp stands, in keys, for the event of a delivery that was given up: it makes a
+// repeat of nothing.
+var givenUp = queue.ID{Seq: math.MaxUint64}
 
 // NewRepeats makes an empty window.
 func NewRepeats() *Repeats {
@@ -81,25 +111,48 @@ func key(w *queue.Webhook) string {
 	return cmp.Or(w.ReplayKey(), w.Get("Idempotency-Key"), w.Get("Webhook-Id"))
 }
 
+// hook is the hook that GitLab sent it for, or 0: X-Gitlab-Webhook-UUID, since
+// 16.2. It is good for words alone: GitLab makes a new one for each request
+// (lib/gitlab/web_hooks.rb), also when it repeats one.
+func hook(w *queue.Webhook) uint64 {
+	name := w.Get("X-Gitlab-Webhook-Uuid")
+	if name == "" {
+		return 0
+	}
+	d := hash(nil, "hook", name)
+	return binary.LittleEndian.Uint64(d[:])
+}
+
 // sameEvent tells whether the webhook is an event that came in under another
 // key just before, and as which, and remembers it if not. A webhook without a
 // key, and a replay, repeats nothing.
-func (r *Repeats) sameEvent(id queue.ID, w *queue.Webhook) (first queue.ID, repeat bool) {
+func (r *Repeats) sameEvent(id queue.ID, w *queue.Webhook) (first earlier, repeat bool) {
 	k := key(w)
 	if k == "" || w.ReplayKey() != "" {
-		return queue.ID{}, false
+		return earlier{}, false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	body, mine := hash(w.Body, "body", w.Source), hash(nil, "key", k)
+	body, mine, from := hash(w.Body, "body", w.Source), hash(nil, "key", k), hook(w)
 	seen, ok := r.bodies[body]
 	if ok && seen.id.Less(id) && seen.key != mine && seen.past(w.Received).Abs() <= bodyWindow {
-		return seen.id, true
+		return r.again(id, w, k, earlier{id: seen.id, other: seen.hook != 0 && from != 0 && seen.hook != from}), true
 	}
 	if !ok || id.Less(seen.id) || seen.past(w.Received).Abs() > bodyWindow {
-		r.remember(r.bodies, body, remembered{id, mine, w.Received.UnixMicro()})
+		r.remember(r.bodies, body, remembered{id: id, key: mine, hook: from, time: w.Received.UnixMicro()})
 	}
-	return queue.ID{}, false
+	return earlier{}, false
+}
+
+// again is what a repeat of another key's webhook repeats rather: the one that
+// brought that before under its own key. The lock is held.
+func (r *Repeats) again(id queue.ID, w *queue.Webhook, key string, other earlier) earlier {
+	d := hash(nil, "repeat", w.Source, key)
+	if seen, ok := r.keys[d]; ok && seen.before(id, w) {
+		return earlier{id: seen.id, again: true}
+	}
+	r.remember(r.keys, d, remembered{id: id, time: w.Received.UnixMicro()})
+	return other
 }
 
 // sameDelivery tells whether the lane already has, or had, the webhook of that
@@ -113,11 +166,22 @@ func (r *Repeats) sameDelivery(id queue.ID, w *queue.Webhook, lane queue.Lane) (
 	defer r.mu.Unlock()
 	d := deliveryDigest(w.Source, k, lane)
 	seen, ok := r.keys[d]
-	if ok && seen.id.Less(id) && seen.past(w.Received) <= keyWindow {
+	if ok && seen.before(id, w) {
 		return seen.id, true
 	}
-	r.remember(r.keys, d, remembered{id: id, time: w.Received.UnixMicro()})
+	if at := w.Received.UnixMicro(); !ok || seen.id != givenUp || seen.time != at { // else it is read again
+		r.remember(r.keys, d, remembered{id: id, time: at})
+	}
 	return queue.ID{}, false
+}
+
+// had tells whether the lane already has, or had, the webhook of that key, and as
+// which event. It remembers nothing.
+func (r *Repeats) had(id queue.ID, w *queue.Webhook, lane queue.Lane) (first queue.ID, had bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	seen, ok := r.keys[deliveryDigest(w.Source, key(w), lane)]
+	return seen.id, ok && seen.before(id, w)
 }
 
 func deliveryDigest(source, key string, lane queue.Lane) digest {
@@ -125,12 +189,19 @@ func deliveryDigest(source, key string, lane queue.Lane) digest {
 }
 
 // Forget tells that a delivery was given up, so that the same webhook sent
-// again is welcome.
+// again is welcome. One that was sent again before, and is remembered, stays so.
 func (r *Repeats) Forget(lane queue.Lane, w *queue.Webhook) {
-	if k := key(w); k != "" {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		delete(r.keys, deliveryDigest(w.Source, k, lane))
+	k := key(w)
+	if k == "" {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	d, v := deliveryDigest(w.Source, k, lane), remembered{id: givenUp, time: w.Received.UnixMicro()}
+	if seen, ok := r.keys[d]; !ok {
+		r.remember(r.keys, d, v) // what was parked can be given up before its event is read again
+	} else if seen.time == v.time {
+		r.keys[d] = v
 	}
 }
 

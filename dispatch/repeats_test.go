@@ -40,7 +40,7 @@ func TestRepeats(t *testing.T) {
 				}
 				id := queue.ID{Seq: seq}
 				if of, repeat := r.sameEvent(id, w); repeat {
-					return of == queue.ID{Seq: 1}, false
+					return of.id == queue.ID{Seq: 1}, false
 				}
 				of, repeat := r.sameDelivery(id, w, lane)
 				return false, repeat && of == queue.ID{Seq: 1}

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -27,6 +28,12 @@ func (s *stage) hook(key, project string) *queue.Webhook {
 	if key != "" {
 		w.Header = []queue.Field{{Name: "Idempotency-Key", Value: key}}
 	}
+	return w
+}
+
+// from is the webhook with the name of the hook that sent it.
+func from(hook string, w *queue.Webhook) *queue.Webhook {
+	w.Header = append(w.Header, queue.Field{Name: "X-Gitlab-Webhook-Uuid", Value: hook})
 	return w
 }
 
@@ -91,22 +98,61 @@ func TestReplayIsPostedOnce(t *testing.T) {
 	s.stop()
 
 	s = newStage(t, dir)
-	s.keep(again)
+	twice := s.keep(again)
 	last := s.keep(s.hook("", "end"))
 	if it := s.take(); it.ID != last {
 		t.Errorf("%s was delivered again, to %s", it.ID, it.Address)
+	}
+	if why := s.because(twice); !strings.HasPrefix(why, "the same request for a replay brought it as ") {
+		t.Errorf("%s was not delivered because: %s", twice, why)
+	}
+}
+
+// because is the journal's reason for what became of an event.
+func (s *stage) because(id queue.ID) string {
+	s.t.Helper()
+	if err := s.Journal.Write(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
+	trace, err := s.Queue.Trace(s.t.Context(), id)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return trace.Decision().Because
+}
+
+// What came under its own key before is sent again, though another hook has
+// brought the same since.
+func TestSentAgainAfterAnotherHook(t *testing.T) {
+	s := newStage(t, t.TempDir())
+	at := func(w *queue.Webhook, after time.Duration) *queue.Webhook {
+		w.Received = w.Received.Add(after - time.Minute)
+		return w
+	}
+	first := s.keep(at(from("1", s.hook("k1", "a")), 0))
+	s.keep(at(from("2", s.hook("k2", "a")), 2*bodyWindow)) // an event of its own, so much later
+	again := s.keep(at(from("1", s.hook("k1", "a")), 2*bodyWindow+time.Second))
+	s.keep(s.hook("", "end"))
+	for range 3 {
+		s.take()
+	}
+	if got, want := s.because(again), "GitLab sent it again: it came as "+first.String(); got != want {
+		t.Errorf("it says %q, want %q", got, want)
 	}
 }
 
 // What becomes of a replay, and of a repeat, is in the journal with its reason.
 func TestDecisionsTellOfReplaysAndRepeats(t *testing.T) {
 	s := newStage(t, t.TempDir())
-	w := s.hook("k1", "a")
+	w := from("1", s.hook("k1", "a"))
 	first := s.keep(w)
 	s.settle(s.take())
 	held := s.again(w, queue.Replay{Of: first, To: "secret#x"}, "1")
 	resent := s.keep(w)
-	group := s.keep(s.hook("k2", "a"))
+	group := s.keep(from("2", s.hook("k2", "a")))
+	groupAgain := s.keep(from("2", s.hook("k2", "a")))
+	nameless := s.keep(s.hook("k3", "a"))
+	same := s.keep(from("1", s.hook("k4", "a")))
 	bad := s.again(w, queue.Replay{Of: first, To: "no address"}, "1")
 	s.keep(s.hook("", "end"))
 	s.take()
@@ -114,21 +160,21 @@ func TestDecisionsTellOfReplaysAndRepeats(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := delivery.LaneOf(configs.Address{Destination: "a"})
+	repeat := func(why string) queue.Decision {
+		return queue.Decision{Outcome: queue.OutcomeRepeat, Because: why, Repeats: []queue.Planned{{Lane: a, Route: "R", Reason: why}}}
+	}
 	for id, want := range map[queue.ID]queue.Decision{
 		first: {Outcome: queue.OutcomeRouted, Deliveries: []queue.Planned{{Lane: a, Route: "R"}}},
 		held: {
 			Outcome: queue.OutcomeWithheld, Replay: queue.Replay{Of: first, To: "secret#x"},
 			Withheld: []queue.Planned{{Lane: queue.Lane{Destination: "secret", Channel: "x"}, Route: "replay", Reason: "confidential"}},
 		},
-		resent: {
-			Outcome: queue.OutcomeRepeat, Because: "the same webhook came as " + first.String(),
-			Repeats: []queue.Planned{{Lane: a, Route: "R", Reason: "the same webhook came as " + first.String()}},
-		},
-		group: {
-			Outcome: queue.OutcomeRepeat, Because: "the same event came as " + first.String() + ", from another hook",
-			Repeats: []queue.Planned{{Lane: a, Route: "R", Reason: "the same event came as " + first.String() + ", from another hook"}},
-		},
-		bad: {Outcome: queue.OutcomeUnrouted, Replay: queue.Replay{Of: first, To: "no address"}, Because: "it was to be replayed to what is no address"},
+		resent:     repeat("GitLab sent it again: it came as " + first.String()),
+		group:      repeat("the same event came as " + first.String() + ", from another hook"),
+		groupAgain: repeat("GitLab sent it again: it came as " + group.String()),
+		nameless:   repeat("GitLab sent the same event again, under another key: it came as " + first.String()),
+		same:       repeat("GitLab sent the same event again, under another key: it came as " + first.String()),
+		bad:        {Outcome: queue.OutcomeUnrouted, Replay: queue.Replay{Of: first, To: "no address"}, Because: "it was to be replayed to what is no address"},
 	} {
 		trace, err := s.Queue.Trace(t.Context(), id)
 		if err != nil {
@@ -173,7 +219,7 @@ func TestReplayedDeadLetterIsDropped(t *testing.T) {
 	s := newStage(t, t.TempDir())
 	w := s.hook("k1", "a/b")
 	letters := func() (all []queue.DeadLetter) {
-		if err := s.Queue.OldestDead(t.Context(), func(d queue.DeadLetter) bool { all = append(all, d); return true }); err != nil {
+		if err := s.Queue.OldestDead(t.Context(), 0, func(d queue.DeadLetter) bool { all = append(all, d); return true }); err != nil {
 			t.Fatal(err)
 		}
 		return all

@@ -24,9 +24,12 @@ type committer struct {
 }
 
 type pending struct {
-	hook atomic.Pointer[Webhook] // nil once it was taken, or nobody waits for it
-	done chan stored             // buffered: the committer never waits for a caller
+	hook  atomic.Pointer[Webhook] // nil once it was taken, or nobody waits for it
+	nonce Nonce                   // of its envelope, which it has for itself; zero: it shares one
+	done  chan stored             // buffered: the committer never waits for a caller
 }
+
+func (p *pending) alone() bool { return p.nonce != Nonce{} }
 
 type stored struct {
 	id  ID
@@ -46,7 +49,13 @@ func (c *committer) wait() { <-c.done }
 // once; in both cases the webhook may or may not be kept. It must not be changed
 // afterwards.
 func (q *Queue) Store(ctx context.Context, w *Webhook) (ID, error) {
-	p := &pending{done: make(chan stored, 1)}
+	return q.storeAs(ctx, w, Nonce{})
+}
+
+// storeAs is Store, with an envelope of that nonce for the webhook alone, unless it
+// is zero. One that was stored under it within two minutes is not stored again.
+func (q *Queue) storeAs(ctx context.Context, w *Webhook, nonce Nonce) (ID, error) {
+	p := &pending{nonce: nonce, done: make(chan stored, 1)}
 	p.hook.Store(w)
 	waiting := q.committer.waiting
 	for {
@@ -82,7 +91,7 @@ func (q *Queue) refuses() (<-chan struct{}, error) {
 
 func (c *committer) run() {
 	defer close(c.done)
-	var next *pending // did not fit into the last envelope
+	var next *pending // did not belong into the last envelope
 	for {
 		if next == nil {
 			select {
@@ -91,14 +100,14 @@ func (c *committer) run() {
 				return
 			}
 		}
-		first := next.hook.Swap(nil)
+		first, alone := next.hook.Swap(nil), next.alone()
 		batch, hooks := []*pending{next}, []*Webhook{first}
 		next = nil
 		if first == nil {
 			continue
 		}
 		over := c.crowd.over()
-		for size := first.size(); size < maxEnvelope; {
+		for size := first.size(); size < maxEnvelope && !alone; {
 			p := c.more(len(batch), over)
 			if p == nil {
 				break
@@ -107,7 +116,7 @@ func (c *committer) run() {
 			if w == nil {
 				continue
 			}
-			if size += w.size(); size > maxEnvelope {
+			if size += w.size(); size > maxEnvelope || p.alone() {
 				next = p
 				break
 			}
@@ -147,11 +156,16 @@ func (c *committer) more(held int, over <-chan time.Time) *pending {
 
 // commit stores one envelope and wakes everyone who waits for it.
 func (c *committer) commit(batch []*pending, hooks []*Webhook) {
-	nonce := newNonce()
+	nonce, alone := batch[0].nonce, batch[0].alone()
+	if !alone {
+		nonce = newNonce()
+	}
 	seq, err := c.store(nonce, hooks)
 	if err == nil {
 		Failpoint(FailPublished)
-		c.q.recent.add(envelopeOf(seq, nonce, hooks))
+		if !alone { // else it may have been stored long ago
+			c.q.recent.add(envelopeOf(seq, nonce, hooks))
+		}
 		c.q.stored(seq)
 	}
 	for i, p := range batch {

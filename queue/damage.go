@@ -45,14 +45,18 @@ func (q *Queue) Damage() uint64 { return q.damage.Load() }
 const fieldDamaged = "Relay-Damaged"
 
 // SetAside keeps what is left of a damaged message as a dead letter without an
-// address, and counts it.
+// address, and counts it once it is kept.
 func (q *Queue) SetAside(ctx context.Context, d *DamageError, lane Lane) (uint64, error) {
-	q.damage.Add(1)
-	q.log.Error("a stored message is damaged: it is set aside as a dead letter, the rest goes on", "stream", d.Stream, "sequence", d.Seq, "bytes", len(d.Raw), "err", d.Err)
-	return q.Bury(ctx, &Dead{
+	seq, err := q.Bury(ctx, &Dead{
 		Parked: Parked{ID: ID{Seq: d.Seq}, Webhook: Webhook{Received: time.Now(), Header: []Field{{fieldDamaged, d.Stream}}, Body: d.Raw}},
 		Lane:   lane, Time: time.Now(), Reason: fmt.Sprintf("message %d of %s is damaged on disk: %v", d.Seq, d.Stream, d.Err),
 	})
+	if err != nil {
+		return 0, err
+	}
+	q.damage.Add(1)
+	q.log.Error("a stored message is damaged: it is set aside as a dead letter, the rest goes on", "stream", d.Stream, "sequence", d.Seq, "bytes", len(d.Raw), "err", d.Err)
+	return seq, nil
 }
 
 var errUnreadable = errors.New("the server cannot read it")

@@ -241,7 +241,7 @@ func TestDamagedDeadLettersAreListed(t *testing.T) {
 	q = open(t, Options{Dir: dir})
 	for range 2 { // counted once
 		var seqs []uint64
-		if err := q.OldestDead(t.Context(), func(d DeadLetter) bool {
+		if err := q.OldestDead(t.Context(), 0, func(d DeadLetter) bool {
 			seqs = append(seqs, d.Seq)
 			if want := d.Seq == 2 || d.Seq == 5; d.Damaged != want || want && !strings.Contains(d.Reason, fmt.Sprintf("relay deadletters purge %d", d.Seq)) {
 				t.Errorf("%d: damaged %t, because %q", d.Seq, d.Damaged, d.Reason)
@@ -326,7 +326,7 @@ func TestDamageBreaksNoListing(t *testing.T) {
 	if text := log.String(); strings.Count(text, "gone") != 1 || !strings.Contains(text, "count=1") {
 		t.Errorf("the log says %s", text)
 	}
-	if err := q.OldestDead(t.Context(), func(d DeadLetter) bool { t.Errorf("a listing has buried %+v", d); return true }); err != nil {
+	if err := q.OldestDead(t.Context(), 0, func(d DeadLetter) bool { t.Errorf("a listing has buried %+v", d); return true }); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -17,9 +17,10 @@ type DeadLetter struct {
 	Seq   uint64 // in RELAY_DEAD
 	Nonce Nonce
 
-	// Damaged says that it is not what was written: the disk has changed it. What
-	// is left of it is its webhook's body, and Reason says what to do. It cannot
-	// be replayed.
+	// Damaged says that the disk has changed it, or the message that was set
+	// aside as this dead letter. What is left is its webhook's body, and no
+	// payload; Reason says what to do. It cannot be replayed, and has an ID only
+	// if it was a message of RELAY_EVENTS.
 	Damaged bool
 }
 
@@ -60,7 +61,19 @@ func (q *Queue) deadAt(ctx context.Context, seq uint64) (DeadLetter, error) {
 	if err != nil {
 		return DeadLetter{}, err
 	}
-	return DeadLetter{Dead: d, Seq: msg.Sequence, Nonce: Nonce(msg.Data[1 : 1+len(Nonce{})])}, nil
+	letter := DeadLetter{Dead: d, Seq: msg.Sequence, Nonce: Nonce(msg.Data[1 : 1+len(Nonce{})])}
+	if stream := d.Webhook.Get(fieldDamaged); stream != "" {
+		letter.Damaged, letter.Reason = true, onlyPurged(d.Reason, letter.Seq)
+		if stream != Events {
+			letter.ID = ID{} // it is the message's place in another stream
+		}
+	}
+	return letter, nil
+}
+
+// onlyPurged is the reason of a dead letter that is damaged.
+func onlyPurged(reason string, seq uint64) string {
+	return fmt.Sprintf("%s; it cannot be replayed: relay deadletters purge %d drops it", reason, seq)
 }
 
 // unreadableDead stands for one that the server cannot read.
@@ -72,7 +85,7 @@ func (q *Queue) unreadableDead(seq uint64) DeadLetter {
 // damagedDead stands for one that is damaged, and has it counted and said.
 func (q *Queue) damagedDead(damage *DamageError, lane Lane, kept time.Time) DeadLetter {
 	q.passOver(damage)
-	reason := fmt.Sprintf("message %d of %s is damaged on disk: %v; it cannot be replayed: relay deadletters purge %d drops it", damage.Seq, DeadStream, damage.Err, damage.Seq)
+	reason := onlyPurged(fmt.Sprintf("message %d of %s is damaged on disk: %v", damage.Seq, DeadStream, damage.Err), damage.Seq)
 	return DeadLetter{Seq: damage.Seq, Damaged: true, Dead: Dead{
 		Parked: Parked{Webhook: Webhook{Received: kept, Header: []Field{{fieldDamaged, DeadStream}}, Body: damage.Raw}}, Lane: lane, Time: kept, Reason: reason,
 	}}
@@ -95,12 +108,12 @@ func (q *Queue) keptDead(ctx context.Context) (func(seq uint64) bool, error) {
 
 // eachDead calls f for the dead letters between two sequences, oldest or newest
 // first, until it returns false.
-func (q *Queue) eachDead(ctx context.Context, below uint64, newestFirst bool, f func(DeadLetter) bool) error {
+func (q *Queue) eachDead(ctx context.Context, above, below uint64, newestFirst bool, f func(DeadLetter) bool) error {
 	info, err := q.dead.Info(ctx)
 	if err != nil {
 		return fmt.Errorf("look at %s: %w", DeadStream, err)
 	}
-	first, last := max(info.State.FirstSeq, 1), info.State.LastSeq
+	first, last := max(info.State.FirstSeq, above+1), info.State.LastSeq
 	if below > 0 {
 		last = min(last, below-1)
 	}
@@ -133,13 +146,13 @@ func (q *Queue) eachDead(ctx context.Context, below uint64, newestFirst bool, f 
 // NewestDead calls f for the dead letters below a sequence (0: for all), newest
 // first, until it returns false. Those that are damaged are among them.
 func (q *Queue) NewestDead(ctx context.Context, below uint64, f func(DeadLetter) bool) error {
-	return q.eachDead(ctx, below, true, f)
+	return q.eachDead(ctx, 0, below, true, f)
 }
 
-// OldestDead calls f for all dead letters, oldest first, until it returns false.
-// Those that are damaged are among them.
-func (q *Queue) OldestDead(ctx context.Context, f func(DeadLetter) bool) error {
-	return q.eachDead(ctx, 0, false, f)
+// OldestDead calls f for the dead letters above a sequence (0: for all), oldest
+// first, until it returns false. Those that are damaged are among them.
+func (q *Queue) OldestDead(ctx context.Context, above uint64, f func(DeadLetter) bool) error {
+	return q.eachDead(ctx, above, 0, false, f)
 }
 
 // DropDead drops a dead letter. One that is not kept any more is no error. One

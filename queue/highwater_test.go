@@ -104,3 +104,24 @@ func TestNothingIsAcceptedWithoutAReservedID(t *testing.T) {
 		t.Errorf("accepted as %s: %v", id, err)
 	}
 }
+
+// So is the id of a replay reserved before it is given out.
+func TestReplayTakesAReservedID(t *testing.T) {
+	opt := Options{Dir: t.TempDir(), Interval: true}
+	q := open(t, opt)
+	first := store(t, q, `{}`)
+	q.water.mu.Lock()
+	err := q.water.set(first.Seq)
+	q.water.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := q.StoreReplay(t.Context(), hook(`{}`), Replay{Of: first}, "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(opt.Dir, waterFile))
+	if err != nil || parseSeq(text) < id.Seq {
+		t.Errorf("%s was given out, ids up to %s are reserved (%v)", id, text, err)
+	}
+}

@@ -126,6 +126,9 @@ func (q *Queue) EventPage(ctx context.Context, query EventQuery) (EventPage, err
 		if err := q.entriesAhead(ctx, after, s.entry); err != nil {
 			return EventPage{}, err
 		}
+		if s.newest == (ID{}) && after > floor {
+			continue // what is decided is not known yet
+		}
 		if err := q.undecided(ctx, &s); err != nil {
 			return EventPage{}, err
 		}

@@ -125,6 +125,27 @@ func TestEventPageReadsOn(t *testing.T) {
 	}
 }
 
+// Where the end of the journal tells of no decision, what was decided before is not
+// taken for undecided.
+func TestEventPageLongAfterTheLastDecision(t *testing.T) {
+	p := newPast(t)
+	for range 3 {
+		p.write(routed(p.store(`{}`), dev))
+	}
+	for range 20 {
+		p.write()
+	}
+	page := p.page(EventQuery{Limit: 2, window: 2, Undecided: func(id ID, _ *Webhook) *Decision { return &Decision{ID: id} }})
+	for _, e := range page.Events {
+		if e.Decision().Outcome != OutcomeRouted {
+			t.Errorf("%s is shown as undecided", e.ID)
+		}
+	}
+	if len(page.Events) != 2 || !page.More {
+		t.Errorf("got %v, more %v", ids(page), page.More)
+	}
+}
+
 // What is stored but not decided is listed above what is.
 func TestEventPageShowsWhatIsNotDecided(t *testing.T) {
 	p := newPast(t)

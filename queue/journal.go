@@ -250,6 +250,7 @@ func (j *Journal) run() {
 		if err := j.flush(); err != nil {
 			if errors.Is(err, ErrFenced) {
 				j.q.log.Error("another relay has taken over; this one stops dispatching")
+				j.q.leading.CompareAndSwap(j, nil) // it is a standby: this journal is not its own any more
 			}
 			close(j.lost)
 			return
@@ -467,6 +468,7 @@ func (q *Queue) Lead(ctx context.Context) (*Journal, *State, error) {
 			if err := q.fence(ctx); err != nil {
 				return nil, nil, fmt.Errorf("take over %s: %w", ParkedStream, err)
 			}
+			q.shares.forget()
 		}
 		state, told := q.recovered.state, q.recovered.told
 		if state == nil {

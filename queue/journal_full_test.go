@@ -77,7 +77,7 @@ func TestFullJournalHealsByItself(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !state.Settled[Settlement{ID{7, 0}, Lane{"mm", ""}}] {
+	if state.Settled[Settlement{ID{7, 0}, Lane{"mm", ""}}] != OutcomeDelivered {
 		t.Errorf("what was written last is forgotten: %+v", state)
 	}
 }
@@ -103,6 +103,38 @@ func TestFullJournalIsTakenOver(t *testing.T) {
 			t.Fatal(err)
 		}
 		q.Close()
+	}
+}
+
+// Another relay takes over while the journal is full: the one that has lost it is
+// a standby, which takes webhooks and is ready.
+func TestStandbyIsReadyThoughItsJournalWasFull(t *testing.T) {
+	t.Parallel()
+	opt := Options{URL: external(t).ClientURL(), MaxBody: 256 << 10, JournalSize: 1 << 20, TakeoverWait: 50 * time.Millisecond}
+	first, second := open(t, opt), open(t, opt)
+	lost, _, err := first.Lead(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lost.Close()
+	waiting := fillJournal(t, lost)
+	if err := first.Ready(t.Context()); err == nil {
+		t.Error("ready, though nothing is delivered")
+	}
+	won, _, err := second.Lead(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer won.Close()
+	if err := <-waiting; !errors.Is(err, ErrFenced) && !errors.Is(err, ErrClosed) {
+		t.Errorf("what waited: %v, want ErrFenced", err)
+	}
+	<-lost.Lost()
+	if err := first.Ready(t.Context()); err != nil {
+		t.Errorf("the standby: %v", err)
+	}
+	if _, err := first.Park(t.Context(), Lane{"mm", ""}, []Parked{{ID: ID{1, 0}, Webhook: *hook(`{}`)}}); !errors.Is(err, ErrFenced) {
+		t.Errorf("the standby's append: %v, want ErrFenced", err)
 	}
 }
 

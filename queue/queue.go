@@ -138,7 +138,7 @@ type Queue struct {
 	packing mover                   // one message is made at a time of those for RELAY_PARKED and RELAY_DEAD, and of large ones
 	parking sync.Mutex              // one append to RELAY_PARKED at a time
 	parkEnd uint64                  // the sequence that the next append expects to be the last
-	leading atomic.Pointer[Journal] // nil before Lead
+	leading atomic.Pointer[Journal] // nil before Lead, and when another relay has taken over
 	shares  shares                  // of RELAY_PARKED
 	lines   lines                   // in it
 	// What Recover has found; nil unless it was called.

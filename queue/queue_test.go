@@ -314,8 +314,11 @@ func TestRecoverySkipsWhatIsSettled(t *testing.T) {
 	if err := j.Write(t.Context(),
 		&LaneState{Lane: b, State: LaneParked, Reason: "timeout"},
 		&Settled{ID: ID{1, 0}, Lane: a},
-		&Settled{ID: ID{3, 0}, Lane: a},
-		&Settled{ID: ID{2, 0}, Lane: b, From: Place{seq, 0}},
+		&Settled{ID: ID{3, 0}, Lane: a, Outcome: OutcomeDelivered},
+		&Settled{ID: ID{2, 0}, Lane: b, Outcome: OutcomeDead, From: Place{seq, 0}},
+		&Decision{ID: ID{1, 0}, Repeats: []Planned{{b, "R", "settled"}}},
+		&Decision{ID: ID{4, 0}, Repeats: []Planned{{a, "R", "the same"}, {b, "R", "the same"}}},
+		&Decision{ID: ID{4, 0}, Deliveries: []Planned{{a, "R", ""}}, Repeats: []Planned{{b, "R", "the same again"}}, Again: true},
 	); err != nil {
 		t.Fatal(err)
 	}
@@ -331,7 +334,9 @@ func TestRecoverySkipsWhatIsSettled(t *testing.T) {
 		Checkpoint: Checkpoint{Cursor: 1, Nonce: first.Nonce, Journal: 1},
 		Starts:     1,
 		Heads:      1,
-		Settled:    map[Settlement]bool{{ID{3, 0}, a}: true, {ID{2, 0}, b}: true},
+		Decided:    ID{4, 0},
+		Settled:    map[Settlement]string{{ID{3, 0}, a}: OutcomeDelivered, {ID{2, 0}, b}: OutcomeDead},
+		Repeats:    map[Settlement]string{{ID{4, 0}, b}: "the same again"},
 		Lanes: map[Lane]*LaneAtStart{b: {
 			LaneState: LaneState{Lane: b, State: LaneParked, Reason: "timeout", Early: []ID{{2, 0}}},
 			Last:      seq, Held: map[ID]bool{{2, 0}: true, {3, 0}: true},

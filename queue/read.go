@@ -186,10 +186,12 @@ func (q *Queue) stillLeading(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("look at %s: %w", ParkedStream, err)
 	}
-	if j := q.leading.Load(); j != nil {
-		if err := j.Write(ctx); err != nil {
-			return err
-		}
+	j := q.leading.Load()
+	if j == nil {
+		return ErrFenced
+	}
+	if err := j.Write(ctx); err != nil {
+		return err
 	}
 	q.parkEnd = info.State.LastSeq
 	return nil

@@ -30,8 +30,11 @@ type State struct {
 	Heads uint64
 	// Decided is the newest event that was decided.
 	Decided ID
-	// Settled deliveries of events above the cursor.
-	Settled map[Settlement]bool
+	// Settled deliveries of events above the cursor, by their outcome.
+	Settled map[Settlement]string
+	// Repeats are the deliveries of events above the cursor that were left out, by
+	// the reason for it; nil when there are none.
+	Repeats map[Settlement]string
 	// Lanes that are not open, and those with messages in RELAY_PARKED.
 	Lanes map[Lane]*LaneAtStart
 }
@@ -65,7 +68,7 @@ func (q *Queue) Recover(ctx context.Context) error {
 // what the journal says of them. It also returns the sequence up to which the
 // journal has been found missing.
 func (q *Queue) recover(ctx context.Context, last uint64) (*State, uint64, error) {
-	s := &State{Settled: map[Settlement]bool{}, Lanes: map[Lane]*LaneAtStart{}}
+	s := &State{Settled: map[Settlement]string{}, Lanes: map[Lane]*LaneAtStart{}}
 	known, err := q.journalKnown(ctx)
 	if err != nil {
 		return nil, 0, err
@@ -223,9 +226,10 @@ func (s *State) apply(e Entry) {
 			if s.Decided.Less(r.ID) {
 				s.Decided = r.ID
 			}
+			s.decided(r)
 		case *Settled:
 			if r.ID.Seq > s.Checkpoint.Cursor {
-				s.Settled[Settlement{r.ID, r.Lane}] = true
+				s.Settled[Settlement{r.ID, r.Lane}] = r.Outcome
 			}
 			if a := s.Alone; a != nil && a.ID == r.ID && a.Lane == r.Lane && a.Place == r.From {
 				s.Alone = nil
@@ -246,6 +250,22 @@ func (s *State) apply(e Entry) {
 		case *Released:
 			s.Alone = nil // it did not die
 		}
+	}
+}
+
+// decided keeps what a decision says of repeats; the newest one holds.
+func (s *State) decided(d *Decision) {
+	if d.ID.Seq <= s.Checkpoint.Cursor {
+		return
+	}
+	for _, p := range d.Deliveries {
+		delete(s.Repeats, Settlement{d.ID, p.Lane})
+	}
+	for _, p := range d.Repeats {
+		if s.Repeats == nil {
+			s.Repeats = map[Settlement]string{}
+		}
+		s.Repeats[Settlement{d.ID, p.Lane}] = p.Reason
 	}
 }
 

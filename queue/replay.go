@@ -51,10 +51,10 @@ func (w *Webhook) FirstReceived() time.Time {
 }
 
 // StoreReplay stores a webhook again, as a new event, and returns its id once
-// it is on disk. The key names the request for it: repeated with the same key
-// within two minutes, also after a restart, it returns the id of the first one;
-// later, as long as the window of repeats is, the new event is delivered to
-// nobody who got the first one.
+// it is on disk, as [Queue.Store] does. The key names the request for it: repeated
+// with the same key within two minutes, also after a restart, it returns the id of
+// the first one; later, as long as the window of repeats is, the new event is
+// delivered to nobody who got the first one.
 func (q *Queue) StoreReplay(ctx context.Context, w *Webhook, r Replay, key string) (ID, error) {
 	return q.storeReplay(ctx, w, r, key)
 }
@@ -73,17 +73,11 @@ func (q *Queue) storeReplay(ctx context.Context, w *Webhook, r Replay, key strin
 	if r.To != "" {
 		again.Header = append(again.Header, Field{fieldReplayTo, r.To})
 	}
-	packed, err := q.packing.begin(ctx)
+	id, err := q.storeAs(ctx, again, nonce)
 	if err != nil {
 		return ID{}, fmt.Errorf("store %s again: %w", r.Of, err)
 	}
-	defer packed()
-	seq, err := q.publish(ctx, subjectEvents, encodeEnvelope(nonce, []*Webhook{again}), nonce, nil)
-	if err != nil {
-		return ID{}, fmt.Errorf("store %s again: %w", r.Of, err)
-	}
-	q.stored(seq)
-	return ID{Seq: seq}, nil
+	return id, nil
 }
 
 // replayNonce makes one nonce of a request for a replay, however often it is

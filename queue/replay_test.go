@@ -1,8 +1,10 @@
 package queue
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -108,7 +110,7 @@ func TestDeadLettersAreReplayedOnce(t *testing.T) {
 	if err := q.NewestDead(t.Context(), 0, func(d DeadLetter) bool { newest = append(newest, d.Seq); return true }); err != nil {
 		t.Fatal(err)
 	}
-	if err := q.OldestDead(t.Context(), func(d DeadLetter) bool { oldest = append(oldest, d.Seq); return true }); err != nil {
+	if err := q.OldestDead(t.Context(), 0, func(d DeadLetter) bool { oldest = append(oldest, d.Seq); return true }); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([][]uint64{{seqs[2], seqs[0]}, {seqs[0], seqs[2]}}, [][]uint64{newest, oldest}); diff != "" {
@@ -121,5 +123,63 @@ func TestDeadLettersAreReplayedOnce(t *testing.T) {
 	}
 	if err := q.NewestDead(t.Context(), seqs[2], func(d DeadLetter) bool { t.Errorf("%d is left", d.Seq); return true }); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Requests for replays end at any moment: what is stored then is known to the
+// dispatcher all the same.
+func TestReplayWhoseRequestEndsIsDispatched(t *testing.T) {
+	q := open(t, Options{Interval: true})
+	of := store(t, q, `{}`)
+	known := func() error {
+		info, err := q.events.Info(t.Context())
+		if err == nil && info.State.LastSeq != q.tail.load() {
+			err = fmt.Errorf("the stream ends at %d, the dispatcher knows of %d", info.State.LastSeq, q.tail.load())
+		}
+		return err
+	}
+	for i := range 200 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i%50)*20*time.Microsecond)
+		_, err := q.StoreReplay(ctx, hook(`{}`), Replay{Of: of}, fmt.Sprint(i))
+		cancel()
+		if errors.Is(err, context.DeadlineExceeded) {
+			eventually(t, 20*time.Second, known)
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A replay has an envelope for itself, whose nonce names the request for it, also
+// when webhooks come at the same moment.
+func TestReplaysShareNoEnvelope(t *testing.T) {
+	q := open(t, Options{})
+	of := store(t, q, `{}`)
+	var all sync.WaitGroup
+	for i := range 40 {
+		all.Go(func() { store(t, q, `{}`) })
+		all.Go(func() {
+			id, err := q.StoreReplay(t.Context(), hook(`{}`), Replay{Of: of}, fmt.Sprint(i/2))
+			if err != nil || id.Index != 0 {
+				t.Errorf("stored as %s, %v", id, err)
+			}
+		})
+	}
+	all.Wait()
+	replays := 0
+	for after := uint64(0); after < q.tail.load(); {
+		e := next(t, q, after)
+		after = e.Seq
+		for i := range e.Webhooks {
+			if w := &e.Webhooks[i]; w.ReplayKey() != "" {
+				replays++
+				if len(e.Webhooks) != 1 || w.ReplayKey() != e.Nonce.String() {
+					t.Errorf("replay %s stands in an envelope %s with %d webhooks", w.ReplayKey(), e.Nonce, len(e.Webhooks))
+				}
+			}
+		}
+	}
+	if replays != 20 {
+		t.Errorf("%d replays are stored, want 20", replays)
 	}
 }

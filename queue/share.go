@@ -61,6 +61,13 @@ func (s *shares) drop(lane Lane, gone func(seq uint64) bool) {
 	}
 }
 
+// forget is told that somebody else may have parked and delivered since.
+func (s *shares) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.known, s.lanes = false, nil
+}
+
 // learn reads what is parked, unless that is known. The lock is held.
 func (s *shares) learn(ctx context.Context, q *Queue) error {
 	if s.known {

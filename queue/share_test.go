@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 )
 
 // parkUntilFull parks messages of a lane until there is no room, and returns
@@ -57,6 +58,43 @@ func TestOneDestinationParksAtMostHalf(t *testing.T) {
 	q = open(t, opt)
 	if n, err := parkUntilFull(t, q, a, 100); !errors.Is(err, ErrShare) || n > 20 {
 		t.Errorf("after a restart %d more were parked for one destination: %v", n, err)
+	}
+}
+
+// A relay counts anew when it leads a second time: another one has delivered and
+// parked since.
+func TestWhoLeadsAgainCountsWhatIsParked(t *testing.T) {
+	opt := Options{URL: external(t).ClientURL(), MaxBody: 256 << 10, ParkedSize: 1 << 20, TakeoverWait: 50 * time.Millisecond}
+	first, second := open(t, opt), open(t, opt)
+	a, b := Lane{"a", ""}, Lane{"b", ""}
+	parks := func(q *Queue, deliver, fill Lane) (int, error) {
+		t.Helper()
+		j, _, err := q.Lead(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer j.Close()
+		if last, err := q.LastParked(t.Context(), deliver); err != nil {
+			t.Fatal(err)
+		} else if last > 0 {
+			if err := q.PurgeParked(t.Context(), deliver, last); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return parkUntilFull(t, q, fill, 100)
+	}
+	if n, err := parks(first, b, a); !errors.Is(err, ErrShare) || n == 0 {
+		t.Fatalf("%d are parked: %v", n, err)
+	}
+	half, err := parks(second, a, b)
+	if !errors.Is(err, ErrShare) || half == 0 {
+		t.Fatalf("%d are parked: %v", half, err)
+	}
+	if n, err := parks(first, a, b); !errors.Is(err, ErrShare) || n > 0 {
+		t.Errorf("%d more are parked for a destination that holds its share: %v", n, err)
+	}
+	if lane, seq, err := first.Expendable(t.Context(), "b", ErrShare); lane != b || seq == 0 || err != nil {
+		t.Errorf("%v gives up %d (%v), want one of b", lane, seq, err)
 	}
 }
 

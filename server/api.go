@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -93,24 +94,23 @@ func (a *API) register(g *gin.RouterGroup, log *slog.Logger) {
 }
 
 // serve answers one request in JSON, without secrets. One that is sent again
-// under its Idempotency-Key gets the answer that it got.
+// under its Idempotency-Key gets the answer that it got; one that asks something
+// else under that key is another request.
 func (a *API) serve(c *gin.Context, answer func(ctx context.Context, r *question) (any, error)) {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), answerTimeout)
 	defer cancel()
 	private(c)
-	name := ""
-	if key := c.GetHeader("Idempotency-Key"); key != "" && c.Request.Method == http.MethodPost {
-		name = key + " " + c.Request.URL.Path
+	q, err := ask(c)
+	if err != nil {
+		a.refuse(c, err)
+		return
 	}
+	name := q.name()
 	if before, ok := a.given.find(name); ok {
 		c.Data(before.status, jsonType, before.text)
 		return
 	}
-	q, err := ask(c)
-	var v any
-	if err == nil {
-		v, err = answer(ctx, q)
-	}
+	v, err := answer(ctx, q)
 	if err == nil {
 		err = q.unasked()
 	}
@@ -137,8 +137,8 @@ const jsonType = "application/json; charset=utf-8"
 // restart it is the queue that knows what is there already.
 type answers struct {
 	mu    sync.Mutex
-	byKey map[string]given
-	order []string // oldest first
+	byKey map[string]given // by what [question.name] is
+	order []string         // oldest first
 }
 
 type given struct {
@@ -219,6 +219,18 @@ func ask(c *gin.Context) (*question, error) {
 		return nil, wrong("the body must be one JSON object, or empty")
 	}
 	return q, nil
+}
+
+// name is what the answer is remembered by: the Idempotency-Key and all that is
+// asked; "" without a key.
+func (q *question) name() string {
+	key := q.GetHeader("Idempotency-Key")
+	if key == "" || q.Request.Method != http.MethodPost {
+		return ""
+	}
+	body, _ := json.Marshal(q.body) // it was read as JSON
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %s", key, q.Request.URL.Path, body))
+	return string(sum[:])
 }
 
 func wrong(format string, args ...any) error {

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -24,7 +25,7 @@ type DeadLetter struct {
 	Event    string    `json:"event"`
 	Project  string    `json:"project"`
 	Title    string    `json:"title"`
-	Damaged  bool      `json:"damaged,omitempty"` // on disk: it cannot be replayed, only purged
+	Damaged  bool      `json:"damaged,omitempty"` // on disk: it cannot be replayed, only purged, and may have no event_id
 	Webhook  *Webhook  `json:"webhook,omitempty"` // of one that is shown
 }
 
@@ -36,14 +37,23 @@ type DeadLetterList struct {
 
 // DeadLettersReplayed says what became of dead letters that were chosen.
 type DeadLettersReplayed struct {
-	Replayed []Replayed `json:"replayed"`
-	More     bool       `json:"more"` // that match are left: ask again
+	Replayed []Replayed      `json:"replayed"`
+	Refused  []RefusedReplay `json:"refused"`
+	More     bool            `json:"more"`           // that match stand behind these: ask again
+	Next     string          `json:"next,omitempty"` // page of those
+}
+
+// RefusedReplay is a dead letter that was chosen and stays one.
+type RefusedReplay struct {
+	DeadLetter uint64 `json:"dead_letter"`
+	Error      string `json:"error"` // for people
 }
 
 // DeadLettersPurged says which dead letters were dropped.
 type DeadLettersPurged struct {
 	Purged []uint64 `json:"purged"`
 	More   bool     `json:"more"`
+	Next   string   `json:"next,omitempty"`
 }
 
 // deadFilter is what dead letters are chosen by.
@@ -83,16 +93,28 @@ func (f *deadFilter) takes(a *API, d *queue.DeadLetter) (about Description, ok b
 		!f.during(d.Time):
 		return about, false
 	}
-	about = a.Describe(&d.Webhook)
+	about = a.about(d)
 	return about, f.matches(about.Project, about.Event)
 }
 
+// about tells what a dead letter is about: nobody knows it of a damaged one.
+func (a *API) about(d *queue.DeadLetter) Description {
+	if d.Damaged {
+		return Description{}
+	}
+	return a.Describe(&d.Webhook)
+}
+
 func newDeadLetter(d *queue.DeadLetter, about Description) DeadLetter {
-	return DeadLetter{
-		ID: d.Seq, EventID: d.ID.String(), Address: addressOf(d.Lane), Time: d.Time.UTC(), Received: d.Webhook.Received.UTC(), Reason: d.Reason,
+	out := DeadLetter{
+		ID: d.Seq, Address: addressOf(d.Lane), Time: d.Time.UTC(), Received: d.Webhook.Received.UTC(), Reason: d.Reason,
 		Attempts: d.Attempts, Source: d.Webhook.Source, Event: about.Event, Project: about.Project, Title: about.Title,
 		Damaged: d.Damaged,
 	}
+	if d.ID != (queue.ID{}) {
+		out.EventID = d.ID.String()
+	}
+	return out
 }
 
 // deadLetters lists them: GET /api/v1/deadletters.
@@ -105,15 +127,9 @@ func (a *API) deadLetters(ctx context.Context, r *question) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	page, err := r.text("page")
+	below, err := r.deadPage()
 	if err != nil {
 		return nil, err
-	}
-	below := uint64(0)
-	if page != "" {
-		if below, err = strconv.ParseUint(page, 10, 64); err != nil || below == 0 {
-			return nil, wrong("page: it takes what the last answer said under next")
-		}
 	}
 	if err := r.unasked(); err != nil {
 		return nil, err
@@ -132,6 +148,19 @@ func (a *API) deadLetters(ctx context.Context, r *question) (any, error) {
 		return true
 	})
 	return list, err
+}
+
+// deadPage is the dead letter where the last answer ended; 0 for the first page.
+func (q *question) deadPage() (uint64, error) {
+	page, err := q.text("page")
+	if err != nil || page == "" {
+		return 0, err
+	}
+	seq, err := strconv.ParseUint(page, 10, 64)
+	if err != nil || seq == 0 {
+		return 0, wrong("page: it takes what the last answer said under next")
+	}
+	return seq, nil
 }
 
 // dead is the dead letter that the path names.
@@ -153,8 +182,11 @@ func (a *API) deadLetter(ctx context.Context, r *question) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := newDeadLetter(&d, a.Describe(&d.Webhook))
+	out := newDeadLetter(&d, a.about(&d))
 	out.Webhook = a.webhook(d.ID, &d.Webhook)
+	if d.Damaged {
+		out.Webhook.Body, out.Webhook.BodyPath = nil, ""
+	}
 	return out, nil
 }
 
@@ -173,17 +205,24 @@ func (a *API) replayDeadLetter(ctx context.Context, r *question) (any, error) {
 		return nil, err
 	}
 	r.status = http.StatusAccepted
-	return a.replayDead(ctx, &d, to)
+	one, err := a.replayDead(ctx, &d, to)
+	var no *refusal
+	if errors.As(err, &no) {
+		no.text = fmt.Sprintf("dead letter %d: %s", d.Seq, no.text)
+	}
+	return one, err
 }
 
+// replayDead stores a dead letter again; a refusal says why it is none of those
+// that can go.
 func (a *API) replayDead(ctx context.Context, d *queue.DeadLetter, to string) (Replayed, error) {
 	if d.Damaged {
-		return Replayed{}, wrong("dead letter %d: %s", d.Seq, d.Reason)
+		return Replayed{}, wrong("%s", d.Reason)
 	}
 	if to == "" {
 		to = addressOf(d.Lane)
 		if _, err := a.Lane(to); err != nil {
-			return Replayed{}, wrong("dead letter %d: its own address is gone (%s); say where to with to", d.Seq, err)
+			return Replayed{}, wrong("its own address is gone (%s); say where to with to", err)
 		}
 	}
 	if err := a.open(&d.Webhook, to); err != nil {
@@ -208,81 +247,115 @@ func (a *API) purgeDeadLetter(ctx context.Context, r *question) (any, error) {
 	return DeadLettersPurged{Purged: []uint64{d.Seq}}, a.Queue.DropDead(ctx, d.Seq)
 }
 
-// chosen gathers the numbers of the dead letters that a request means, oldest
-// first: with none of the filters it has to say all.
-func (a *API) chosen(ctx context.Context, r *question) (seqs []uint64, more bool, err error) {
+// chosen are dead letters that a request means.
+type chosen struct {
+	seqs []uint64 // oldest first
+	more bool     // match and stand behind them
+}
+
+// chosen gathers the dead letters that a request means: with none of the filters
+// it has to say all.
+func (a *API) chosen(ctx context.Context, r *question) (c chosen, err error) {
 	f, err := r.deadFilter()
 	if err != nil {
-		return nil, false, err
+		return c, err
 	}
 	limit, err := r.number("limit", maxPage, maxPage)
 	if err != nil {
-		return nil, false, err
+		return c, err
+	}
+	after, err := r.deadPage()
+	if err != nil {
+		return c, err
 	}
 	r.asked["all"] = true
 	if err := r.unasked(); err != nil {
-		return nil, false, err
+		return c, err
 	}
 	if all := strings.TrimSpace(string(r.body["all"])); f.empty() && all != "true" {
-		return nil, false, wrong(`say which dead letters, by address, event_id, project, event, source, since or until, or {"all": true}`)
+		return c, wrong(`say which dead letters, by address, event_id, project, event, source, since or until, or {"all": true}`)
 	}
-	err = a.Queue.OldestDead(ctx, func(d queue.DeadLetter) bool {
+	err = a.Queue.OldestDead(ctx, after, func(d queue.DeadLetter) bool {
 		if _, ok := f.takes(a, &d); ok {
-			if more = len(seqs) == limit; more {
+			if c.more = len(c.seqs) == limit; c.more {
 				return false
 			}
-			seqs = append(seqs, d.Seq)
+			c.seqs = append(c.seqs, d.Seq)
 		}
 		return true
 	})
-	return seqs, more, err
+	return c, err
 }
 
-// replayDeadLetters stores those that are chosen again, the oldest first, as
-// many as one answer may list: POST /api/v1/deadletters/replay.
+// each does something with one after the other, and returns whether some are left
+// and the page to go on with. Where it fails behind others, what was done with
+// those is the answer, and who goes on meets the failure first.
+func (a *API) each(c chosen, do func(seq uint64) error) (more bool, next string, err error) {
+	for i, seq := range c.seqs {
+		if err := do(seq); err != nil {
+			if i == 0 {
+				return false, "", err
+			}
+			a.log.Warn("an answer about dead letters ends early", "at", seq, "err", err)
+			return true, strconv.FormatUint(c.seqs[i-1], 10), nil
+		}
+	}
+	if c.more {
+		next = strconv.FormatUint(c.seqs[len(c.seqs)-1], 10)
+	}
+	return c.more, next, nil
+}
+
+// replayDeadLetters stores those that are chosen again, the oldest first, and goes
+// on past those that cannot go, as many as one answer may list:
+// POST /api/v1/deadletters/replay.
 func (a *API) replayDeadLetters(ctx context.Context, r *question) (any, error) {
 	to, err := a.to(r)
 	if err != nil {
 		return nil, err
 	}
-	seqs, more, err := a.chosen(ctx, r)
+	c, err := a.chosen(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	out := DeadLettersReplayed{Replayed: []Replayed{}, More: more}
-	for _, seq := range seqs {
+	out := DeadLettersReplayed{Replayed: []Replayed{}, Refused: []RefusedReplay{}}
+	out.More, out.Next, err = a.each(c, func(seq uint64) error {
 		d, err := a.Queue.DeadLetter(ctx, seq)
 		if errors.Is(err, queue.ErrNotFound) {
-			continue // somebody else has just replayed it
+			return nil // somebody else has just replayed it
 		}
 		if err != nil {
-			return nil, err
-		}
-		if d.Damaged {
-			continue // the list says so
+			return err
 		}
 		one, err := a.replayDead(ctx, &d, to)
-		if err != nil {
-			return nil, err
+		var no *refusal
+		switch {
+		case errors.As(err, &no):
+			out.Refused = append(out.Refused, RefusedReplay{seq, no.text})
+		case err != nil:
+			return err
+		default:
+			out.Replayed = append(out.Replayed, one)
 		}
-		out.Replayed = append(out.Replayed, one)
-	}
+		return nil
+	})
 	r.status = http.StatusAccepted
-	return out, nil
+	return out, err
 }
 
 // purgeDeadLetters drops those that are chosen: POST /api/v1/deadletters/purge.
 func (a *API) purgeDeadLetters(ctx context.Context, r *question) (any, error) {
-	seqs, more, err := a.chosen(ctx, r)
+	c, err := a.chosen(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	out := DeadLettersPurged{Purged: []uint64{}, More: more}
-	for _, seq := range seqs {
+	out := DeadLettersPurged{Purged: []uint64{}}
+	out.More, out.Next, err = a.each(c, func(seq uint64) error {
 		if err := a.Queue.DropDead(ctx, seq); err != nil {
-			return nil, err
+			return err
 		}
 		out.Purged = append(out.Purged, seq)
-	}
-	return out, nil
+		return nil
+	})
+	return out, err
 }

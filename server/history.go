@@ -94,9 +94,10 @@ type Webhook struct {
 	Size          int       `json:"size"` // of the body, in bytes
 
 	// Body is the payload, with the values of CI variables masked; absent when
-	// it is large. BodyPath has it in any case.
+	// it is large. BodyPath has it in any case. Of a damaged message, what is left
+	// is no payload, and there is neither.
 	Body     json.RawMessage `json:"body,omitempty"`
-	BodyPath string          `json:"body_path"`
+	BodyPath string          `json:"body_path,omitempty"`
 }
 
 // Header is one header that was kept.
@@ -113,6 +114,9 @@ type EventList struct {
 	// Incomplete: so many are undelivered that older ones of them may be
 	// missing.
 	Incomplete bool `json:"incomplete,omitempty"`
+
+	// Skipped is how many are left out because they were replayed already.
+	Skipped int `json:"skipped,omitempty"`
 }
 
 // EventDetail is all that is known of one event.
@@ -147,14 +151,24 @@ func (a *API) events(ctx context.Context, r *question) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	replayable, err := r.replayable()
+	if err != nil {
+		return nil, err
+	}
 	if err := r.unasked(); err != nil {
 		return nil, err
+	}
+	var known replayed
+	if replayable != "" {
+		if known, err = a.onlyReplayable(ctx, &query, replayable); err != nil {
+			return nil, err
+		}
 	}
 	page, err := a.Queue.EventPage(ctx, query)
 	if err != nil {
 		return nil, err
 	}
-	list := EventList{Events: []Event{}, Incomplete: page.Cut}
+	list := EventList{Events: []Event{}, Incomplete: page.Cut, Skipped: known.skippedOn(page)}
 	for _, t := range page.Events {
 		list.Events = append(list.Events, newEvent(t, t.Decision(), page.Parked))
 	}
@@ -396,7 +410,9 @@ func (a *API) webhook(id queue.ID, w *queue.Webhook) *Webhook {
 		out.Headers = append(out.Headers, Header{f.Name, f.Value})
 	}
 	if len(w.Body) <= maxInline {
-		out.Body = json.RawMessage(events.Mask(w.Body, a.Clean))
+		if body := []byte(events.Mask(w.Body, a.Clean)); json.Valid(body) {
+			out.Body = body
+		}
 	}
 	return out
 }

@@ -11,12 +11,16 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"github.com/gitlab-mattermost/relay/configs"
+	"github.com/gitlab-mattermost/relay/events"
 	"github.com/gitlab-mattermost/relay/queue"
 )
 
@@ -31,9 +35,13 @@ const (
 )
 
 // adminFlags name a running relay.
-type adminFlags struct{ url, tokenFile string }
+type adminFlags struct {
+	url, tokenFile string
+	all            *pflag.FlagSet // of the command
+}
 
 func (f *adminFlags) add(cmd *cobra.Command) {
+	f.all = cmd.Flags()
 	cmd.Flags().StringVar(&f.url, "admin-url", "http://127.0.0.1:8081", "`URL` of the running relay's admin listener")
 	cmd.Flags().StringVar(&f.tokenFile, "admin-token-file", "", "`file` with the token that the admin listener wants, if it wants one")
 }
@@ -43,6 +51,7 @@ type admin struct {
 	base  *url.URL
 	token string
 	http  http.Client
+	flags *pflag.FlagSet // of the command that asks
 }
 
 func (a *app) admin(f adminFlags) (*admin, error) {
@@ -50,7 +59,7 @@ func (a *app) admin(f adminFlags) (*admin, error) {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, usage("it looks like http://127.0.0.1:8081", "--admin-url is no http or https URL")
 	}
-	r := &admin{base: u, http: http.Client{
+	r := &admin{base: u, flags: f.all, http: http.Client{
 		Transport:     &http.Transport{}, // no proxy stands between
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -157,7 +166,7 @@ func (r *admin) refused(res *http.Response, text []byte) error {
 	e := &exitError{code: exitFail, message: printable(no.Error)}
 	switch res.StatusCode {
 	case http.StatusBadRequest:
-		e.code = exitUsage
+		e.code, e.message = exitUsage, r.flag(e.message)
 	case http.StatusUnauthorized:
 		e.message, e.hint = "the relay at "+r.base.Host+" wants another token", "name the file that relay serve has as --admin-token-file with --admin-token-file"
 	case http.StatusForbidden:
@@ -168,6 +177,18 @@ func (r *admin) refused(res *http.Response, text []byte) error {
 		}
 	}
 	return e
+}
+
+// flag names the flag in a message about the parameter that it sets: "since: …" is
+// "--since: …" on the command line.
+func (r *admin) flag(message string) string {
+	message = strings.Replace(message, "say where to with to", "say where to with --to", 1)
+	parameter, what, ok := strings.Cut(message, ": ")
+	name := strings.ReplaceAll(parameter, "_", "-")
+	if !ok || r.flags.Lookup(name) == nil {
+		return message
+	}
+	return "--" + name + ": " + what
 }
 
 // isEventID tells the id of a stored event from a sample's or a file's name.
@@ -190,20 +211,51 @@ func eventID(s string) error {
 
 // listFlags choose events or dead letters.
 type listFlags struct {
-	project, event, source, since, until string
+	project, source, since, until string
+	event                         eventName
 }
 
 func (f *listFlags) add(cmd *cobra.Command, what string) {
 	cmd.Flags().StringVar(&f.project, "project", "", "only those of projects that match the `pattern`, such as acme/**")
-	cmd.Flags().StringVar(&f.event, "event", "", "only those of this `name`: issue.open, or issue for all of a kind")
+	cmd.Flags().Var(&f.event, "event", "only those of this `name`: issue.open, or issue for all of a kind")
 	cmd.Flags().StringVar(&f.source, "source", "", "only those of the source of this `name`")
 	cmd.Flags().StringVar(&f.since, "since", "", fmt.Sprintf("only those %s since this `time`: 90m, 2h, 3d ago, or 2026-01-31T14:00:00Z", what))
 	cmd.Flags().StringVar(&f.until, "until", "", fmt.Sprintf("only those %s before this `time`", what))
 }
 
+// eventName is a flag that takes the name of an event, or of a kind. An action that
+// is not known may be one that a newer GitLab sends, unless it is misspelt.
+type eventName string
+
+func (n *eventName) String() string { return string(*n) }
+
+func (n *eventName) Type() string { return "event" }
+
+func (n *eventName) Set(name string) error {
+	kind, action, _ := strings.Cut(strings.TrimSuffix(name, ".*"), ".")
+	hint := ""
+	switch actions := events.Actions(kind); {
+	case name == "", slices.Contains(events.Kinds(), kind) && (action == "" || slices.Contains(actions, action)):
+	case !slices.Contains(events.Kinds(), kind):
+		hint = didYouMean(strings.ToLower(kind), "kind", events.Kinds())
+		if near := configs.Suggest(name, slices.Concat(events.Kinds(), events.Names())); near != "" {
+			hint = "did you mean " + near + "?"
+		}
+	default:
+		if near := configs.Suggest(action, actions); near != "" {
+			hint = "did you mean " + kind + "." + near + "?"
+		}
+	}
+	if hint != "" {
+		return usage(hint, "there is no event %q", name)
+	}
+	*n = eventName(name)
+	return nil
+}
+
 // filters are the parameters that were given.
 func (f *listFlags) filters() map[string]string {
-	return given(map[string]string{"project": f.project, "event": f.event, "source": f.source, "since": f.since, "until": f.until})
+	return given(map[string]string{"project": f.project, "event": string(f.event), "source": f.source, "since": f.since, "until": f.until})
 }
 
 func given(all map[string]string) map[string]string {

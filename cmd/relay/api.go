@@ -87,11 +87,16 @@ func (c *configuration) lane(to string) (queue.Lane, error) {
 // gate says why a replay would be withheld from an address; nil if it would
 // not.
 func (c *configuration) gate(w *queue.Webhook, l queue.Lane) error {
-	to := delivery.AddressOf(l)
-	d := c.table.Direct(eventOf(w), to)
+	return c.closed(eventOf(w), delivery.AddressOf(l))
+}
+
+// closed says why an event is withheld from an address whatever the routes say;
+// nil if it is not.
+func (c *configuration) closed(e *events.Event, to configs.Address) error {
+	d := c.table.Direct(e, to)
 	switch {
 	case d.Foreign:
-		return fmt.Errorf("withheld from %s: source %s may not speak for this project: %s", to, w.Source, d.Because)
+		return fmt.Errorf("withheld from %s: source %s may not speak for this project: %s", to, e.Source, d.Because)
 	case len(d.Withheld) > 0 && d.Withheld[0].Reason == routes.ReasonOnly:
 		return fmt.Errorf("withheld from %s: destination %s does not take such events (only)", to, to.Destination)
 	case len(d.Withheld) > 0:

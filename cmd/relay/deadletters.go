@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 
@@ -130,7 +132,7 @@ func (a *app) showDeadLetter() *cobra.Command {
 			if out.word == "json" {
 				return a.printJSON(d)
 			}
-			return a.printDeadLetter(d)
+			return a.printDeadLetter(shownDeadLetter{d})
 		},
 	}
 	on.add(cmd)
@@ -155,22 +157,51 @@ func deadNumbers(cmd *cobra.Command, args []string, most int) error {
 	return nil
 }
 
-func (a *app) printDeadLetter(d server.DeadLetter) error {
+func (a *app) printDeadLetter(d shownDeadLetter) error {
+	text := d.text
+	if d.Damaged {
+		text = d.remains
+	}
+	_, err := io.WriteString(a.stdout, text())
+	return err
+}
+
+// shownDeadLetter is a dead letter as it is shown alone.
+type shownDeadLetter struct{ server.DeadLetter }
+
+func (d shownDeadLetter) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "dead letter %d: %s for %s\n", d.ID, headlineOf(d.Event, d.Project, d.Title), d.Address)
 	fmt.Fprintf(&b, "  given up   %s after %s: %s\n", clock(d.Time), count(d.Attempts, "attempt"), printable(d.Reason))
 	fmt.Fprintf(&b, "  event      %s, came %s from source %s\n", d.EventID, clock(d.Received), printable(d.Source))
-	for i, h := range d.Webhook.Headers {
-		word := "headers"
-		if i > 0 {
-			word = ""
-		}
-		fmt.Fprintf(&b, "  %-9s  %s: %s\n", word, h.Name, printable(h.Value))
-	}
+	d.headers(&b)
 	fmt.Fprintf(&b, "  body       %s; -o json shows it\n", count(d.Webhook.Size, "byte"))
 	fmt.Fprintf(&b, "  next       relay explain %s tells what was tried; relay deadletters replay %d delivers it after all\n", d.EventID, d.ID)
-	_, err := a.stdout.Write([]byte(b.String()))
-	return err
+	return b.String()
+}
+
+// remains is what is known of one that is damaged.
+func (d shownDeadLetter) remains() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "dead letter %d: what is left of a damaged message", d.ID)
+	if d.Address != "" {
+		fmt.Fprintf(&b, " for %s", d.Address)
+	}
+	fmt.Fprintf(&b, "\n  set aside  %s: %s\n", clock(d.Time), printable(d.Reason))
+	if d.EventID != "" {
+		fmt.Fprintf(&b, "  event      %s\n", d.EventID)
+	}
+	d.headers(&b)
+	fmt.Fprintf(&b, "  body       %s, which are no payload and are not shown\n", count(d.Webhook.Size, "byte"))
+	return b.String()
+}
+
+func (d shownDeadLetter) headers(b *strings.Builder) {
+	word := "headers"
+	for _, h := range d.Webhook.Headers {
+		fmt.Fprintf(b, "  %-9s  %s: %s\n", word, h.Name, printable(h.Value))
+		word = ""
+	}
 }
 
 // headlineOf names an event in one line.
@@ -195,7 +226,7 @@ func (a *app) replayDeadLetters() *cobra.Command {
 		Use:   "replay NUMBER... | --address ADDRESS and other filters | --all",
 		Short: "Deliver dead letters after all, to their own address or another",
 		Long: "Deliver dead letters after all: to their own address, or with --to to another\none. Each is stored again as a new event before it leaves the dead letters;\nhowever often this is asked for, it is stored and posted once. " +
-			"What guards an\naddress holds: a confidential event stays withheld.",
+			"What guards an\naddress holds: a confidential event stays withheld. What cannot go is said, and\nstays; the rest goes.",
 		Example: "  relay deadletters replay 17\n  relay deadletters replay --address mm#old-channel --to mm#reviews\n  relay deadletters replay --all",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			filters, err := f.chosen(cmd, args, all)
@@ -206,28 +237,7 @@ func (a *app) replayDeadLetters() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			list := replayList{Replayed: []server.Replayed{}}
-			add := func(more ...server.Replayed) error {
-				list.Replayed = append(list.Replayed, more...)
-				for i := range more {
-					if out.word != "json" {
-						if err := a.printReplayed(more[i]); err != nil {
-							return err
-						}
-					}
-				}
-				return nil
-			}
-			if err := r.replayDead(cmd.Context(), args, filters, to, add); err != nil {
-				return err
-			}
-			switch {
-			case out.word == "json":
-				return a.printJSON(list)
-			case len(list.Replayed) == 0:
-				fmt.Fprintln(a.stdout, "no dead letters")
-			}
-			return nil
+			return a.replayDead(cmd.Context(), r, args, filters, to, out.word == "json")
 		},
 	}
 	f.add(cmd)
@@ -256,14 +266,55 @@ func (f *deadFlags) chosen(cmd *cobra.Command, args []string, all bool) (map[str
 	return nil, deadNumbers(cmd, args, len(args))
 }
 
-// replayDead replays those of the numbers, or those that the filters choose.
-func (r *admin) replayDead(ctx context.Context, numbers []string, filters map[string]any, to string, add func(...server.Replayed) error) error {
-	for _, n := range numbers {
-		var one server.Replayed
-		if err := r.post(ctx, "/api/v1/deadletters/"+n+"/replay", newKey(), given(map[string]string{"to": to}), &one); err != nil {
+// deadReplayList is what deadletters replay prints with -o json.
+type deadReplayList struct {
+	Replayed []server.Replayed      `json:"replayed"`
+	Refused  []server.RefusedReplay `json:"refused"`
+}
+
+// replayDead replays those of the numbers, or those that the filters choose, and
+// prints what became of each; also of the first when the rest comes to nothing.
+func (a *app) replayDead(ctx context.Context, r *admin, numbers []string, filters map[string]any, to string, inJSON bool) error {
+	list := deadReplayList{[]server.Replayed{}, []server.RefusedReplay{}}
+	add := func(some server.DeadLettersReplayed) error {
+		list.Replayed, list.Refused = append(list.Replayed, some.Replayed...), append(list.Refused, some.Refused...)
+		for _, no := range some.Refused {
+			fmt.Fprintf(a.stderr, "dead letter %d: %s\n", no.DeadLetter, a.secrets.clean(printable(no.Error)))
+		}
+		for _, one := range some.Replayed {
+			if inJSON {
+				continue
+			}
+			if err := a.printReplayed(one); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	err := r.replayDead(ctx, numbers, filters, to, add)
+	looked := len(list.Replayed) + len(list.Refused)
+	switch {
+	case inJSON && (err == nil || looked > 0):
+		if err := a.printJSON(list); err != nil {
 			return err
 		}
-		if err := add(one); err != nil {
+	case err == nil && looked == 0:
+		fmt.Fprintln(a.stdout, "no dead letters")
+	}
+	if err == nil && len(list.Refused) > 0 {
+		return &exitError{code: exitFail, message: "not all dead letters were replayed"}
+	}
+	return err
+}
+
+// replayDead asks for it, and goes on past those that are refused.
+func (r *admin) replayDead(ctx context.Context, numbers []string, filters map[string]any, to string, add func(server.DeadLettersReplayed) error) error {
+	for _, n := range numbers {
+		some, err := r.replayOneDead(ctx, n, to)
+		if err != nil && (len(numbers) == 1 || ctx.Err() != nil) {
+			return err
+		}
+		if err := add(some); err != nil {
 			return err
 		}
 	}
@@ -278,10 +329,27 @@ func (r *admin) replayDead(ctx context.Context, numbers []string, filters map[st
 		if err := r.post(ctx, "/api/v1/deadletters/replay", newKey(), filters, &some); err != nil {
 			return err
 		}
-		if err := add(some.Replayed...); err != nil || !some.More {
+		for i := range some.Refused {
+			some.Refused[i].Error = r.flag(some.Refused[i].Error)
+		}
+		if err := add(some); err != nil || !some.More {
 			return err
 		}
+		filters["page"] = some.Next
 	}
+}
+
+// replayOneDead replays the one of that number. An error is told as its refusal
+// too.
+func (r *admin) replayOneDead(ctx context.Context, number, to string) (some server.DeadLettersReplayed, err error) {
+	var one server.Replayed
+	if err = r.post(ctx, "/api/v1/deadletters/"+number+"/replay", newKey(), given(map[string]string{"to": to}), &one); err == nil {
+		some.Replayed = []server.Replayed{one}
+		return some, nil
+	}
+	seq, _ := strconv.ParseUint(number, 10, 64) // it was checked
+	some.Refused = []server.RefusedReplay{{DeadLetter: seq, Error: strings.TrimPrefix(err.Error(), "dead letter "+number+": ")}}
+	return some, err
 }
 
 func (a *app) purgeDeadLetters() *cobra.Command {
@@ -302,15 +370,15 @@ func (a *app) purgeDeadLetters() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			purged, err := r.purgeDead(cmd.Context(), args, filters)
-			if err != nil {
-				return err
+			purged, failure := r.purgeDead(cmd.Context(), args, filters)
+			switch {
+			case failure != nil && len(purged) == 0:
+			case out.word == "json":
+				err = a.printJSON(map[string]any{"purged": purged})
+			default:
+				_, err = fmt.Fprintf(a.stdout, "%s dropped\n", count(len(purged), "dead letter"))
 			}
-			if out.word == "json" {
-				return a.printJSON(map[string]any{"purged": purged})
-			}
-			_, err = fmt.Fprintf(a.stdout, "%s dropped\n", count(len(purged), "dead letter"))
-			return err
+			return cmp.Or(failure, err)
 		},
 	}
 	f.add(cmd)

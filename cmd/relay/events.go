@@ -78,6 +78,7 @@ func (r *admin) events(ctx context.Context, query url.Values, limit int) (server
 		}
 		all.Events, all.Next = append(all.Events, page.Events...), page.Next
 		all.Incomplete = all.Incomplete || page.Incomplete
+		all.Skipped += page.Skipped
 		if page.Next == "" || len(all.Events) >= limit {
 			return all, nil
 		}

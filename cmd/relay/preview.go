@@ -190,6 +190,9 @@ func (a *app) delivery(c *configuration, e *events.Event, dest *configs.Destinat
 		}
 	}
 	fmt.Fprintf(a.stderr, "note: no route sends this event to %s, so this is the destination's own look\n", at)
+	if len(c.table.Direct(e, at).Withheld) > 0 {
+		fmt.Fprintf(a.stderr, "note: such an event is %s\n", c.closed(e, at))
+	}
 	return own, nil
 }
 

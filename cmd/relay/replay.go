@@ -13,6 +13,7 @@ import (
 // replayList is what replay prints with -o json.
 type replayList struct {
 	Replayed []server.Replayed `json:"replayed"`
+	Skipped  int               `json:"skipped,omitempty"` // that filters choose, but were replayed already
 }
 
 func (a *app) replay() *cobra.Command {
@@ -21,10 +22,12 @@ func (a *app) replay() *cobra.Command {
 	var outcome, out *choice
 	var to, key string
 	var limit int
+	var again bool
 	cmd := &cobra.Command{
 		Use:   "replay ID... | --outcome WORD and other filters",
 		Short: "Have stored events go through the routes again, or to one address",
 		Long: "Have stored events go through the routes as they are now, once more to every\naddress that they name; with --to, to that one address only, whatever the routes\nsay. What guards an address holds: a confidential event stays withheld.\n\n" +
+			"Filters choose among what came from GitLab, and skip what was replayed already\nand got somewhere or is on its way; --again does not skip it.\n\n" +
 			"Each is stored again as a new event, which relay explain and relay events show.\nA request whose answer is lost is sent again under the same --idempotency-key,\nand nothing is posted twice for it.",
 		Example: "  relay replay 1042-0\n  relay replay 1042-0 --to mm#reviews\n  relay replay --outcome unrouted --project acme/api --since 2h",
 		RunE: func(cmd *cobra.Command, ids []string) error {
@@ -37,6 +40,8 @@ func (a *app) replay() *cobra.Command {
 				return usage("name events, or choose them by filters", "replay takes ids or filters, not both")
 			case len(ids) == 0 && len(query) == 0:
 				return usage("relay events lists them; --outcome unrouted --since 2h chooses some", "replay needs the ids of events, or filters")
+			case len(ids) > 0 && again:
+				return usage("what is named is replayed as often as it is asked for", "--again goes with filters")
 			case limit < 1:
 				return usage("0 replays nothing", "--limit %d is less than 1", limit)
 			}
@@ -49,20 +54,22 @@ func (a *app) replay() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			skipped := 0
 			if len(query) > 0 {
-				if ids, err = r.chosen(cmd.Context(), query, limit); err != nil {
+				if ids, skipped, err = r.chosen(cmd.Context(), query, again, limit); err != nil {
 					return err
 				}
 			}
 			if key == "" {
 				key = newKey()
 			}
-			return a.replayAll(cmd.Context(), r, ids, to, key, out.word == "json")
+			return a.replayAll(cmd.Context(), r, ids, skipped, to, key, out.word == "json")
 		},
 	}
 	f.add(cmd, "that came")
 	outcome = addChoice(cmd, "outcome", "", "only those that this became of", anyOutcome, eventOutcomes...)
 	cmd.Flags().StringVar(&to, "to", "", "the one `address` that they go to; without it the routes say")
+	cmd.Flags().BoolVar(&again, "again", false, "also those that filters choose and that were replayed already")
 	cmd.Flags().IntVar(&limit, "limit", 100, "how `many` a filter may choose; more is an error")
 	cmd.Flags().StringVar(&key, "idempotency-key", "", "`name` of this replay: given again within ten minutes, nothing is posted again; without it a new one")
 	on.add(cmd)
@@ -70,26 +77,32 @@ func (a *app) replay() *cobra.Command {
 	return cmd
 }
 
-// chosen are the ids of the events that match, oldest first.
-func (r *admin) chosen(ctx context.Context, query map[string]string, limit int) ([]string, error) {
+// chosen are the ids of the events that match and are to be replayed, oldest
+// first, and how many others were replayed already.
+func (r *admin) chosen(ctx context.Context, query map[string]string, again bool, limit int) ([]string, int, error) {
+	query["replayable"] = "new"
+	if again {
+		query["replayable"] = "again"
+	}
 	list, err := r.events(ctx, values(query), limit)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if list.Next != "" {
-		return nil, &exitError{exitFail, fmt.Sprintf("more than %d events match; nothing was replayed", limit), "narrow them by --since and --until, or raise --limit"}
+		return nil, 0, &exitError{exitFail, fmt.Sprintf("more than %d events match; nothing was replayed", limit), "narrow them by --since and --until, or raise --limit"}
 	}
 	var ids []string
 	for _, e := range list.Events {
 		ids = append(ids, e.ID)
 	}
 	slices.Reverse(ids)
-	return ids, nil
+	return ids, list.Skipped, nil
 }
 
-// replayAll replays events in order, and goes on past those that are refused.
-func (a *app) replayAll(ctx context.Context, r *admin, ids []string, to, key string, inJSON bool) error {
-	list := replayList{Replayed: []server.Replayed{}}
+// replayAll replays events in order, and goes on past those that are refused. It
+// says how many others were skipped.
+func (a *app) replayAll(ctx context.Context, r *admin, ids []string, skipped int, to, key string, inJSON bool) error {
+	list := replayList{Replayed: []server.Replayed{}, Skipped: skipped}
 	var failure error
 	for _, id := range ids {
 		var one server.Replayed
@@ -108,15 +121,22 @@ func (a *app) replayAll(ctx context.Context, r *admin, ids []string, to, key str
 			}
 		}
 	}
-	switch {
-	case inJSON:
+	if inJSON {
 		if err := a.printJSON(list); err != nil {
 			return err
 		}
-	case len(ids) == 0:
-		fmt.Fprintln(a.stdout, "no events")
+		return failure
+	}
+	if skipped > 0 {
+		fmt.Fprintf(a.stdout, "%d skipped: replayed already\n", skipped)
+	}
+	switch {
 	case len(list.Replayed) > 0:
 		fmt.Fprintf(a.stderr, "hint: relay explain %s tells what becomes of it\n", list.Replayed[len(list.Replayed)-1].ID)
+	case skipped > 0:
+		fmt.Fprintln(a.stderr, "hint: --again replays these too; relay explain tells as what each was replayed")
+	case len(ids) == 0:
+		fmt.Fprintln(a.stdout, "no events")
 	}
 	return failure
 }

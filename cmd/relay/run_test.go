@@ -146,6 +146,8 @@ func flagValue(f *pflag.Flag) string {
 		return "3MiB"
 	case "string":
 		return "something"
+	case "event":
+		return "issue.open"
 	case "stringArray":
 		return "branch=main"
 	}

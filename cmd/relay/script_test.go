@@ -2,17 +2,21 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"io"
 	"net/http"
 	"os"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/gitlab-mattermost/relay/events"
+	"github.com/gitlab-mattermost/relay/queue"
 	"github.com/gitlab-mattermost/relay/test/chat"
 )
 
@@ -32,6 +36,7 @@ func TestScripts(t *testing.T) {
 		Setup:               startChat,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"await": await,
+			"bury":  bury,
 			"chat":  ofChat,
 			"comes": comes,
 			"fetch": fetch,
@@ -135,6 +140,42 @@ func ofChat(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	default:
 		ts.Fatalf("chat: there is no %q", args[0])
+	}
+}
+
+// bury leaves dead letters in a data directory that no relay has open:
+//
+//	bury DIR WHAT...
+//
+// The first is number 1, of event 1-0. Each is an issue for that address, or, as
+// "damaged" or "damaged:ADDRESS", what is left of a damaged message.
+func bury(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: bury DIR WHAT...")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	q, err := queue.Open(ctx, queue.Options{Dir: ts.MkAbs(args[0])})
+	ts.Check(err)
+	defer q.Close()
+	sample, ok := events.SampleNamed("issue.open")
+	if !ok {
+		ts.Fatalf("bury: there is no sample issue.open")
+	}
+	for i, what := range args[1:] {
+		id := queue.ID{Seq: uint64(i + 1)}
+		if to, damaged := strings.CutPrefix(what, "damaged"); damaged {
+			damage := &queue.DamageError{Stream: queue.Events, Seq: id.Seq, Raw: []byte("\x01\xff rest"), Err: errors.New("checksum")}
+			if to != "" {
+				damage.Stream = queue.ParkedStream
+			}
+			_, err = q.SetAside(ctx, damage, queue.Lane{Destination: strings.TrimPrefix(to, ":")})
+			ts.Check(err)
+			continue
+		}
+		w := queue.Webhook{Source: "gitlab", Received: time.Now(), Header: []queue.Field{{Name: "X-Gitlab-Event", Value: sample.Header}}, Body: sample.Body}
+		_, err = q.Bury(ctx, &queue.Dead{Parked: queue.Parked{ID: id, Webhook: w}, Lane: queue.Lane{Destination: what}, Reason: "refused", Attempts: 3, Time: time.Now()})
+		ts.Check(err)
 	}
 }
 

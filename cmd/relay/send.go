@@ -18,7 +18,6 @@ import (
 	"github.com/gitlab-mattermost/relay/configs"
 	"github.com/gitlab-mattermost/relay/delivery"
 	"github.com/gitlab-mattermost/relay/events"
-	"github.com/gitlab-mattermost/relay/routes"
 )
 
 // maxAnswer is how much of an answer is shown, in bytes: the relay's own are
@@ -34,7 +33,7 @@ func (a *app) send() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "send EVENT (--via URL | --to ADDRESS)",
 		Short: "Send an event to a running relay as GitLab would, or its message to an address",
-		Long: "With --via, post an event to a running relay as GitLab would; the token is\nRELAY_TOKEN or in --token-file. With --to, write its message and post it to an\naddress of relay.yaml, whatever the routes say: this tries a webhook URL out.\n\n" +
+		Long: "With --via, post an event to a running relay as GitLab would; the token is\nRELAY_TOKEN or in --token-file. With --to, write its message and post it to an\naddress of relay.yaml, whatever the routes say: this tries a webhook URL out.\nWhat guards the address holds, as for relay replay --to: a confidential event is\nwithheld. Only a built-in sample, which is made up, goes anywhere.\n\n" +
 			eventHelp,
 		Example: "  RELAY_TOKEN=… relay send push --via http://localhost:8080/hooks/gitlab\n  relay send pipeline.failed --to mm#reviews",
 		Args:    oneEvent,
@@ -62,11 +61,7 @@ func (a *app) send() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			event, dest, channel, err := a.choose(ctx, c, f, args[0], to)
-			if err != nil {
-				return err
-			}
-			return a.sendTo(ctx, c, event, dest, channel)
+			return a.sendTo(ctx, c, f, args[0], to)
 		},
 	}
 	f.add(cmd)
@@ -167,10 +162,28 @@ func netReason(err error) string {
 	return err.Error()
 }
 
-// sendTo posts the event's message to one address.
-func (a *app) sendTo(ctx context.Context, c *configuration, e *events.Event, dest *configs.Destination, channel string) error {
-	look := routes.Delivery{Look: c.table.Look(dest)} // and nobody is mentioned: this is for trying out
-	post, err := render(ctx, c, e, dest, channel, look)
+// sendTo posts the event's message to one address, looking as preview shows it.
+// Nobody is mentioned: this is for trying out.
+func (a *app) sendTo(ctx context.Context, c *configuration, f eventFlags, name, to string) error {
+	plain := f
+	plain.with = nil
+	event, dest, channel, err := a.choose(ctx, c, plain, name, to)
+	if err != nil {
+		return err
+	}
+	changed, err := f.changed(event)
+	if err != nil {
+		return err
+	}
+	if err := c.mayHave(to, name, event, changed); err != nil {
+		return err
+	}
+	look, err := a.delivery(c, changed, dest, to, "")
+	if err != nil {
+		return err
+	}
+	look.Mention = nil
+	post, err := render(ctx, c, changed, dest, channel, look)
 	if err != nil {
 		return err
 	}
@@ -187,4 +200,23 @@ func (a *app) sendTo(ctx context.Context, c *configuration, e *events.Event, des
 	}
 	_, err = fmt.Fprintf(a.stdout, "delivered to %s: %s\n", configs.Address{Destination: dest.Name, Channel: channel}, text)
 	return err
+}
+
+// mayHave refuses to send to an address what is withheld from it, both as it came
+// and as --with changes it, which could say that it is not confidential. A
+// built-in sample gives nothing away.
+func (c *configuration) mayHave(to, name string, asItIs ...*events.Event) error {
+	if _, builtin := events.SampleNamed(name); builtin && !isEventID(name) {
+		return nil
+	}
+	at, err := configs.ParseAddress(to)
+	if err != nil {
+		return err // choose has read it
+	}
+	for _, e := range asItIs {
+		if err := c.closed(e, at); err != nil {
+			return &exitError{code: exitFail, message: err.Error()}
+		}
+	}
+	return nil
 }

@@ -90,7 +90,7 @@ type relay struct {
 	log      *slog.Logger
 	stdout   io.Writer
 	registry *prometheus.Registry
-	term     atomic.Pointer[prometheus.Registry] // of the present term of dispatching; the next one counts anew
+	term     atomic.Pointer[prometheus.Registry] // of the present term of dispatching, or the last one; the next one counts anew
 
 	dispatching prometheus.Gauge
 	queue       *queue.Queue
@@ -104,7 +104,7 @@ type relay struct {
 
 	swap         sync.Mutex // held while the configuration or the term changes
 	destinations []delivery.Destination
-	lanes        *delivery.Lanes // of the present term
+	lanes        *delivery.Lanes // of the present term; nil between two
 
 	active atomic.Pointer[delivery.Lanes] // while this relay dispatches
 }
@@ -434,11 +434,12 @@ func (r *relay) lead(ctx context.Context, journal *queue.Journal, state *queue.S
 	repeats := dispatch.NewRepeats()
 	r.swap.Lock()
 	lanes := delivery.New(delivery.Options{
-		Destinations: r.destinations, Formatter: &r.live, Journal: journal, Parking: r.queue, People: r.live.People, Trouble: r.reports.trouble, Dead: repeats.Forget,
-		Stdout: r.stdout, Log: r.log, Registerer: registry, Pace: r.f.pace,
+		Destinations: r.destinations, Formatter: &r.live, Journal: journal, Parking: r.queue, People: r.live.People, Trouble: r.reports.trouble, Relief: r.reports.relief,
+		Dead: repeats.Forget, Stdout: r.stdout, Log: r.log, Registerer: registry, Pace: r.f.pace,
 	})
 	r.lanes = lanes
 	r.swap.Unlock()
+	defer r.retire(registry, lanes)
 	d := dispatch.New(dispatch.Options{
 		Queue: r.queue, Journal: journal, State: state, Routes: &r.live, Direct: r.live.Direct, Lanes: lanes, Try: lanes.Try, Repeats: repeats,
 		History: r.f.history, Log: r.log, Registerer: registry,
@@ -472,4 +473,13 @@ func (r *relay) lead(ctx context.Context, journal *queue.Journal, state *queue.S
 	lanes.Close(grace)
 	journal.Close()
 	return err
+}
+
+// retire lets go of a term's lanes, which are another relay's now: of the term
+// only its counters are exported on.
+func (r *relay) retire(registry *prometheus.Registry, lanes *delivery.Lanes) {
+	registry.Unregister(lanes)
+	r.swap.Lock()
+	defer r.swap.Unlock()
+	r.lanes = nil
 }

@@ -79,9 +79,10 @@ func (s *storedEvent) decode(ctx context.Context, f eventFlags) (*events.Event, 
 
 // explainedThen is an explanation of a stored event.
 type explainedThen struct {
-	Config string             `json:"config"` // what decided now
+	Config string             `json:"config"`          // what decided now
+	Error  string             `json:"error,omitempty"` // why nothing did
 	Then   server.EventDetail `json:"then"`
-	explained
+	*explained
 }
 
 // explainStored says what was decided about a stored event, and what would be
@@ -92,24 +93,30 @@ func (a *app) explainStored(cmd *cobra.Command, f eventFlags, id string, inJSON 
 	if err != nil {
 		return nil, routes.Explanation{}, err
 	}
-	c, now, err := a.decidedNow(cmd, f, s)
-	if err != nil {
-		return nil, routes.Explanation{}, err
+	if s.Webhook != nil && inJSON {
+		s.Webhook.Body = nil // body_path has it
 	}
-	if inJSON {
-		if s.Webhook != nil {
-			s.Webhook.Body = nil // body_path has it
+	if !inJSON {
+		if _, err := io.WriteString(a.stdout, s.text()); err != nil {
+			return nil, routes.Explanation{}, err
 		}
-		return c, now.Explanation, a.printJSON(explainedThen{now.Config, s.EventDetail, now.explained})
 	}
-	text := s.text()
-	if now.Text != "" {
-		text += "\nnow, by " + now.Config + ":\n" + now.Text
+	c, now, err := a.decidedNow(cmd, f, s)
+	switch {
+	case inJSON && err != nil:
+		_ = a.printJSON(explainedThen{Config: now.Config, Error: a.secrets.clean(err.Error()), Then: s.EventDetail})
+	case inJSON:
+		err = a.printJSON(explainedThen{now.Config, "", s.EventDetail, &now.explained})
+	case err != nil && now.Config != "":
+		fmt.Fprintf(a.stdout, "\nnow, by %s:\n  %s; relay check names what is wrong\n", now.Config, a.secrets.clean(err.Error()))
+	case now.Text != "":
+		_, err = io.WriteString(a.stdout, "\nnow, by "+now.Config+":\n"+now.Text)
 	}
-	_, err = io.WriteString(a.stdout, text)
 	return c, now.Explanation, err
 }
 
+// decidedNow says what would be decided about the event. With an error it names
+// the configuration that says nothing, if there is one.
 func (a *app) decidedNow(cmd *cobra.Command, f eventFlags, s *storedEvent) (*configuration, decidedNow, error) {
 	if s.Webhook == nil {
 		return nil, decidedNow{}, nil // only then is known
@@ -117,12 +124,15 @@ func (a *app) decidedNow(cmd *cobra.Command, f eventFlags, s *storedEvent) (*con
 	c, err := a.loadWithoutSecrets(cmd)
 	if errors.Is(err, errNoConfiguration) && len(f.with) == 0 && f.source == "" && f.header == "" {
 		var now decidedNow
-		err := s.relay.get(cmd.Context(), "/api/v1/events/"+s.ID+"/decision", nil, &now)
+		if err := s.relay.get(cmd.Context(), "/api/v1/events/"+s.ID+"/decision", nil, &now); err != nil {
+			return nil, decidedNow{}, err
+		}
 		now.Config = "the relay's own configuration (" + now.Config + ")"
-		return nil, now, err
+		return nil, now, nil
 	}
 	if err != nil {
-		return nil, decidedNow{}, err
+		path, _ := a.find(cmd) // it has just been found
+		return nil, decidedNow{Config: path}, err
 	}
 	e, err := s.decode(cmd.Context(), f)
 	if err != nil {

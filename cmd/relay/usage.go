@@ -59,6 +59,9 @@ func wrongValue(name string, err error) error {
 		if c, ok := v.(*choice); ok {
 			return usage("it takes "+or(c.words), "%s: there is no %q", name, value)
 		}
+		if said := (*exitError)(nil); errors.As(invalid.Unwrap(), &said) {
+			return usage(said.hint, "%s: %s", name, said.message)
+		}
 		return usage("", "%s: %s", name, invalid.Unwrap())
 	}
 }

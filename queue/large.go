@@ -9,8 +9,10 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -92,6 +94,63 @@ func (q *Queue) moved(msg *jetstream.RawStreamMsg) {
 	if msg != nil && len(msg.Data) >= large {
 		runtime.GC()
 	}
+}
+
+// loads are the large messages of RELAY_PARKED that this process has come upon. The
+// server reads a message once more to drop it, so that many would be in memory if
+// they were dropped at once.
+type loads struct {
+	mu    sync.Mutex
+	lanes map[Lane][]uint64 // sequences, lowest first
+}
+
+// seen is told of a message and its size.
+func (l *loads) seen(lane Lane, seq uint64, size int) {
+	if size < large {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.lanes == nil {
+		l.lanes = map[Lane][]uint64{}
+	}
+	if i, known := slices.BinarySearch(l.lanes[lane], seq); !known {
+		l.lanes[lane] = slices.Insert(l.lanes[lane], i, seq)
+	}
+}
+
+// upTo are those of a lane up to a sequence.
+func (l *loads) upTo(lane Lane, seq uint64) []uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := l.lanes[lane]
+	i, _ := slices.BinarySearch(all, seq+1)
+	return slices.Clone(all[:i])
+}
+
+// gone is told that one is dropped.
+func (l *loads) gone(lane Lane, seq uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.lanes[lane] = slices.DeleteFunc(l.lanes[lane], func(s uint64) bool { return s == seq }); len(l.lanes[lane]) == 0 {
+		delete(l.lanes, lane)
+	}
+}
+
+// unload drops a large message of RELAY_PARKED while no other is moved.
+func (q *Queue) unload(ctx context.Context, lane Lane, seq uint64, drop func() error) error {
+	if !q.External() && !hasTurn(ctx) {
+		end, err := q.moving.begin(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { runtime.GC(); end() }()
+	}
+	err := drop()
+	if err == nil {
+		q.loads.gone(lane, seq)
+	}
+	return err
 }
 
 // sendLarge is send over a connection of its own, in the text protocol of NATS

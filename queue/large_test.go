@@ -5,6 +5,8 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // noisy is a webhook whose body does not compress.
@@ -79,5 +81,37 @@ func TestLargeMessagesTakeTurns(t *testing.T) {
 	turn.end()
 	if _, err := q.Envelope(t.Context(), 1); err != nil {
 		t.Error(err)
+	}
+}
+
+// What is large is dropped with no other beside it, what is light between as ever.
+func TestLargeParkedMessagesAreDroppedOneByOne(t *testing.T) {
+	q := open(t, Options{MaxBody: 4 << 20})
+	lane := Lane{Destination: "a"}
+	var seqs []uint64
+	for i, w := range []*Webhook{noisy(3 << 20), hook(`{}`), noisy(3 << 20), hook(`{}`), noisy(3 << 20)} {
+		seq, err := q.Park(t.Context(), lane, []Parked{{ID: ID{Seq: uint64(i + 1)}, Webhook: *w}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		seqs = append(seqs, seq)
+	}
+	if diff := cmp.Diff([]uint64{seqs[0], seqs[2]}, q.loads.upTo(lane, seqs[3])); diff != "" {
+		t.Errorf("large ones up to the fourth (-want +got):\n%s", diff)
+	}
+	if err := q.PurgeParked(t.Context(), lane, seqs[3]); err != nil {
+		t.Fatal(err)
+	}
+	if seq, batch, err := q.NextParked(t.Context(), lane, 0); err != nil || seq != seqs[4] || len(batch) != 1 {
+		t.Errorf("left is %d with %d deliveries, %v; want %d with one", seq, len(batch), err, seqs[4])
+	}
+	if err := q.DropParked(t.Context(), lane, seqs[4]); err != nil {
+		t.Fatal(err)
+	}
+	if seq, _, err := q.NextParked(t.Context(), lane, 0); err != nil || seq != 0 {
+		t.Errorf("left is %d, %v", seq, err)
+	}
+	if len(q.loads.lanes) != 0 {
+		t.Errorf("remembered of what is gone: %v", q.loads.lanes)
 	}
 }

@@ -140,6 +140,7 @@ type Queue struct {
 	parkEnd uint64                  // the sequence that the next append expects to be the last
 	leading atomic.Pointer[Journal] // nil before Lead, and when another relay has taken over
 	shares  shares                  // of RELAY_PARKED
+	loads   loads                   // in it
 	lines   lines                   // in it
 	// What Recover has found; nil unless it was called.
 	recovered struct {

@@ -149,6 +149,7 @@ func (q *Queue) Park(ctx context.Context, lane Lane, batch []Parked) (uint64, er
 	Failpoint(FailParked)
 	q.lines.appended(lane, seq, k)
 	q.shares.add(lane, seq, len(data))
+	q.loads.seen(lane, seq, len(data))
 	return seq, nil
 }
 
@@ -251,6 +252,7 @@ func (q *Queue) NextParked(ctx context.Context, lane Lane, after uint64) (seq ui
 		return 0, nil, fmt.Errorf("read %s: %w", ParkedStream, err)
 	}
 	q.followed(lane, after, msg)
+	q.loads.seen(lane, msg.Sequence, len(msg.Data))
 	batch, err = q.unpackParked(ctx, msg)
 	if damage := (*DamageError)(nil); errors.As(err, &damage) {
 		if _, err := q.SetAside(ctx, damage, lane); err != nil {
@@ -294,8 +296,15 @@ func BatchSize(waiting []Parked) int {
 // PurgeParked drops a lane's messages up to and including the sequence.
 func (q *Queue) PurgeParked(ctx context.Context, lane Lane, upTo uint64) error {
 	q.lines.went(lane, upTo)
-	err := q.parked.Purge(ctx, jetstream.WithPurgeSubject(subjectParked+laneToken(lane)), jetstream.WithPurgeSequence(upTo+1))
-	if err != nil {
+	purge := func(upTo uint64) error {
+		return q.parked.Purge(ctx, jetstream.WithPurgeSubject(subjectParked+laneToken(lane)), jetstream.WithPurgeSequence(upTo+1))
+	}
+	for _, seq := range q.loads.upTo(lane, upTo) { // one after the other, and what is light between them
+		if err := q.unload(ctx, lane, seq, func() error { return purge(seq) }); err != nil {
+			return fmt.Errorf("purge %s: %w", ParkedStream, err)
+		}
+	}
+	if err := purge(upTo); err != nil {
 		return fmt.Errorf("purge %s: %w", ParkedStream, err)
 	}
 	q.shares.drop(lane, func(seq uint64) bool { return seq <= upTo })

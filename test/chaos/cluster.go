@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -195,21 +197,43 @@ func (c *crew) without(ctx context.Context, name string, broken *cluster.Node, f
 	if err := f(); err != nil {
 		return err
 	}
-	if err := c.settled(ctx, 15*time.Second); err != nil && ctx.Err() == nil {
-		// nats-server 2.15.2 logs "Expected first catchup entry to be a snapshot
-		// and peerstate, will retry" for ever then, about one stream or another.
-		c.b.add("servers started anew because they did not catch up", 1)
-		broken.Stop()
-		if err := broken.Start(); err != nil {
-			return err
-		}
-		if err := c.settled(ctx, time.Minute); err != nil {
-			return err
-		}
+	if err := c.caughtUp(ctx, broken); err != nil {
+		return err
 	}
 	pause(ctx, time.Second)
 	c.measure(name, begin)
 	return nil
+}
+
+// caughtUp waits until all servers are up to date, and helps them if need be:
+// nats-server 2.15.2 can log "Expected first catchup entry to be a snapshot and
+// peerstate, will retry" for ever, about one stream or another, while its leader
+// logs "snapshot can not be installed while catchups running". The one that was
+// broken is started anew, then whoever is behind, then who leads the stream.
+func (c *crew) caughtUp(ctx context.Context, broken *cluster.Node) error {
+	node := func(name string) *cluster.Node {
+		return c.nats.Nodes[slices.IndexFunc(c.nats.Nodes, func(n *cluster.Node) bool { return n.Name == name })]
+	}
+	for _, suspect := range []func(*cluster.BehindError) *cluster.Node{
+		func(*cluster.BehindError) *cluster.Node { return broken },
+		func(b *cluster.BehindError) *cluster.Node { return node(b.Node) },
+		func(b *cluster.BehindError) *cluster.Node { return node(b.Leader) },
+	} {
+		err := c.settled(ctx, 20*time.Second)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		anew := broken
+		if b := (*cluster.BehindError)(nil); errors.As(err, &b) {
+			anew = suspect(b)
+		}
+		c.b.add("servers started anew because they did not catch up", 1)
+		anew.Stop()
+		if err := anew.Start(); err != nil {
+			return err
+		}
+	}
+	return c.settled(ctx, time.Minute)
 }
 
 // settled waits until all servers are up to date.

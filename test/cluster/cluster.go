@@ -297,7 +297,7 @@ func (c *Cluster) Settled(ctx context.Context) error {
 		select {
 		case <-time.After(100 * time.Millisecond):
 		case <-ctx.Done():
-			return fmt.Errorf("wait for the cluster: %w (%v)", ctx.Err(), err)
+			return fmt.Errorf("wait for the cluster: %w (%w)", ctx.Err(), err)
 		}
 	}
 }
@@ -327,6 +327,13 @@ func (c *Cluster) settled(ctx context.Context) error {
 	})
 }
 
+// BehindError says that a copy of a stream is not up to date.
+type BehindError struct{ Stream, Node, Leader string }
+
+func (e *BehindError) Error() string {
+	return fmt.Sprintf("%s: the copy on %s is not up to date", e.Stream, e.Node)
+}
+
 func behind(info *jetstream.StreamInfo) error {
 	if info.Cluster == nil || info.Config.Replicas == 1 {
 		return nil
@@ -339,7 +346,7 @@ func behind(info *jetstream.StreamInfo) error {
 	}
 	for _, r := range info.Cluster.Replicas {
 		if r.Offline || !r.Current || r.Lag > 0 {
-			return fmt.Errorf("%s: the copy on %s is not up to date", info.Config.Name, r.Name)
+			return &BehindError{Stream: info.Config.Name, Node: r.Name, Leader: info.Cluster.Leader}
 		}
 	}
 	return nil

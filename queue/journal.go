@@ -471,6 +471,7 @@ func (q *Queue) Lead(ctx context.Context) (*Journal, *State, error) {
 			q.shares.forget()
 		}
 		state, told := q.recovered.state, q.recovered.told
+		q.recovered.state = nil // it holds for one time only
 		if state == nil {
 			if state, told, err = q.recover(ctx, last); err != nil {
 				return nil, nil, err

@@ -289,15 +289,19 @@ func (c *Cluster) ask(ctx context.Context, f func(context.Context, jetstream.Jet
 // Settled waits until every node runs and every stream has a leader and all its
 // copies up to date, or ctx ends.
 func (c *Cluster) Settled(ctx context.Context) error {
+	var why error
 	for {
 		err := c.settled(ctx)
 		if err == nil {
 			return nil
 		}
+		if why == nil || ctx.Err() == nil { // else it says no more than that ctx has ended
+			why = err
+		}
 		select {
 		case <-time.After(100 * time.Millisecond):
 		case <-ctx.Done():
-			return fmt.Errorf("wait for the cluster: %w (%w)", ctx.Err(), err)
+			return fmt.Errorf("wait for the cluster: %w (%w)", ctx.Err(), why)
 		}
 	}
 }

@@ -423,13 +423,21 @@ func TestUnwritableMessageBecomesADeadLetter(t *testing.T) {
 	equal(t, "posts", []string{"1", "2"}, w.posts("hooka", 2))
 }
 
-func TestDestinationThatIsGoneLeavesDeadLetters(t *testing.T) {
+// withoutDestination is a world that is stopped, with three deliveries parked for
+// a destination that is gone from its configuration since.
+func withoutDestination(t *testing.T) *world {
+	t.Helper()
 	w := newWorld(t, nil)
 	w.chat.Set("hooka", chat.Status(500, nil, ""))
 	w.deliver("a#dev", numbered(1, 3)...)
 	w.forgotten()
 	w.stop()
 	w.dests = w.dests[1:]
+	return w
+}
+
+func TestDestinationThatIsGoneLeavesDeadLetters(t *testing.T) {
+	w := withoutDestination(t)
 	w.start()
 	equal(t, "outcomes", map[uint64]string{1: queue.OutcomeDead, 2: queue.OutcomeDead, 3: queue.OutcomeDead}, w.settled(3))
 }

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/gitlab-mattermost/relay/queue"
-	"github.com/gitlab-mattermost/relay/test/chat"
 )
 
 // short is a parking on a disk that has no room for the first dead letter at once.
@@ -25,12 +24,7 @@ func (s *short) Bury(ctx context.Context, d *queue.Dead) (uint64, error) {
 
 // The disk is short at a start that finds a destination gone: it waits for room.
 func TestBurialsAtTheStartWaitForRoom(t *testing.T) {
-	w := newWorld(t, nil)
-	w.chat.Set("hooka", chat.Status(500, nil, ""))
-	w.deliver("a#dev", numbered(1, 3)...)
-	w.forgotten()
-	w.stop()
-	w.dests = w.dests[1:]
+	w := withoutDestination(t)
 	w.open()
 	w.lanes.parking = &short{Parking: w.queue}
 	if err := w.lanes.Resume(t.Context(), w.state.Lanes); err != nil {

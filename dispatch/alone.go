@@ -38,11 +38,8 @@ func (d *Dispatcher) Vet(ctx context.Context) error {
 	if err := d.vetParked(ctx); err != nil {
 		return err
 	}
-	suspect := d.State.Alone
-	if suspect != nil && suspect.Place != (queue.Place{}) {
-		suspect = nil // a parked delivery
-	}
-	if suspect != nil && suspect.Deaths+1 >= fatal {
+	suspect, guilty := d.suspect(false)
+	if guilty {
 		if err := d.buryUnread(ctx, suspect.ID); err != nil {
 			return err
 		}
@@ -58,6 +55,16 @@ func (d *Dispatcher) Vet(ctx context.Context) error {
 	}
 	d.Journal.Harmless()
 	return d.Journal.Write(ctx)
+}
+
+// suspect is the mark of the event, or of the parked delivery, that was being read
+// alone when the last start died, if any; guilty when enough starts have.
+func (d *Dispatcher) suspect(parked bool) (m *queue.Mark, guilty bool) {
+	m = d.State.Alone
+	if m == nil || parked != (m.Place != queue.Place{}) {
+		return nil, false
+	}
+	return m, m.Deaths+1 >= fatal
 }
 
 // readAlone reads the oldest unsettled events one by one, and before them the one

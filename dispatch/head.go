@@ -20,11 +20,8 @@ const inFront = 4
 // relay dies of then is read first at the next start, and buried when that dies of
 // it too.
 func (d *Dispatcher) vetParked(ctx context.Context) error {
-	suspect := d.State.Alone
-	if suspect != nil && suspect.Place == (queue.Place{}) {
-		suspect = nil // an event
-	}
-	if suspect != nil && suspect.Deaths+1 >= fatal {
+	suspect, guilty := d.suspect(true)
+	if guilty {
 		if err := d.buryHead(ctx, suspect); err != nil {
 			return err
 		}

@@ -137,8 +137,11 @@ func (l *loads) gone(lane Lane, seq uint64) {
 	}
 }
 
-// unload drops a large message of RELAY_PARKED while no other is moved.
+// unload drops a message of RELAY_PARKED; a large one while no other is moved.
 func (q *Queue) unload(ctx context.Context, lane Lane, seq uint64, drop func() error) error {
+	if !slices.Contains(q.loads.upTo(lane, seq), seq) {
+		return drop()
+	}
 	if !q.External() && !hasTurn(ctx) {
 		end, err := q.moving.begin(ctx)
 		if err != nil {

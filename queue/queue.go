@@ -142,12 +142,13 @@ type Queue struct {
 	shares  shares                  // of RELAY_PARKED
 	loads   loads                   // in it
 	lines   lines                   // in it
-	// What Recover has found; nil unless it was called.
+	kept    kept                    // in RELAY_DEAD
+
+	// What Recover has found; nil before, and when Lead has gone on from it.
 	recovered struct {
 		state *State
 		told  uint64
 	}
-	kept kept // in RELAY_DEAD
 
 	born time.Time        // has a monotonic clock, which nothing makes jump
 	now  func() time.Time // the clock on the wall

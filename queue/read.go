@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -296,16 +297,12 @@ func BatchSize(waiting []Parked) int {
 // PurgeParked drops a lane's messages up to and including the sequence.
 func (q *Queue) PurgeParked(ctx context.Context, lane Lane, upTo uint64) error {
 	q.lines.went(lane, upTo)
-	purge := func(upTo uint64) error {
-		return q.parked.Purge(ctx, jetstream.WithPurgeSubject(subjectParked+laneToken(lane)), jetstream.WithPurgeSequence(upTo+1))
-	}
-	for _, seq := range q.loads.upTo(lane, upTo) { // one after the other, and what is light between them
-		if err := q.unload(ctx, lane, seq, func() error { return purge(seq) }); err != nil {
+	subject := jetstream.WithPurgeSubject(subjectParked + laneToken(lane))
+	for _, seq := range slices.Compact(append(q.loads.upTo(lane, upTo), upTo)) { // what is large one after the other
+		err := q.unload(ctx, lane, seq, func() error { return q.parked.Purge(ctx, subject, jetstream.WithPurgeSequence(seq+1)) })
+		if err != nil {
 			return fmt.Errorf("purge %s: %w", ParkedStream, err)
 		}
-	}
-	if err := purge(upTo); err != nil {
-		return fmt.Errorf("purge %s: %w", ParkedStream, err)
 	}
 	q.shares.drop(lane, func(seq uint64) bool { return seq <= upTo })
 	return nil

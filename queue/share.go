@@ -159,13 +159,7 @@ func (q *Queue) Expendable(ctx context.Context, destination string, why error) (
 // DropParked drops one message of a lane.
 func (q *Queue) DropParked(ctx context.Context, lane Lane, seq uint64) error {
 	q.lines.went(lane, seq)
-	drop := func() error { return q.parked.DeleteMsg(ctx, seq) }
-	var err error
-	if slices.Contains(q.loads.upTo(lane, seq), seq) {
-		err = q.unload(ctx, lane, seq, drop)
-	} else {
-		err = drop()
-	}
+	err := q.unload(ctx, lane, seq, func() error { return q.parked.DeleteMsg(ctx, seq) })
 	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) && !errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) {
 		return fmt.Errorf("drop from %s: %w", ParkedStream, err)
 	}

@@ -55,11 +55,12 @@ type rules struct {
 type verdict struct {
 	violations []violation
 	lost       int
-	permitted  int // lost as the rules allow
-	repeats    int // by crashes
-	unanswered int // repeats of a message whose answer never came
-	forgotten  int // repeats as the rules allow
-	reused     int // ids that were given twice, where the rules count them
+	permitted  int         // lost as the rules allow
+	repeats    int         // by crashes
+	crashes    map[int]int // repeats by the epoch whose crash they came of
+	unanswered int         // repeats of a message whose answer never came
+	forgotten  int         // repeats as the rules allow
+	reused     int         // ids that were given twice, where the rules count them
 	dead       int
 }
 
@@ -67,6 +68,7 @@ type verdict struct {
 func (l *ledger) check(r rules) verdict {
 	l = l.snapshot() // the rules may ask the ledger
 	c := checker{ledger: l, rules: r, byDelivery: map[delivery][]post{}, byAddress: map[address][]post{}}
+	c.crashes = map[int]int{}
 	if c.concurrency == 0 {
 		c.concurrency = 1
 	}
@@ -159,6 +161,7 @@ func (c *checker) repetition() {
 				c.forgotten++
 			case p.epoch != before.epoch && c.crashed[before.epoch]:
 				c.repeats++
+				c.crashes[before.epoch]++
 				e := end{before.epoch, d.to}
 				if again[e]++; again[e] > c.concurrency {
 					c.add(duplicate, "%s is again at %s: %d repeats in that lane after one crash", c.name(d.event), d.to.channel, again[e])

@@ -88,6 +88,9 @@ type stage struct {
 	point string
 	dice  dice
 	disk  *smallDisk // of its data directory, where it has to get full
+	// elsewhere are the starts that did not come to the point in time and were
+	// killed wherever they were: these may repeat what was posted just then.
+	elsewhere map[int]bool
 
 	mu     sync.Mutex
 	poison map[int]bool // webhooks that the chat refuses
@@ -123,7 +126,7 @@ func (b *bench) killAt(ctx context.Context, point string) {
 		return
 	}
 	defer r.close()
-	s := &stage{rig: r, point: point, dice: roll(b.seed, uint64(len(point))), poison: map[int]bool{}}
+	s := &stage{rig: r, point: point, dice: roll(b.seed, uint64(len(point))), poison: map[int]bool{}, elsewhere: map[int]bool{}}
 	if point == "rebuilding" {
 		// Only a stream that runs into the end of its disk ends the server; before
 		// the end of the whole disk the relay stops writing by itself.
@@ -153,9 +156,12 @@ func (b *bench) killAt(ctx context.Context, point string) {
 	if kills == 0 {
 		b.violate(untrue, "the relay never came to %s", point)
 	}
-	if v.repeats > 0 && !slices.Contains(windows, point) {
-		b.violate(duplicate, "%d repeats after kills at %s", v.repeats, point)
+	for epoch, repeats := range v.crashes {
+		if !slices.Contains(windows, point) && !s.elsewhere[epoch] {
+			b.violate(duplicate, "%d repeats after the kill of start %d at %s", repeats, epoch, point)
+		}
 	}
+	b.add("kills elsewhere", len(s.elsewhere))
 	b.printf("%-20s kills %d · lost %d · repeats %d", point, kills, v.lost, v.repeats)
 }
 
@@ -218,7 +224,7 @@ func (s *stage) round(ctx context.Context) bool {
 	}
 	died := !s.process.alive()
 	if !died {
-		s.kill()
+		s.killElsewhere()
 	}
 	s.crashed = true
 	if status, ok := s.process.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() {
@@ -262,7 +268,9 @@ func (s *stage) nudge(ctx context.Context) {
 func (s *stage) walk(ctx context.Context) {
 	for ctx.Err() == nil {
 		s.send(s.dice.IntN(len(s.plan.homes)), kinds[s.dice.IntN(len(kinds))], 100)
-		s.drain(ctx, 10*time.Second)
+		for ctx.Err() == nil && s.process.alive() && s.ledger.missing(s.plan.label) > 0 {
+			s.drain(ctx, 10*time.Second)
+		}
 		s.quiet(ctx)
 		if slices.Contains(slow, s.point) {
 			pause(ctx, 200*time.Millisecond)
@@ -330,8 +338,14 @@ func (s *stage) dieAgain(ctx context.Context) {
 			s.died(ctx, 10*time.Second)
 		}
 		if s.process.alive() {
-			s.kill()
+			s.killElsewhere()
 		}
 		s.crashed = true
 	}
+}
+
+// killElsewhere kills the relay where it is.
+func (s *stage) killElsewhere() {
+	s.elsewhere[s.ledger.epoch()] = true
+	s.kill()
 }

@@ -194,6 +194,13 @@ func (l *ledger) next(crashed bool) {
 	l.begun = append(l.begun, time.Now().Add(starting))
 }
 
+// epoch is the present one.
+func (l *ledger) epoch() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.begun)
+}
+
 // epochAt is the epoch of a moment. The lock is held.
 func (l *ledger) epochAt(at time.Time) int {
 	epoch := len(l.begun)

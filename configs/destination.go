@@ -73,6 +73,9 @@ func (r *reader) destinations(top object) []Destination {
 			continue
 		}
 		seen[place] = name
+		if d.notIncoming() {
+			r.warnf(entry.key, incomingHint, "the URL of destination %q is not like one of Mattermost's incoming webhooks: its path has no /hooks/", harmless(name))
+		}
 	}
 	return out
 }
@@ -156,6 +159,16 @@ func (r *reader) destinationURL(d *Destination, s secret, where string) {
 	}
 	d.URL = s.Secret
 	d.Kind = kindOf(host)
+}
+
+// incomingHint says what to do about an address of Mattermost that is no webhook.
+const incomingHint = "copy it from Integrations > Incoming Webhooks; for another chat that takes Slack's format add kind: slack"
+
+// notIncoming tells of Mattermost's webhook that its URL looks like a page's:
+// Mattermost answers a post to one with 200 or 405 and a page.
+func (d *Destination) notIncoming() bool {
+	u, err := url.Parse(d.URL.Reveal())
+	return d.Kind == KindMattermost && err == nil && !strings.Contains(u.Path, "/hooks/")
 }
 
 // SlackHint says what to do about a channel that Slack takes no notice of.

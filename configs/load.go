@@ -219,6 +219,12 @@ func FromEnvironment(env Env) (*Config, []Finding) {
 		Name: "default", Pos: pos, Kind: kindOf(host), URL: NewSecret(raw), RateLimit: defaultRate(kindOf(host)),
 		Concurrency: 1, Mentions: MentionsMapped, GiveUpAfter: defaultGiveUpAfter,
 	}}
+	if problem == "" && cfg.Destinations[0].notIncoming() {
+		found = append(found, Finding{
+			Pos: pos, Severity: Warning, Message: "RELAY_DESTINATION is not like a URL of Mattermost's incoming webhooks: its path has no /hooks/",
+			Hint: "copy it from Integrations > Incoming Webhooks",
+		})
+	}
 	cfg.Routes = []Route{{Name: "default", Pos: pos, To: []To{{Address: Address{Destination: "default"}, Pos: pos}}}}
 	return cfg, found
 }

@@ -50,8 +50,14 @@ const maxRouteName = 100 // characters
 // routes reads `routes`.
 func (r *reader) routes(top object) []Route {
 	var out []Route
+	named := map[string]bool{}
 	for i, n := range r.entriesOf(top, "routes", "start each route with a dash: - to: …") {
-		out = append(out, r.route(n, i))
+		route := r.route(n, i)
+		if named[route.Name] {
+			r.warnf(n, "explain and the log know a route by its name", "two routes are named %q", harmless(route.Name))
+		}
+		named[route.Name] = true
+		out = append(out, route)
 	}
 	return out
 }

@@ -442,7 +442,7 @@ func (r *relay) lead(ctx context.Context, journal *queue.Journal, state *queue.S
 	defer r.retire(registry, lanes)
 	d := dispatch.New(dispatch.Options{
 		Queue: r.queue, Journal: journal, State: state, Routes: &r.live, Direct: r.live.Direct, Lanes: lanes, Try: lanes.Try, Repeats: repeats,
-		History: r.f.history, Log: r.log, Registerer: registry,
+		History: time.Duration(r.f.history), Log: r.log, Registerer: registry,
 	})
 	term, cancel := context.WithCancel(ctx)
 	defer cancel()

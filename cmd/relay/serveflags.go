@@ -30,7 +30,7 @@ type serveFlags struct {
 	natsKey        string
 	replicas       int
 	sync           *choice
-	history        time.Duration
+	history        span
 	maxBody        size
 	events, parked size
 	dead, journal  size
@@ -41,6 +41,7 @@ type serveFlags struct {
 }
 
 func (f *serveFlags) add(cmd *cobra.Command) {
+	f.history = span(72 * time.Hour)
 	f.maxBody, f.events, f.parked, f.dead, f.journal = 25<<20, 1<<30, 1<<30, 256<<20, 256<<20
 	flags := cmd.Flags()
 	flags.StringVar(&f.listen, "listen", ":8080", "`address` that GitLab sends to")
@@ -56,7 +57,7 @@ func (f *serveFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.natsKey, "nats-key", "", "key `file` for --nats-cert (PEM)")
 	flags.IntVar(&f.replicas, "replicas", 1, "copies of each stream, with --nats-url")
 	f.sync = addChoice(cmd, "sync", "", "always: answered means on disk; interval: a power cut may lose the last second", "always", "always", "interval")
-	flags.DurationVar(&f.history, "history", 72*time.Hour, "how long settled events are kept; 0: not at all")
+	flags.Var(&f.history, "history", "how long settled events are kept; 0: not at all")
 	flags.Var(&f.maxBody, "max-body", "largest webhook")
 	flags.Var(&f.events, "events-size", "room for accepted webhooks and their history")
 	flags.Var(&f.parked, "parked-size", "room for deliveries that wait for their address")

@@ -186,6 +186,8 @@ func (a *API) refuse(c *gin.Context, err error) {
 	case errors.As(err, &no):
 	case errors.Is(err, queue.ErrFull):
 		no = &refusal{status: http.StatusServiceUnavailable, text: "the queue is full; ask again when it has room"}
+	case errors.Is(err, queue.ErrDown):
+		no = &refusal{status: http.StatusServiceUnavailable, text: "the queue cannot be written now; ask again when /readyz says ready"}
 	case errors.Is(err, queue.ErrNobodyDispatches):
 		no = &refusal{status: http.StatusServiceUnavailable, text: "no relay dispatches at this moment; one takes over within seconds: ask again"}
 	case errors.Is(err, context.DeadlineExceeded):

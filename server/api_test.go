@@ -545,6 +545,10 @@ func TestAPIFailure(t *testing.T) {
 	if status != http.StatusInternalServerError || strings.Contains(text, "inner") || !strings.Contains(log.String(), "inner words") {
 		t.Errorf("%d %s\n%s", status, text, log.String())
 	}
+	d.api.Retry = func(context.Context, string) (int, error) { return 0, fmt.Errorf("%w: no room", queue.ErrDown) }
+	if status, text := d.ask("POST", "/api/v1/parked/retry", ""); status != http.StatusServiceUnavailable || !strings.Contains(text, "cannot be written now") {
+		t.Errorf("a full disk: %d %s", status, text)
+	}
 }
 
 func TestSources(t *testing.T) {

@@ -54,7 +54,15 @@ type admin struct {
 	flags *pflag.FlagSet // of the command that asks
 }
 
+// admin is the relay that the flags name. Where they name none, it is the one
+// that RELAY_ADMIN, relay serve's own variable, has listen.
 func (a *app) admin(f adminFlags) (*admin, error) {
+	if own, _ := a.env("RELAY_ADMIN"); own != "" && !f.all.Changed("admin-url") {
+		if err := checkAddress("RELAY_ADMIN", own); err != nil {
+			return nil, err
+		}
+		f.url = "http://" + asked(own)
+	}
 	u, err := url.Parse(f.url)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, usage("it looks like http://127.0.0.1:8081", "--admin-url is no http or https URL")

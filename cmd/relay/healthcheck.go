@@ -32,11 +32,7 @@ func (a *app) askReady(ctx context.Context, admin string) error {
 	if err := checkAddress("--admin", admin); err != nil {
 		return err
 	}
-	host, port, _ := net.SplitHostPort(admin) // which was checked
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1" // as the relay was told to listen everywhere
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+asked(admin)+"/readyz", nil)
 	if err != nil {
 		return usage("it takes HOST:PORT, such as 127.0.0.1:8081", "--admin: %q is no address", admin)
 	}
@@ -56,4 +52,14 @@ func (a *app) askReady(ctx context.Context, admin string) error {
 	}
 	_, err = fmt.Fprintln(a.stdout, "ready")
 	return err
+}
+
+// asked is where a relay on this machine is asked that listens on an address,
+// which was checked.
+func asked(listen string) string {
+	host, port, _ := net.SplitHostPort(listen)
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1" // it was told to listen everywhere
+	}
+	return net.JoinHostPort(host, port)
 }

@@ -114,6 +114,9 @@ func (a *app) printTests(results []testResult, failed int, out string) error {
 		fmt.Fprintf(&b, "✗ %s (%s): %s\n", r.Name, r.Pos, r.failure)
 	}
 	fmt.Fprintf(&b, "%s, %d failed\n", count(len(results), "test"), failed)
+	if len(results) == 0 {
+		fmt.Fprintln(&b, "there is nothing under tests: in the file; docs/routing.md shows how to write one")
+	}
 	_, err := a.stdout.Write([]byte(b.String()))
 	return err
 }

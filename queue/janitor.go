@@ -50,8 +50,8 @@ func (q *Queue) tidyStream(ctx context.Context, s stream, settled uint64, histor
 	if settled == 0 || state.Msgs == 0 || settled < state.FirstSeq {
 		return nil
 	}
-	upTo := settled
-	if !q.tight(info) {
+	upTo, early := settled, q.tight(info)
+	if !early {
 		upTo, err = lastBefore(ctx, s, state.FirstSeq, settled, q.now().Add(-history))
 		if err != nil || upTo == 0 {
 			return err
@@ -66,6 +66,9 @@ func (q *Queue) tidyStream(ctx context.Context, s stream, settled uint64, histor
 		return fmt.Errorf("purge %s: %w", info.Config.Name, err)
 	}
 	Failpoint(FailPurged)
+	if early {
+		q.log.Warn("history went before its time for want of room", "stream", info.Config.Name, "messages", upTo+1-state.FirstSeq)
+	}
 	return nil
 }
 

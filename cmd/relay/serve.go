@@ -166,6 +166,7 @@ func (a *app) runServe(ctx context.Context, f serveFlags, c *configuration, load
 	} else {
 		r.announce()
 	}
+	debug.FreeOSMemory() // of what the start needed, and a relay at rest does not
 	var failure error
 	select {
 	case <-ctx.Done():

@@ -209,7 +209,7 @@ func (l *lane) attempt(j *job, t target, message formatters.Post) result {
 		slog.String("event_id", j.item.ID.String()), slog.String("event", j.item.eventName()), slog.String("project", j.item.projectPath()),
 		slog.String("route", j.item.Route), slog.String("address", l.address.String()), slog.Int("attempt", j.tries), slog.Int("status", r.status),
 		slog.String("outcome", outcome), slog.String("reason", r.reason),
-		slog.Duration("delay", time.Since(j.item.Webhook.Received)), slog.Duration("duration", r.duration),
+		slog.Float64("delay", time.Since(j.item.Webhook.Received).Seconds()), slog.Float64("duration", r.duration.Seconds()),
 	}
 	if r.text != "" {
 		attrs = append(attrs, slog.String("err", r.text))

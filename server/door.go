@@ -164,7 +164,7 @@ func (d *Door) report(c *gin.Context, source *Source, id queue.ID, result string
 	}
 	d.metrics.duration.Observe(took.Seconds())
 	attrs := []slog.Attr{
-		slog.String("source", name), slog.String("hook", kind), slog.Int("status", status), slog.String("outcome", result), slog.Duration("duration", took),
+		slog.String("source", name), slog.String("hook", kind), slog.Int("status", status), slog.String("outcome", result), slog.Float64("duration", took.Seconds()),
 	}
 	level := slog.LevelInfo
 	switch {

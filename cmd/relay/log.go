@@ -2,7 +2,7 @@ package main
 
 import (
 	"cmp"
-	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,18 +18,35 @@ import (
 )
 
 // newLog makes the process's log. Secrets that are told to the redactor never
-// reach it, whatever a line holds. The level is one of slog's words, the format
-// auto, json or text.
+// reach w, whatever a line holds. The level is one of slog's words, the format
+// auto, json or text. Lengths of time are logged as numbers of seconds.
 func newLog(w io.Writer, format, level string, r *redactor) (*slog.Logger, error) {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {
 		return nil, fmt.Errorf("make the log: %w", err)
 	}
-	opt := &slog.HandlerOptions{Level: l, ReplaceAttr: r.attr}
+	opt, out := &slog.HandlerOptions{Level: l}, redactingWriter{w, r}
 	if format == "text" || format == "auto" && terminal(w) {
-		return slog.New(redactingHandler{slog.NewTextHandler(w, opt), r}), nil
+		return slog.New(slog.NewTextHandler(out, opt)), nil
 	}
-	return slog.New(redactingHandler{slog.NewJSONHandler(w, opt), r}), nil
+	return slog.New(slog.NewJSONHandler(out, opt)), nil
+}
+
+// redactingWriter takes secrets out of whole lines, as they are printed.
+type redactingWriter struct {
+	out io.Writer
+	r   *redactor
+}
+
+func (w redactingWriter) Write(line []byte) (int, error) {
+	text := string(line)
+	if clean := w.r.clean(text); clean != text {
+		if _, err := io.WriteString(w.out, clean); err != nil {
+			return 0, err
+		}
+		return len(line), nil
+	}
+	return w.out.Write(line)
 }
 
 func terminal(w io.Writer) bool {
@@ -54,8 +71,8 @@ type redactor struct {
 const minSecret = 6
 
 // add tells the redactor more secrets; it never forgets one. It knows them as
-// they are and as URLs and quoted Go strings hold them, and replaces a longer
-// one before a part of it.
+// they are, as URLs and quoted Go strings hold them, and all of these as a line
+// of the log has them in quotes. It replaces a longer one before a part of it.
 func (r *redactor) add(secrets ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -63,11 +80,11 @@ func (r *redactor) add(secrets ...string) {
 		r.known = map[string]bool{}
 	}
 	for _, s := range secrets {
-		if len(s) >= minSecret {
-			quoted := strconv.Quote(s)
-			for _, form := range []string{s, url.QueryEscape(s), url.PathEscape(s), quoted[1 : len(quoted)-1]} {
-				r.known[form] = true
-			}
+		if len(s) < minSecret {
+			continue
+		}
+		for _, form := range []string{s, url.QueryEscape(s), url.PathEscape(s), quoted(s)} {
+			r.known[form], r.known[quoted(form)], r.known[jsonText(form)] = true, true, true
 		}
 	}
 	longest := func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) }
@@ -76,6 +93,21 @@ func (r *redactor) add(secrets ...string) {
 		pairs = append(pairs, s, redacted)
 	}
 	r.replacer.Store(strings.NewReplacer(pairs...))
+}
+
+// quoted is what stands between the quotes of a Go string.
+func quoted(s string) string {
+	q := strconv.Quote(s)
+	return q[1 : len(q)-1]
+}
+
+// jsonText is what stands between the quotes of a JSON string, as slog writes it.
+func jsonText(s string) string {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(s) // a string cannot fail
+	return strings.TrimSuffix(b.String()[1:], "\"\n")
 }
 
 func (r *redactor) clean(s string) string {
@@ -105,46 +137,3 @@ func (search) WriteString(s string) (int, error) {
 }
 
 func (s search) Write(p []byte) (int, error) { return s.WriteString(string(p)) }
-
-func (r *redactor) attr(_ []string, a slog.Attr) slog.Attr {
-	a.Key = r.clean(a.Key)
-	switch a.Value.Kind() {
-	case slog.KindString:
-		a.Value = slog.StringValue(r.clean(a.Value.String()))
-	case slog.KindAny:
-		switch v := a.Value.Any().(type) {
-		case *slog.Source:
-		case slog.Level:
-			a.Value = slog.StringValue(v.String())
-		default:
-			a.Value = slog.StringValue(r.clean(fmt.Sprint(v)))
-		}
-	case slog.KindDuration:
-		a.Value = slog.Float64Value(a.Value.Duration().Seconds()) // base units
-	}
-	return a
-}
-
-// redactingHandler cleans messages; attributes go through redactor.attr.
-type redactingHandler struct {
-	slog.Handler
-	r *redactor
-}
-
-func (h redactingHandler) Handle(ctx context.Context, rec slog.Record) error {
-	message := h.r.clean(rec.Message)
-	if message == rec.Message {
-		return h.Handler.Handle(ctx, rec)
-	}
-	clean := slog.NewRecord(rec.Time, rec.Level, message, rec.PC)
-	rec.Attrs(func(a slog.Attr) bool { clean.AddAttrs(a); return true })
-	return h.Handler.Handle(ctx, clean)
-}
-
-func (h redactingHandler) WithAttrs(as []slog.Attr) slog.Handler {
-	return redactingHandler{h.Handler.WithAttrs(as), h.r}
-}
-
-func (h redactingHandler) WithGroup(name string) slog.Handler {
-	return redactingHandler{h.Handler.WithGroup(h.r.clean(name)), h.r}
-}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/url"
 	"strings"
@@ -17,6 +18,7 @@ import (
 const (
 	hookURL   = "https://chat.example/hooks/canary0of0the0hook"
 	tokenText = `canary/of "the" token+1`
+	wildText  = "canary\t<&>\\n\u2028\x01é\xff\U0001f4a3"
 )
 
 // describer is a value that describes itself when it is logged.
@@ -24,10 +26,10 @@ type describer struct{ text string }
 
 func (d describer) LogValue() slog.Value { return slog.GroupValue(slog.String("text", d.text)) }
 
-// secretive prints a secret only when it is printed.
+// secretive is a secret only as text.
 type secretive struct{ text string }
 
-func (s secretive) String() string { return s.text }
+func (s secretive) MarshalText() ([]byte, error) { return []byte(s.text), nil }
 
 // TestNoSecretIsLogged: wherever a secret stands in a log line, and in whatever
 // form, it does not come out; what stands around it does.
@@ -51,12 +53,15 @@ func TestNoSecretIsLogged(t *testing.T) {
 		{"With", func(l *slog.Logger) { l.With("key", tokenText, "err", wrapped).Info("around") }},
 		{"With in a group", func(l *slog.Logger) { l.WithGroup("g").With("key", hookURL).Info("around", "other", tokenText) }},
 		{"LogValuer", func(l *slog.Logger) { l.Info("around", "key", describer{hookURL}) }},
-		{"Stringer", func(l *slog.Logger) { l.Info("around", "key", secretive{hookURL}) }},
+		{"TextMarshaler", func(l *slog.Logger) { l.Info("around", "key", secretive{hookURL}) }},
 		{"list", func(l *slog.Logger) { l.Info("around", "key", []string{hookURL, tokenText}) }},
 		{"map", func(l *slog.Logger) { l.Info("around", "key", map[string]string{tokenText: hookURL}) }},
 		{"struct", func(l *slog.Logger) { l.Info("around", "key", struct{ A, B string }{hookURL, tokenText}) }},
 		{"in a query", func(l *slog.Logger) { l.Info("around ?token=" + url.QueryEscape(tokenText)) }},
 		{"in a path", func(l *slog.Logger) { l.Info("around /" + url.PathEscape(tokenText)) }},
+		{"wild", func(l *slog.Logger) { l.Info("around "+wildText, "key", wildText) }},
+		{"wild and quoted", func(l *slog.Logger) { l.Info("around", "err", fmt.Errorf("no such token: %q", wildText)) }},
+		{"wild in a list", func(l *slog.Logger) { l.Info("around", "key", []string{wildText}) }},
 		{"quoted", func(l *slog.Logger) { l.Info("around", "err", fmt.Errorf("no such token: %q", tokenText)) }},
 	}
 	for _, format := range []string{"json", "text"} {
@@ -64,7 +69,7 @@ func TestNoSecretIsLogged(t *testing.T) {
 			t.Run(format+"/"+tt.name, func(t *testing.T) {
 				var out bytes.Buffer
 				r := &redactor{}
-				r.add(hookURL, hookID(hookURL), tokenText)
+				r.add(hookURL, hookID(hookURL), tokenText, wildText)
 				log, err := newLog(&out, format, "debug", r)
 				if err != nil {
 					t.Fatal(err)
@@ -104,7 +109,7 @@ func TestRedactor(t *testing.T) {
 	}
 }
 
-// TestLogLine: one line has the level, the keys in their order, and base units.
+// TestLogLine: one line has the level, the message and the keys.
 func TestLogLine(t *testing.T) {
 	var out bytes.Buffer
 	log, err := newLog(&out, "auto", "info", &redactor{})
@@ -112,7 +117,7 @@ func TestLogLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	log.Debug("not this")
-	log.Info("this", "duration", 1500*time.Millisecond, "n", 3, "ok", true, "err", errors.New("no"))
+	log.Info("this", "duration", (1500 * time.Millisecond).Seconds(), "n", 3, "ok", true, "err", errors.New("no"))
 	var got map[string]any
 	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
 		t.Fatalf("not one line of JSON: %v in %s", err, &out)
@@ -159,5 +164,24 @@ func TestHookID(t *testing.T) {
 		if got := hookID(in); got != want {
 			t.Errorf("hookID(%q) = %q, want %q", in, got, want)
 		}
+	}
+}
+
+// BenchmarkLogLine is the line of a delivery, which each message has.
+func BenchmarkLogLine(b *testing.B) {
+	r := &redactor{}
+	for i := range 20 {
+		r.add(fmt.Sprintf("https://chat.example/hooks/canary%d", i), fmt.Sprintf("canary%d", i))
+	}
+	log, err := newLog(io.Discard, "json", "info", r)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		log.LogAttrs(b.Context(), slog.LevelInfo, "delivery attempt",
+			slog.String("event_id", "123456-12"), slog.String("event", "merge_request.open"), slog.String("project", "acme/api"),
+			slog.String("route", "Reviews"), slog.String("address", "mm#reviews"), slog.Int("attempt", 1), slog.Int("status", 200),
+			slog.String("outcome", "delivered"), slog.String("reason", "ok"), slog.Float64("delay", 0.012345678), slog.Float64("duration", 0.001234567))
 	}
 }

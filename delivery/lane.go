@@ -47,6 +47,7 @@ type lane struct {
 	settled  int               // deliveries from the line settled since then
 	unpurged uint64            // the lane is open, but this much of its line may still be there
 	purging  bool
+	lags     bool // it is counted in the set's lagging
 }
 
 // job is an item on its way.
@@ -127,6 +128,7 @@ func (l *lane) park(why cause) {
 		return
 	}
 	l.parked = true
+	l.tally()
 	l.standing.cause, l.standing.since = why, time.Now()
 	l.record()
 	for _, j := range l.flying {
@@ -293,6 +295,22 @@ func (l *lane) landed(j *job, retry bool) bool {
 		return true
 	}
 	return false
+}
+
+// holds tells whether a start needs the lane's state from the journal. The lock
+// is held.
+func (l *lane) holds() bool { return l.parked || l.unpurged > 0 }
+
+// tally counts the lane among those that hold the journal's floor, or no more,
+// whenever that may have changed. The lock is held.
+func (l *lane) tally() {
+	switch now := l.holds(); {
+	case now && !l.lags:
+		l.set.lagging.Add(1)
+	case !now && l.lags:
+		l.set.lagging.Add(-1)
+	}
+	l.lags = l.holds()
 }
 
 // outdated tells whether the lane's state is to be recorded anew, so that the

@@ -101,6 +101,7 @@ type Lanes struct {
 	mu    sync.Mutex
 	lanes map[queue.Lane]*lane
 
+	lagging atomic.Int32 // lanes that hold the journal's floor
 	bytes   atomic.Int64 // in memory, of all lanes
 	room    sync.Mutex   // room is made for one lane at a time
 	rooms   atomic.Int64 // how often it was
@@ -204,6 +205,7 @@ func (l *lane) resume(at *queue.LaneAtStart) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.parked = true
+	l.tally()
 	l.standing.reason, l.standing.since = at.Reason, at.Time
 	if at.State == queue.LaneBroken {
 		l.standing.refusals, l.standing.refused, l.standing.broken = brokenAfter, at.Time, at.Time
@@ -272,9 +274,12 @@ func (s *Lanes) all() []*lane {
 // Floor is the journal sequence that recovery must read from because of lanes
 // that are parked; max when none is.
 func (s *Lanes) Floor(max uint64) uint64 {
+	if s.lagging.Load() == 0 {
+		return max // each journal message asks
+	}
 	for _, l := range s.all() {
 		l.mu.Lock()
-		if l.parked || l.unpurged > 0 {
+		if l.holds() {
 			max = min(max, l.recorded)
 		}
 		l.mu.Unlock()
@@ -447,7 +452,6 @@ func (s *Lanes) nextParked(name queue.Lane, after, tail uint64) (uint64, []queue
 		case s.stop.Err() != nil:
 			return 0, nil, false
 		case err == nil && tries > 10:
-			// A replica that lags would have caught up by now.
 			s.log.Error("parked deliveries are missing from the queue", "address", AddressOf(name).String(), "after", after, "until", tail)
 			return tail, nil, true
 		case err != nil:

@@ -214,6 +214,7 @@ func (l *lane) reopen() {
 	l.record()
 	l.set.log.Info("lane open again", "address", l.address.String())
 	l.unpurged = last
+	l.tally()
 	l.purge(last)
 }
 
@@ -243,6 +244,7 @@ func (l *lane) purge(upTo uint64) {
 		l.line.purged = upTo
 		if l.unpurged <= upTo {
 			l.unpurged = 0
+			l.tally()
 		} else {
 			l.purge(l.unpurged)
 		}

@@ -124,6 +124,9 @@ func (q *Queue) newestEntry(ctx context.Context, last, first uint64) (Entry, err
 	for seq := last; seq >= max(first, 1) && last-seq < patience; seq-- {
 		msg, err := q.journalStream.GetMsg(ctx, seq)
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			if err := q.behind(JournalStream, seq); err != nil {
+				return Entry{}, err
+			}
 			q.damage.Add(1)
 			q.log.Error("a message of the journal is gone: what it held may be done again", "sequence", seq)
 			continue
@@ -206,6 +209,9 @@ func (q *Queue) catchUp(ctx context.Context, name string, known uint64) error {
 	}
 	if info.State.LastSeq >= known {
 		return nil
+	}
+	if err := q.behind(name, known); err != nil {
+		return err
 	}
 	lost := known - info.State.LastSeq
 	if lost > maxFill {

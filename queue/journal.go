@@ -459,6 +459,8 @@ func (j *Journal) ours(seq uint64, nonce Nonce) (uint64, error) {
 // unsettled. On a server that others share it waits as a standby until the
 // present writer has ended or been silent.
 func (q *Queue) Lead(ctx context.Context) (*Journal, *State, error) {
+	var behind patience
+	q.resigned = false
 	for {
 		last, err := q.standby(ctx)
 		if err != nil {
@@ -473,7 +475,11 @@ func (q *Queue) Lead(ctx context.Context) (*Journal, *State, error) {
 		state, told := q.recovered.state, q.recovered.told
 		q.recovered.state = nil // it holds for one time only
 		if state == nil {
-			if state, told, err = q.recover(ctx, last); err != nil {
+			state, told, err = q.recover(ctx, last)
+			if behind.again(ctx, q, err) {
+				continue
+			}
+			if err != nil {
 				return nil, nil, err
 			}
 		}
@@ -560,8 +566,13 @@ func (q *Queue) standby(ctx context.Context) (uint64, error) {
 	}
 }
 
+// released tells whether the journal's writer has ended in good order with this
+// message.
 func (q *Queue) released(ctx context.Context, seq uint64) (bool, error) {
 	msg, err := q.journalStream.GetMsg(ctx, seq)
+	if errors.Is(err, jetstream.ErrMsgNotFound) && q.External() {
+		return false, nil // who leads the stream now has still to store it
+	}
 	if err != nil {
 		return false, fmt.Errorf("read %s: %w", JournalStream, err)
 	}

@@ -134,15 +134,18 @@ type Queue struct {
 	lastPark  tail // of RELAY_PARKED
 	water     highWater
 
-	moving  mover                   // of what is large
-	packing mover                   // one message is made at a time of those for RELAY_PARKED and RELAY_DEAD, and of large ones
-	parking sync.Mutex              // one append to RELAY_PARKED at a time
-	parkEnd uint64                  // the sequence that the next append expects to be the last
-	leading atomic.Pointer[Journal] // nil before Lead, and when another relay has taken over
-	shares  shares                  // of RELAY_PARKED
-	loads   loads                   // in it
-	lines   lines                   // in it
-	kept    kept                    // in RELAY_DEAD
+	moving  mover      // of what is large
+	packing mover      // one message is made at a time of those for RELAY_PARKED and RELAY_DEAD, and of large ones
+	parking sync.Mutex // one append to RELAY_PARKED at a time
+	parkEnd uint64     // the sequence that the next append expects to be the last
+	// resigned: what a stream lacks at the takeover is taken for damage; see
+	// [Queue.behind]. For Lead alone.
+	resigned bool
+	leading  atomic.Pointer[Journal] // nil before Lead, and when another relay has taken over
+	shares   shares                  // of RELAY_PARKED
+	loads    loads                   // in it
+	lines    lines                   // in it
+	kept     kept                    // in RELAY_DEAD
 
 	// What Recover has found; nil before, and when Lead has gone on from it.
 	recovered struct {

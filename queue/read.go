@@ -246,6 +246,9 @@ func (q *Queue) NextParked(ctx context.Context, lane Lane, after uint64) (seq ui
 	end := q.lines.endOf(lane)
 	msg, err := get(ctx, q.parked, after+1, subjectParked+laneToken(lane))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		if err := q.parkedBehind(ctx); err != nil {
+			return 0, nil, err
+		}
 		q.endsEarly(lane, after, end)
 		return 0, nil, nil
 	}

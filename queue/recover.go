@@ -105,12 +105,17 @@ func (q *Queue) recover(ctx context.Context, last uint64) (*State, uint64, error
 		}
 	}
 	before = q.Damage()
-	if err := q.Entries(ctx, s.Checkpoint.Journal, func(e Entry) bool { s.apply(e); said.apply(e); return true }); err != nil {
+	var read uint64
+	err = q.Entries(ctx, s.Checkpoint.Journal, func(e Entry) bool { s.apply(e); said.apply(e); read = e.Seq; return true })
+	if err == nil && read < end.Seq {
+		err = q.behind(JournalStream, end.Seq)
+	}
+	if err != nil {
 		return nil, 0, err
 	}
 	said.unsure = said.unsure || q.Damage() > before
 	before = q.Damage()
-	if err := q.catchUp(ctx, ParkedStream, max(end.Ends.Parked, s.parkEnd())); err != nil {
+	if err := q.catchUp(ctx, ParkedStream, max(end.Ends.Parked, s.parkEnd(), q.lastPark.load())); err != nil {
 		return nil, 0, err
 	}
 	if err := q.recoverParked(ctx, s, &said, q.Damage() > before); err != nil {
@@ -167,6 +172,9 @@ func (q *Queue) checkCursor(ctx context.Context, c Checkpoint) error {
 		return fmt.Errorf("look at %s: %w", Events, err)
 	}
 	if c.Cursor > info.State.LastSeq {
+		if err := q.behind(Events, c.Cursor); err != nil {
+			return err
+		}
 		return fmt.Errorf("%s ends at %d but the journal has settled everything up to %d: the store was cut off or restored; %s", Events, info.State.LastSeq, c.Cursor, restoreAdvice)
 	}
 	if c.Cursor == 0 {
@@ -298,6 +306,11 @@ func (q *Queue) recoverParked(ctx context.Context, s *State, said *ledger, count
 		name, err := parseLane(msg.Subject[len(subjectParked):])
 		if err != nil {
 			return false, err
+		}
+		if q.lines.last(name) < msg.Sequence {
+			if err := q.behind(ParkedStream, msg.Sequence); err != nil {
+				return false, err // the list of lanes was
+			}
 		}
 		batch, err := decodeParked(msg.Sequence, msg.Data, q.opt.maxContent())
 		if damage := (*DamageError)(nil); errors.As(err, &damage) {

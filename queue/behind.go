@@ -39,19 +39,31 @@ func (q *Queue) parkedBehind(ctx context.Context) error {
 	return nil
 }
 
-// patience repeats a recovery that came upon a stream that is behind.
+// patience bounds how long a stream may be behind.
 type patience struct{ since time.Time }
 
-// again tells, after a pause, whether to recover again. The first time it says
-// why, and when all patience is gone the next recovery takes what is there.
-func (p *patience) again(ctx context.Context, q *Queue, err error) bool {
+// over tells whether an error says that a stream is behind, and it has been for too
+// long.
+func (p *patience) over(q *Queue, err error) bool {
 	if !errors.Is(err, errBehind) {
 		return false
 	}
 	if p.since.IsZero() {
 		p.since = time.Now()
+	}
+	return time.Since(p.since) > behindFor*q.opt.TakeoverWait
+}
+
+// again tells, after a pause, whether to recover again because a stream is behind.
+// The first time it says which, and when all patience is gone the next recovery
+// takes what is there.
+func (p *patience) again(ctx context.Context, q *Queue, err error) bool {
+	if !errors.Is(err, errBehind) {
+		return false
+	}
+	if p.since.IsZero() {
 		q.log.Warn("what the streams hold cannot be read yet; trying again", "err", err)
 	}
-	q.resigned = time.Since(p.since) > behindFor*q.opt.TakeoverWait
+	q.resigned = p.over(q, err)
 	return sleep(ctx, min(q.opt.TakeoverWait/5, heartbeat))
 }

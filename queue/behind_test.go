@@ -145,3 +145,33 @@ func TestLineWaitsForAServerThatIsBehind(t *testing.T) {
 		t.Errorf("afterwards: %d, %v, %v", seq, batch, err)
 	}
 }
+
+// Who repeats a write whose answer was lost is told that it was refused. As long as
+// nobody knows what stands there, that does not make it another relay's.
+func TestWriterWaitsForAServerThatIsBehind(t *testing.T) {
+	t.Parallel()
+	q := open(t, Options{URL: external(t).ClientURL(), MaxBody: 1 << 20, TakeoverWait: 200 * time.Millisecond})
+	j, _, err := q.Lead(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	nonce, expect := newNonce(), j.Last()
+	if _, err := q.publish(t.Context(), subjectJournal, encodeEntry(nonce, Entry{Writer: j.writer}), nonce, &expect); err != nil {
+		t.Fatal(err)
+	}
+	j.q.journalStream = &late{stream: j.q.journalStream, above: expect, times: 1, tells: true}
+	if _, err := j.ours(expect+1, nonce); !errors.Is(err, errBehind) || errors.Is(err, ErrFenced) {
+		t.Errorf("while it cannot be read: %v", err)
+	}
+	if seq, err := j.ours(expect+1, nonce); err != nil || seq != expect+1 {
+		t.Errorf("afterwards: %d, %v", seq, err)
+	}
+	var p patience
+	if p.over(q, errBehind) {
+		t.Error("no patience at all")
+	}
+	if p.since = p.since.Add(-behindFor * q.opt.TakeoverWait); !p.over(q, errBehind) || p.over(q, ErrFull) {
+		t.Error("patience without end")
+	}
+}

@@ -379,6 +379,7 @@ func (j *Journal) write(c Checkpoint, recs []Record) error {
 	})
 	Failpoint(FailJournaling)
 	begun := time.Now()
+	var behind patience
 	for {
 		seq, err := j.q.publish(j.ctx, subjectJournal, data, nonce, &expect)
 		if errors.Is(err, ErrFenced) {
@@ -397,6 +398,8 @@ func (j *Journal) write(c Checkpoint, recs []Record) error {
 			return err
 		case j.ctx.Err() != nil:
 			return ErrClosed
+		case behind.over(j.q, err):
+			return ErrFenced // whoever leads next reads what there is
 		}
 		j.stuck.Store(true)
 		j.q.log.Error("the journal cannot be written: dispatch waits", "err", err)
@@ -443,14 +446,10 @@ func (j *Journal) ours(seq uint64, nonce Nonce) (uint64, error) {
 	case !errors.Is(err, jetstream.ErrMsgNotFound):
 		return 0, fmt.Errorf("read %s: %w", JournalStream, err) // not known: the write is repeated
 	}
-	info, err := j.q.journalStream.Info(j.ctx)
-	if err != nil {
-		return 0, fmt.Errorf("look at %s: %w", JournalStream, err)
-	}
-	if info.State.LastSeq < seq {
+	if j.q.External() {
 		// Who said no knows of more than who was asked now: a leader that is
 		// none any more, or one that has still to store it.
-		return 0, fmt.Errorf("%s ends at %d, and at %d for who refused the write", JournalStream, info.State.LastSeq, seq)
+		return 0, fmt.Errorf("%s does not hold %d, which stands there for who refused the write: %w", JournalStream, seq, errBehind)
 	}
 	return 0, ErrFenced
 }

@@ -14,7 +14,7 @@ import (
 // the only lane of a hook. The count is seconds. Pauses are a hundred times as
 // short as usual, so that a second stands for a hundred.
 var badRequests = scenario{
-	name: "bad-requests", ci: 15, full: 60,
+	name: "bad-requests", ci: 15, full: 600,
 	what: "a chat that answers 400 to everything for a while (with `--pace 0.01`, where a second stands for a hundred); then, among others, messages that always get 400, some of them in the only lane of a hook, and messages that always get 500: all of these have to be given up, and nothing else may be",
 	run: func(ctx context.Context, b *bench) error {
 		r, err := b.rig(b.ordinary(6), "--pace", "0.01")

@@ -16,6 +16,14 @@ type bench struct {
 	pprof  string // where a relay with profiles listens for them
 	sink   *sink
 	room   string // for RELAY_EVENTS, where the default does not hold what is measured
+	series int    // the last one of events; see post
+}
+
+// next is the series of events for a store that has got others: a relay takes
+// what it has delivered for a repeat.
+func (b *bench) next() int {
+	b.series++
+	return b.series
 }
 
 func newBench(ctx context.Context, s settings) (*bench, error) {

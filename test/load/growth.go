@@ -100,7 +100,7 @@ func (b *bench) costOnce(ctx context.Context, dir string, s setup, p *point, cpu
 	}
 	defer relay.stop()
 	var one sample
-	if err := b.drive(ctx, run, relay, scenario{mix: "merge requests", projects: s.addresses}, &one); err != nil {
+	if err := b.drive(ctx, run, relay, scenario{mix: "merge requests", projects: s.addresses, series: b.next()}, &one); err != nil {
 		return fmt.Errorf("%w\n%s", err, tailOf(relay.log))
 	}
 	_, most, err := relay.memory()

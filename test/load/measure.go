@@ -19,6 +19,7 @@ type scenario struct {
 	latency  time.Duration // of the chat
 	rate     int           // events a second; 0: closed
 	answers  bool          // closed on the answers alone
+	series   int           // see post
 }
 
 // outstanding is how many events may be on their way in a closed loop.
@@ -123,6 +124,7 @@ func (b *bench) drive(ctx context.Context, run *arrivals, p *process, load scena
 	if err != nil {
 		return err
 	}
+	bodies.series = load.series
 	from := &sender{address: p.address, post: bodies, sink: b.sink, run: run, sent: make([]int64, maxEvents)}
 	send := func(d time.Duration) (answers, error) {
 		ctx, cancel := context.WithTimeout(ctx, d)

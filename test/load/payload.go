@@ -67,7 +67,14 @@ func (l *letters) scatter() {
 type post struct {
 	kinds    []*letters // in the order in which they are sent
 	projects int
+	series   int // below 100; event n of another one is another event
 }
+
+// seriesOf is how many numbers a series has: more than one run may send.
+const seriesOf = 10_000_000
+
+// number is what event n is known by everywhere.
+func (p *post) number(n int) int { return p.series*seriesOf + n }
 
 // newPost makes the bodies for so many projects.
 func newPost(mix []kind, projects int) (*post, error) {
@@ -153,10 +160,10 @@ func (p *post) body(buf []byte, n int) []byte {
 	from := len(buf)
 	buf = append(buf, l.bodies[i]...)
 	for _, at := range l.marks {
-		number(buf[from+at:from+at+digits], n)
+		number(buf[from+at:from+at+digits], p.number(n))
 	}
 	if l.noise[1] > 0 {
-		scatter(buf[from+l.noise[0]:from+l.noise[1]], uint64(n))
+		scatter(buf[from+l.noise[0]:from+l.noise[1]], uint64(p.number(n)))
 	}
 	return buf
 }
@@ -169,7 +176,7 @@ func (p *post) request(buf []byte, host string, n int) []byte {
 	buf = append(buf, host...)
 	buf = append(buf, "\r\nContent-Type: application/json\r\nUser-Agent: GitLab/18.5.0\r\nIdempotency-Key: 5f1ff0c2-0d32-4a2f-9c1b-000"...)
 	var key [digits]byte
-	number(key[:], n)
+	number(key[:], p.number(n))
 	buf = append(buf, key[:]...)
 	buf = append(buf, "\r\nX-Gitlab-Event: "...)
 	buf = append(buf, l.header...)
@@ -198,7 +205,7 @@ func number(into []byte, n int) {
 	}
 }
 
-// numberIn finds the number that a message carries.
+// numberIn finds which event of its series a message is about.
 func numberIn(message []byte) (n int, ok bool) {
 	i := bytes.Index(message, []byte(mark))
 	if i < 0 || len(message) < i+len(mark)+digits {
@@ -210,5 +217,5 @@ func numberIn(message []byte) (n int, ok bool) {
 		}
 		n = n*10 + int(c-'0')
 	}
-	return n, true
+	return n % seriesOf, true
 }

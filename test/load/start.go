@@ -167,6 +167,7 @@ func (h *history) with(ctx context.Context, f func(*process, *sender) error) err
 	if err != nil {
 		return err
 	}
+	bodies.series = h.b.next()
 	for _, l := range bodies.kinds {
 		l.scatter()
 	}

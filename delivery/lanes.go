@@ -36,6 +36,7 @@ type Journal interface {
 type Parking interface {
 	Park(ctx context.Context, lane queue.Lane, batch []queue.Parked) (uint64, error)
 	NextParked(ctx context.Context, lane queue.Lane, after uint64) (uint64, []queue.Parked, error)
+	LineCount(lane queue.Lane) queue.LineCount
 	PurgeParked(ctx context.Context, lane queue.Lane, upTo uint64) error
 	Bury(ctx context.Context, d *queue.Dead) (uint64, error)
 	Expendable(ctx context.Context, destination string, why error) (queue.Lane, uint64, error)
@@ -213,6 +214,7 @@ func (l *lane) resume(at *queue.LaneAtStart) {
 	l.line.tail, l.line.done = at.Last, at.Done
 	l.line.seq = max(at.Done.Seq, 1) - 1 // the message that Done names may hold more
 	l.line.counted, l.line.resumed = l.line.seq, at.Last
+	l.line.total, l.line.fresh = l.set.parking.LineCount(l.name).Total, true
 	for _, id := range at.Early {
 		l.line.early[id] = queue.Place{}
 	}

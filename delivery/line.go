@@ -31,6 +31,8 @@ type line struct {
 	passed  int    // of those, and of what is being appended, settled as they came from memory
 	counted uint64 // what stands in messages above this one,
 	resumed uint64 // and up to this one, from before the last start, is not counted yet
+	total   uint64 // deliveries in the line at the start, those that were gone by then included
+	fresh   bool   // nothing of what was parked before the start has been read since
 }
 
 // startSpill starts the goroutine that appends to RELAY_PARKED. The lock is
@@ -193,6 +195,7 @@ func (l *lane) read() {
 	if slices.Contains(l.line.struck, seq) {
 		batch = nil
 	}
+	l.reckon(seq, batch)
 	l.line.struck = nil
 	l.line.seq, l.line.batch, l.line.next, l.line.light = seq, batch, 0, false
 	if bodies(batch) >= heavy {
@@ -281,8 +284,27 @@ func (l *line) finished() uint64 {
 	return max(l.done.Seq, 1) - 1
 }
 
-// count counts what was parked before the last start. It reads all of it, one
-// message at a time.
+// reckon counts what was parked before the last start when the first message of it
+// has been read, by what that says of its place in the line: the others need not
+// be read for that. The lock is held.
+func (l *lane) reckon(seq uint64, batch []queue.Parked) {
+	first := l.line.fresh
+	l.line.fresh = false
+	at := l.set.parking.LineCount(l.name)
+	if !first || at.Read != seq || at.UpTo > l.line.total || seq > l.line.resumed {
+		return
+	}
+	for i := range batch {
+		if l.line.done.Less(queue.Place{Seq: seq, Index: i}) {
+			l.line.held++
+		}
+	}
+	l.line.held += int(l.line.total - at.UpTo)
+	l.line.counted = l.line.resumed
+}
+
+// count counts what was parked before the last start, before the lane comes to it.
+// Where an older relay wrote it, all of it is read, one message at a time.
 func (l *lane) count() {
 	for l.set.stopping() == nil {
 		l.mu.Lock()
@@ -296,17 +318,24 @@ func (l *lane) count() {
 			return // whoever delivers from there will say so
 		}
 		l.mu.Lock()
-		if seq == 0 || seq > upTo {
-			seq, batch = upTo, nil // the rest is settled
+		if l.reckon(seq, batch); l.line.counted < upTo {
+			l.countBatch(seq, batch)
 		}
-		for i := range batch {
-			if place := (queue.Place{Seq: seq, Index: i}); l.parked && l.line.done.Less(place) {
-				if at, settled := l.line.early[batch[i].ID]; !settled || at == (queue.Place{}) {
-					l.line.held++
-				}
-			}
-		}
-		l.line.counted = seq
 		l.mu.Unlock()
 	}
+}
+
+// countBatch counts a message. The lock is held.
+func (l *lane) countBatch(seq uint64, batch []queue.Parked) {
+	if seq == 0 || seq > l.line.resumed {
+		seq, batch = l.line.resumed, nil // the rest is settled
+	}
+	for i := range batch {
+		if place := (queue.Place{Seq: seq, Index: i}); l.parked && l.line.done.Less(place) {
+			if at, settled := l.line.early[batch[i].ID]; !settled || at == (queue.Place{}) {
+				l.line.held++
+			}
+		}
+	}
+	l.line.counted = seq
 }

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"maps"
 	"net/http"
@@ -711,11 +712,64 @@ func TestParkedIsCounted(t *testing.T) {
 	w.deliver("a#two", numbered(311, 315)...)
 	w.forgotten()
 	check("new ones are counted", 315)
-	w.until("the destination has failed", func() bool { return w.lanes.dests["a"].paused() })
 	w.chat.Set("hooka", chat.OK())
-	w.lanes.Retry(func(configs.Address) bool { return true })
+	w.until("nothing is left", func() bool {
+		w.lanes.Retry(func(configs.Address) bool { return true }) // again: what was under way may still have failed
+		return len(w.lanes.Status()) == 0
+	})
 	w.posts("hooka", 315)
-	w.until("nothing is left", func() bool { return len(w.lanes.Status()) == 0 })
 	g := w.gauges()
 	equal(t, "gauges", []float64{0, 0, 0}, []float64{g["relay_parked a"], g["relay_lane_depth a"], g["relay_lanes_parked a"]})
+}
+
+// reads counts what is read of the lines.
+type reads struct {
+	Parking
+	count atomic.Int32
+}
+
+func (r *reads) NextParked(ctx context.Context, lane queue.Lane, after uint64) (uint64, []queue.Parked, error) {
+	r.count.Add(1)
+	return r.Parking.NextParked(ctx, lane, after)
+}
+
+// After a restart a line is counted by what its first message says, not by reading
+// all of it, also when the line was begun and something in it is settled.
+func TestLongLineIsCountedAtOnce(t *testing.T) {
+	w := newWorld(t, func(w *world) { w.limits.paused = []time.Duration{time.Hour} })
+	w.chat.Set("hooka", chat.Status(502, nil, ""))
+	for i := range 8 {
+		w.deliver("a#one", numbered(100*i+1, 100*i+100)...)
+		w.until("they are parked", func() bool { return w.statusOf("a#one").Held == 100*i+100 })
+	}
+	var taken atomic.Int32
+	w.chat.Set("hooka", chat.Func(func(x *chat.Exchange) {
+		if taken.Add(1) > 30 {
+			x.Answer(http.StatusBadGateway, nil, "")
+			return
+		}
+		x.OK()
+	}))
+	w.until("some are settled", func() bool {
+		if taken.Load() == 0 {
+			w.lanes.Retry(func(configs.Address) bool { return true })
+		}
+		return w.statusOf("a#one").Held == 770 && w.lanes.dests["a"].paused()
+	})
+	w.stop()
+	w.open()
+	r := &reads{Parking: w.queue}
+	w.lanes.parking = r
+	if err := w.lanes.Resume(w.context(), w.state.Lanes); err != nil {
+		t.Fatal(err)
+	}
+	w.until("all are counted", func() bool { return w.statusOf("a#one").Held == 770 })
+	if n := r.count.Load(); n > 2 {
+		t.Errorf("the line was read %d times, want its head alone", n)
+	}
+	w.chat.Set("hooka", chat.OK())
+	w.until("nothing is left", func() bool {
+		w.lanes.Retry(func(configs.Address) bool { return true })
+		return len(w.lanes.Status()) == 0
+	})
 }

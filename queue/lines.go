@@ -142,6 +142,30 @@ func (s *lines) missing(name Lane, after, seq uint64, k rank) (count uint64) {
 	return count
 }
 
+// met is told of a message that was read.
+func (s *lines) met(name Lane, seq uint64, k rank) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.lane(name)
+	l.read, l.upTo = seq, k.total+uint64(k.count)
+}
+
+// LineCount is how many deliveries a lane's line holds, those at its beginning
+// included that are settled and gone.
+type LineCount struct {
+	Total uint64
+	Read  uint64 // the message that was read last; 0: what is read does not say,
+	UpTo  uint64 // and how many there are up to its end
+}
+
+// LineCount tells that of a lane, as far as the messages in its line say it.
+func (q *Queue) LineCount(lane Lane) LineCount {
+	q.lines.mu.Lock()
+	defer q.lines.mu.Unlock()
+	l := q.lines.lane(lane)
+	return LineCount{l.total, l.read, l.upTo}
+}
+
 // missingEnd is missing, when the server has found nothing behind a message of a
 // line that ended there or later.
 func (s *lines) missingEnd(name Lane, after uint64, end Place) uint64 {
@@ -195,7 +219,11 @@ func later(a, b Place) Place {
 // the next one that the server has found.
 func (q *Queue) followed(lane Lane, after uint64, msg *jetstream.RawStreamMsg) {
 	k, ok := rankOf(msg)
-	if !ok || q.External() {
+	if !ok {
+		return
+	}
+	if q.External() {
+		q.lines.met(lane, msg.Sequence, k)
 		return
 	}
 	if count := q.lines.missing(lane, after, msg.Sequence, k); count > 0 {

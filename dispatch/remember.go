@@ -31,9 +31,9 @@ func (d *Dispatcher) remember(ctx context.Context) error {
 		for i := range e.Webhooks {
 			w, id := &e.Webhooks[i], queue.ID{Seq: e.Seq, Index: i}
 			d.Repeats.sameEvent(id, w)
-			for lane, has := range lanes[id] {
-				if has {
-					d.Repeats.sameDelivery(id, w, lane)
+			for _, to := range lanes.of[id] {
+				if to.has {
+					d.Repeats.sameDelivery(id, w, lanes.names[to.lane])
 				}
 			}
 		}
@@ -67,16 +67,42 @@ func (d *Dispatcher) windowSince(ctx context.Context) (time.Time, error) {
 	return oldest.Add(-keyWindow - about), nil
 }
 
-// lanesSince tells, by event, which lanes got it since then or wait for it; false
-// stands for those that have given it up, also when it was decided on again since.
-func (d *Dispatcher) lanesSince(ctx context.Context, since time.Time) (map[queue.ID]map[queue.Lane]bool, error) {
-	lanes := map[queue.ID]map[queue.Lane]bool{}
-	of := func(id queue.ID) map[queue.Lane]bool {
-		if lanes[id] == nil {
-			lanes[id] = map[queue.Lane]bool{}
-		}
-		return lanes[id]
+// receivers are the lanes that got events or wait for them; in little room, for a
+// busy hour has many events.
+type receivers struct {
+	names []queue.Lane
+	index map[queue.Lane]int32
+	of    map[queue.ID][]receiver
+}
+
+// receiver is a lane that an event was for.
+type receiver struct {
+	lane int32 // in names
+	has  bool  // it got the event or waits for it; else it has given it up
+}
+
+// find is what is known of an event in a lane, known to be new with true.
+func (r *receivers) find(id queue.ID, name queue.Lane) (to *receiver, added bool) {
+	lane, known := r.index[name]
+	if !known {
+		lane = int32(len(r.names))
+		r.index[name], r.names = lane, append(r.names, name)
 	}
+	all := r.of[id]
+	for i := range all {
+		if all[i].lane == lane {
+			return &all[i], false
+		}
+	}
+	all = append(all, receiver{lane: lane})
+	r.of[id] = all
+	return &all[len(all)-1], true
+}
+
+// lanesSince tells, by event, which lanes got it since then or wait for it, and
+// which have given it up, also when it was decided on again since.
+func (d *Dispatcher) lanesSince(ctx context.Context, since time.Time) (*receivers, error) {
+	lanes := &receivers{index: map[queue.Lane]int32{}, of: map[queue.ID][]receiver{}}
 	after, err := d.Queue.EntriesSince(ctx, since)
 	if err != nil {
 		return nil, err
@@ -86,12 +112,13 @@ func (d *Dispatcher) lanesSince(ctx context.Context, since time.Time) (map[queue
 			switch r := rec.(type) {
 			case *queue.Decision:
 				for _, p := range r.Deliveries {
-					if _, settled := of(r.ID)[p.Lane]; !settled {
-						of(r.ID)[p.Lane] = true
+					if to, added := lanes.find(r.ID, p.Lane); added {
+						to.has = true
 					}
 				}
 			case *queue.Settled:
-				of(r.ID)[r.Lane] = r.Outcome == queue.OutcomeDelivered
+				to, _ := lanes.find(r.ID, r.Lane)
+				to.has = r.Outcome == queue.OutcomeDelivered
 			}
 		}
 		return true

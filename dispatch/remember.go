@@ -81,7 +81,7 @@ type receiver struct {
 	has  bool  // it got the event or waits for it; else it has given it up
 }
 
-// find is what is known of an event in a lane, known to be new with true.
+// find is what is known of an event in a lane, and whether that is new.
 func (r *receivers) find(id queue.ID, name queue.Lane) (to *receiver, added bool) {
 	lane, known := r.index[name]
 	if !known {

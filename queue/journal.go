@@ -536,7 +536,7 @@ func (q *Queue) standby(ctx context.Context) (uint64, error) {
 			return 0, fmt.Errorf("look at %s: %w", JournalStream, err)
 		}
 		last := info.State.LastSeq
-		if away := time.Since(asked) > look+firstAnswer; away && !since.IsZero() {
+		if away := time.Since(asked) >= firstAnswer; away && !since.IsZero() {
 			since = time.Now() // who could not ask could not hear either
 		}
 		if !q.External() || info.State.Msgs == 0 {

@@ -304,13 +304,14 @@ func (l *lane) holds() bool { return l.parked || l.unpurged > 0 }
 // tally counts the lane among those that hold the journal's floor, or no more,
 // whenever that may have changed. The lock is held.
 func (l *lane) tally() {
-	switch now := l.holds(); {
-	case now && !l.lags:
+	was := l.lags
+	l.lags = l.holds()
+	switch {
+	case l.lags && !was:
 		l.set.lagging.Add(1)
-	case !now && l.lags:
+	case was && !l.lags:
 		l.set.lagging.Add(-1)
 	}
-	l.lags = l.holds()
 }
 
 // outdated tells whether the lane's state is to be recorded anew, so that the

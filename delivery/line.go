@@ -294,11 +294,7 @@ func (l *lane) reckon(seq uint64, batch []queue.Parked) {
 	if !first || at.Read != seq || at.UpTo > l.line.total || seq > l.line.resumed {
 		return
 	}
-	for i := range batch {
-		if l.line.done.Less(queue.Place{Seq: seq, Index: i}) {
-			l.line.held++
-		}
-	}
+	l.countBatch(seq, batch)
 	l.line.held += int(l.line.total - at.UpTo)
 	l.line.counted = l.line.resumed
 }

@@ -138,17 +138,19 @@ func (s *lines) missing(name Lane, after, seq uint64, k rank) (count uint64) {
 	defer s.mu.Unlock()
 	l := s.lane(name)
 	count = l.passed(after, k.before, k.total)
-	l.read, l.upTo = seq, k.total+uint64(k.count)
+	l.met(seq, k)
 	return count
 }
 
-// met is told of a message that was read.
+// met is missing, where nothing is said of what is gone.
 func (s *lines) met(name Lane, seq uint64, k rank) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l := s.lane(name)
-	l.read, l.upTo = seq, k.total+uint64(k.count)
+	s.lane(name).met(seq, k)
 }
+
+// met is told of a message that was read.
+func (l *line) met(seq uint64, k rank) { l.read, l.upTo = seq, k.total+uint64(k.count) }
 
 // LineCount is how many deliveries a lane's line holds, those at its beginning
 // included that are settled and gone.

@@ -54,7 +54,7 @@ func BenchmarkEnvelope(b *testing.B) {
 				p.envelope(Nonce{}, hooks)
 			}
 		})
-		packed := encodeEnvelope(Nonce{}, hooks)
+		packed := encodeEnvelope(Nonce{}, hooks).sealed
 		b.Run(fmt.Sprintf("unpack/%d", n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

@@ -177,16 +177,12 @@ func (c *committer) commit(batch []*pending, hooks []*Webhook) {
 func (c *committer) store(nonce Nonce, hooks []*Webhook) (uint64, error) {
 	ctx := c.q.ctx
 	if size := hooks[0].size(); size >= large && !c.q.External() { // alone
-		packed, err := c.q.packing.begin(ctx)
-		if err != nil {
+		var end func()
+		var err error
+		if ctx, end, err = c.q.turnToWrite(ctx, size); err != nil {
 			return 0, err
 		}
-		defer packed()
-		var t *turn
-		if ctx, t, err = c.q.turnFor(ctx, size); err != nil {
-			return 0, err
-		}
-		defer t.end()
+		defer end()
 	}
 	data := c.packer.envelope(nonce, hooks)
 	Failpoint(FailPacked)
@@ -195,7 +191,7 @@ func (c *committer) store(nonce Nonce, hooks []*Webhook) (uint64, error) {
 
 // publishEvent stores an envelope under a sequence that is reserved. What cannot
 // be reserved is not stored.
-func (q *Queue) publishEvent(ctx context.Context, data []byte, nonce Nonce) (uint64, error) {
+func (q *Queue) publishEvent(ctx context.Context, data message, nonce Nonce) (uint64, error) {
 	if err := q.water.reserve(q.tail.load() + 1); err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrDown, err)
 	}

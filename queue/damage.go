@@ -224,9 +224,9 @@ func (q *Queue) catchUp(ctx context.Context, name string, known uint64) error {
 
 // fill stores messages that hold nothing, up to a sequence.
 func (q *Queue) fill(ctx context.Context, name string, top uint64) error {
-	last, subject, empty := &q.tail, subjectEvents, func(n Nonce) []byte { return encodeEnvelope(n, nil) }
+	last, subject, empty := &q.tail, subjectEvents, func(n Nonce) message { return encodeEnvelope(n, nil) }
 	if name == ParkedStream {
-		last, subject, empty = &q.lastPark, subjectFence, func(n Nonce) []byte { return encodeParked(n, nil) }
+		last, subject, empty = &q.lastPark, subjectFence, func(n Nonce) message { return encodeParked(n, nil) }
 	}
 	for last.load() < top {
 		nonce := newNonce()

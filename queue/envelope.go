@@ -14,7 +14,7 @@ type Envelope struct {
 // gathers, in bytes. A larger webhook travels alone.
 const maxEnvelope = 700 << 10
 
-func encodeEnvelope(n Nonce, hooks []*Webhook) []byte {
+func encodeEnvelope(n Nonce, hooks []*Webhook) message {
 	var p packer
 	return p.envelope(n, hooks)
 }
@@ -26,7 +26,7 @@ type packer struct{ content, sealed []byte }
 // maxPacker is how much memory a packer keeps for the next envelope, in bytes.
 const maxPacker = 2 * maxEnvelope
 
-func (p *packer) envelope(n Nonce, hooks []*Webhook) []byte {
+func (p *packer) envelope(n Nonce, hooks []*Webhook) message {
 	w := buffer{b: p.content[:0]}
 	w.uint(uint64(len(hooks)))
 	for _, h := range hooks {
@@ -39,7 +39,7 @@ func (p *packer) envelope(n Nonce, hooks []*Webhook) []byte {
 	if cap(w.b) <= maxPacker {
 		p.content, p.sealed = w.b, out
 	}
-	return out
+	return whole(out)
 }
 
 func decodeEnvelope(seq uint64, msg []byte, limit int) (Envelope, error) {
@@ -74,7 +74,7 @@ func (r *reader) parked() Parked {
 	return Parked{ID: r.id(), Nonce: r.nonce(), Note: r.bytes(), Webhook: r.webhook()}
 }
 
-func encodeParked(n Nonce, batch []Parked) []byte {
+func encodeParked(n Nonce, batch []Parked) message {
 	size := 16
 	for i := range batch {
 		size += min(batch[i].Webhook.size(), apart) + len(batch[i].Note) + 64
@@ -104,7 +104,7 @@ func decodeParked(seq uint64, msg []byte, limit int) ([]Parked, error) {
 	return batch, nil
 }
 
-func encodeDead(n Nonce, d *Dead) []byte {
+func encodeDead(n Nonce, d *Dead) message {
 	w := buffer{b: make([]byte, 0, min(d.Webhook.size(), apart)+len(d.Note)+len(d.Reason)+256)}
 	w.parked(&d.Parked)
 	w.lane(d.Lane)

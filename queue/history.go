@@ -530,12 +530,12 @@ func (q *Queue) ParkedLines(ctx context.Context) ([]Line, error) {
 
 // firstParked reads a lane's first batch, and leaves it as it is if it is damaged.
 func (q *Queue) firstParked(ctx context.Context, lane Lane) ([]Parked, error) {
-	msg, err := get(ctx, q.parked, 1, subjectParked+laneToken(lane))
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
+	msg, batch, err := q.readParked(ctx, lane, 0)
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
 		return nil, nil
-	}
-	if err != nil {
+	case msg == nil:
 		return nil, fmt.Errorf("read %s: %w", ParkedStream, err)
 	}
-	return q.unpackParked(ctx, msg)
+	return batch, err
 }

@@ -381,7 +381,7 @@ func (j *Journal) write(c Checkpoint, recs []Record) error {
 	begun := time.Now()
 	var behind patience
 	for {
-		seq, err := j.q.publish(j.ctx, subjectJournal, data, nonce, &expect)
+		seq, err := j.q.publish(j.ctx, subjectJournal, whole(data), nonce, &expect)
 		if errors.Is(err, ErrFenced) {
 			seq, err = j.ours(expect+1, nonce)
 		}

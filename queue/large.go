@@ -25,7 +25,7 @@ import (
 // it up to four times over meanwhile.
 const large = 2 << 20
 
-// mover lets one large message at a time be moved.
+// mover lets one message at a time be made, or moved.
 type mover chan struct{}
 
 func newMover() mover { return make(mover, 1) }
@@ -62,8 +62,24 @@ func hasTurn(ctx context.Context) bool {
 
 type turnKey struct{}
 
-// turnFor takes the turn for a message of about so many bytes that is about to be
-// made; with a few, or with a server elsewhere, that waits for nobody.
+// turnToWrite takes the turn to make a message of about so many bytes for
+// RELAY_PARKED or RELAY_DEAD, or a large one, and to move it, if it is large. The
+// function ends it.
+func (q *Queue) turnToWrite(ctx context.Context, size int) (_ context.Context, end func(), err error) {
+	packed, err := q.packing.begin(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, t, err := q.turnFor(ctx, size)
+	if err != nil {
+		packed()
+		return nil, nil, err
+	}
+	return ctx, func() { t.end(); packed() }, nil
+}
+
+// turnFor takes the turn to move a message of about so many bytes; with a few, or
+// with a server elsewhere, that waits for nobody.
 func (q *Queue) turnFor(ctx context.Context, size int) (context.Context, *turn, error) {
 	if size < large || q.External() {
 		return ctx, &turn{done: func() {}}, nil
@@ -89,10 +105,43 @@ func (q *Queue) takeTurn(ctx context.Context, size int) (end func(), err error) 
 	return t.end, nil
 }
 
+// turnToRead takes the turn to read a message and to unpack it. The function ends
+// it.
+func (q *Queue) turnToRead(ctx context.Context) (_ context.Context, end func(*jetstream.RawStreamMsg), err error) {
+	if q.External() {
+		return ctx, func(*jetstream.RawStreamMsg) {}, nil
+	}
+	done, err := q.moving.begin(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	t := &turn{done: done}
+	return context.WithValue(ctx, turnKey{}, t), func(msg *jetstream.RawStreamMsg) { q.moved(msg); t.end() }, nil
+}
+
 // moved collects what the server has left behind of a large message that was read.
 func (q *Queue) moved(msg *jetstream.RawStreamMsg) {
 	if msg != nil && len(msg.Data) >= large {
 		runtime.GC()
+	}
+}
+
+// closeBlock has the server begin a new block of RELAY_PARKED, if a lane is about to
+// read a large message that is the last there, by one that holds nothing and goes at
+// once. A block that was read while it was the last one the server would keep in
+// memory for ten seconds, and any number of them (server/filestore.go of v2.15:
+// newMsgBlockForWrite, tryExpireWriteCache). What fails costs memory, and no more.
+func (q *Queue) closeBlock(ctx context.Context, lane Lane) {
+	if q.External() || !q.loads.has(lane, q.lastPark.load()) {
+		return
+	}
+	nonce := newNonce()
+	_, err := q.append(ctx, subjectFence, encodeParked(nonce, nil), nonce)
+	if err == nil {
+		err = q.parked.Purge(ctx, jetstream.WithPurgeSubject(subjectFence))
+	}
+	if err != nil && ctx.Err() == nil {
+		q.log.Debug("a large message stays the last of "+ParkedStream, "err", err)
 	}
 }
 
@@ -119,6 +168,14 @@ func (l *loads) seen(lane Lane, seq uint64, size int) {
 	}
 }
 
+// has tells whether the message is one of them.
+func (l *loads) has(lane Lane, seq uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, known := slices.BinarySearch(l.lanes[lane], seq)
+	return known
+}
+
 // upTo are those of a lane up to a sequence.
 func (l *loads) upTo(lane Lane, seq uint64) []uint64 {
 	l.mu.Lock()
@@ -139,7 +196,7 @@ func (l *loads) gone(lane Lane, seq uint64) {
 
 // unload drops a message of RELAY_PARKED; a large one while no other is moved.
 func (q *Queue) unload(ctx context.Context, lane Lane, seq uint64, drop func() error) error {
-	if !slices.Contains(q.loads.upTo(lane, seq), seq) {
+	if !q.loads.has(lane, seq) {
 		return drop()
 	}
 	if !q.External() && !hasTurn(ctx) {
@@ -159,7 +216,7 @@ func (q *Queue) unload(ctx context.Context, lane Lane, seq uint64, drop func() e
 // sendLarge is send over a connection of its own, in the text protocol of NATS
 // (docs.nats.io/reference/reference-protocols/nats-protocol). The client of NATS
 // copies what it sends into memory that it keeps for good.
-func (e *embedded) sendLarge(ctx context.Context, msg *nats.Msg, timeout time.Duration) (uint64, error) {
+func (e *embedded) sendLarge(ctx context.Context, msg *nats.Msg, data *message, timeout time.Duration) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	c, err := e.server.InProcessConn()
@@ -177,7 +234,7 @@ func (e *embedded) sendLarge(ctx context.Context, msg *nats.Msg, timeout time.Du
 		seq, err := readAck(bufio.NewReader(c))
 		answered <- answer{seq, err}
 	}()
-	if err := writeMessage(c, msg); err != nil {
+	if err := writeMessage(c, msg, data); err != nil {
 		return 0, fmt.Errorf("write to NATS: %w", err)
 	}
 	a := <-answered
@@ -190,8 +247,9 @@ func (e *embedded) sendLarge(ctx context.Context, msg *nats.Msg, timeout time.Du
 // ackInbox is where the answer is sent on a connection that asks one question.
 const ackInbox = "_INBOX.large"
 
-// writeMessage introduces the client and publishes one message.
-func writeMessage(c net.Conn, msg *nats.Msg) error {
+// writeMessage introduces the client and publishes the data, with the message's
+// subject and header.
+func writeMessage(c net.Conn, msg *nats.Msg, data *message) error {
 	var head strings.Builder
 	head.WriteString("NATS/1.0\r\n")
 	for name, values := range msg.Header {
@@ -202,9 +260,9 @@ func writeMessage(c net.Conn, msg *nats.Msg) error {
 	head.WriteString("\r\n")
 	inbox := ackInbox + "." + newNonce().String()
 	_, err := fmt.Fprintf(c, "CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true,\"protocol\":1,\"name\":\"relay\",\"lang\":\"go\",\"version\":\"1\"}\r\n"+
-		"SUB %s 1\r\nHPUB %s %s %d %d\r\n%s", inbox, msg.Subject, inbox, head.Len(), head.Len()+len(msg.Data), head.String())
+		"SUB %s 1\r\nHPUB %s %s %d %d\r\n%s", inbox, msg.Subject, inbox, head.Len(), head.Len()+data.len(), head.String())
 	if err == nil {
-		_, err = c.Write(msg.Data)
+		_, err = data.WriteTo(c)
 	}
 	if err == nil {
 		_, err = io.WriteString(c, "\r\n")

@@ -115,3 +115,35 @@ func TestLargeParkedMessagesAreDroppedOneByOne(t *testing.T) {
 		t.Errorf("remembered of what is gone: %v", q.loads.lanes)
 	}
 }
+
+// Before a large message is read that was written last, the server is made to let
+// go of it; what that takes does not stay.
+func TestLargeMessageIsNotReadFromTheLastBlock(t *testing.T) {
+	q := open(t, Options{MaxBody: 4 << 20})
+	lane, other := Lane{Destination: "a"}, Lane{Destination: "b"}
+	if _, err := q.Park(t.Context(), other, []Parked{{ID: ID{Seq: 1}, Webhook: *hook(`{}`)}}); err != nil {
+		t.Fatal(err)
+	}
+	seq, err := q.Park(t.Context(), lane, []Parked{{ID: ID{Seq: 2}, Webhook: *noisy(3 << 20)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range []Lane{other, lane, lane} {
+		if _, batch, err := q.NextParked(t.Context(), l, 0); err != nil || len(batch) != 1 {
+			t.Fatalf("%v: read %d deliveries, %v", l, len(batch), err)
+		}
+		want := seq
+		if l == lane {
+			want++ // once
+		}
+		if got := q.LastPark(); got != want {
+			t.Errorf("after %v was read the last sequence is %d, want %d", l, got, want)
+		}
+	}
+	if info, err := q.parked.Info(t.Context()); err != nil || info.State.Msgs != 2 || info.State.LastSeq != seq+1 {
+		t.Errorf("%d messages up to %d, %v; want 2 up to %d", info.State.Msgs, info.State.LastSeq, err, seq+1)
+	}
+	if next, err := q.Park(t.Context(), lane, []Parked{{ID: ID{Seq: 3}, Webhook: *hook(`{}`)}}); err != nil || next != seq+2 {
+		t.Errorf("parked next as %d, %v", next, err)
+	}
+}

@@ -379,10 +379,10 @@ func TestRepeatedJournalWriteIsFoundAgain(t *testing.T) {
 	nonce := newNonce()
 	expect := j.Last()
 	data := encodeEntry(nonce, Entry{Writer: j.writer})
-	if _, err := q.publish(t.Context(), subjectJournal, data, nonce, &expect); err != nil {
+	if _, err := q.publish(t.Context(), subjectJournal, whole(data), nonce, &expect); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := q.publish(t.Context(), subjectJournal, data, nonce, &expect); !errors.Is(err, ErrFenced) {
+	if _, err := q.publish(t.Context(), subjectJournal, whole(data), nonce, &expect); !errors.Is(err, ErrFenced) {
 		t.Fatalf("the repeat: %v", err)
 	}
 	seq, err := j.ours(expect+1, nonce)
@@ -453,7 +453,7 @@ func TestLeadGoesOnFromWhatRecoverHasRead(t *testing.T) {
 
 func TestNewerFormatIsRefusedLoudly(t *testing.T) {
 	var newer *VersionError
-	msg := encodeEnvelope(Nonce{}, nil)
+	msg := encodeEnvelope(Nonce{}, nil).sealed
 	msg[0] = version + 1
 	if _, err := decodeEnvelope(1, msg, 1<<20); !errors.As(err, &newer) {
 		t.Errorf("envelope: %v", err)
@@ -464,7 +464,7 @@ func TestNewerFormatIsRefusedLoudly(t *testing.T) {
 }
 
 func TestDamagedMessagesAreErrors(t *testing.T) {
-	good := encodeEnvelope(newNonce(), []*Webhook{hook(`{"a":1}`), hook(`{"b":2}`)})
+	good := encodeEnvelope(newNonce(), []*Webhook{hook(`{"a":1}`), hook(`{"b":2}`)}).sealed
 	for i := range good {
 		if _, err := decodeEnvelope(1, good[:i], 1<<20); err == nil {
 			t.Errorf("cut off after %d of %d bytes: no error", i, len(good))

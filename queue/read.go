@@ -122,23 +122,18 @@ func (q *Queue) Envelopes(ctx context.Context, after, upTo uint64, f func(Envelo
 // and returns its sequence once it is on disk. It returns ErrShare or ErrFull
 // when there is no room; see [Queue.Expendable].
 func (q *Queue) Park(ctx context.Context, lane Lane, batch []Parked) (uint64, error) {
-	packed, err := q.packing.begin(ctx)
-	if err != nil {
-		return 0, err
-	}
-	defer packed()
 	size := 0
 	for i := range batch {
 		size += batch[i].Webhook.size()
 	}
-	ctx, t, err := q.turnFor(ctx, size)
+	ctx, end, err := q.turnToWrite(ctx, size)
 	if err != nil {
 		return 0, err
 	}
-	defer t.end()
+	defer end()
 	nonce := newNonce()
 	data := encodeParked(nonce, batch)
-	if err := q.shareLeft(ctx, lane.Destination, len(data)); err != nil {
+	if err := q.shareLeft(ctx, lane.Destination, data.len()); err != nil {
 		return 0, err
 	}
 	Failpoint(FailParking)
@@ -149,13 +144,13 @@ func (q *Queue) Park(ctx context.Context, lane Lane, batch []Parked) (uint64, er
 	}
 	Failpoint(FailParked)
 	q.lines.appended(lane, seq, k)
-	q.shares.add(lane, seq, len(data))
-	q.loads.seen(lane, seq, len(data))
+	q.shares.add(lane, seq, data.len())
+	q.loads.seen(lane, seq, data.len())
 	return seq, nil
 }
 
 // append adds one message to RELAY_PARKED, if nobody else has added one.
-func (q *Queue) append(ctx context.Context, subject string, data []byte, nonce Nonce, header ...Field) (uint64, error) {
+func (q *Queue) append(ctx context.Context, subject string, data message, nonce Nonce, header ...Field) (uint64, error) {
 	q.parking.Lock()
 	defer q.parking.Unlock()
 	for {
@@ -243,21 +238,20 @@ func (q *Queue) LastPark() uint64 { return q.lastPark.load() }
 // without deliveries means that there is none. One that is damaged is set aside
 // and passed over; of one that the server passes over it is said that it is gone.
 func (q *Queue) NextParked(ctx context.Context, lane Lane, after uint64) (seq uint64, batch []Parked, err error) {
-	end := q.lines.endOf(lane)
-	msg, err := get(ctx, q.parked, after+1, subjectParked+laneToken(lane))
+	q.closeBlock(ctx, lane)
+	last := q.lines.endOf(lane)
+	msg, batch, err := q.readParked(ctx, lane, after)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		if err := q.parkedBehind(ctx); err != nil {
 			return 0, nil, err
 		}
-		q.endsEarly(lane, after, end)
+		q.endsEarly(lane, after, last)
 		return 0, nil, nil
 	}
-	if err != nil {
+	if msg == nil {
 		return 0, nil, fmt.Errorf("read %s: %w", ParkedStream, err)
 	}
 	q.followed(lane, after, msg)
-	q.loads.seen(lane, msg.Sequence, len(msg.Data))
-	batch, err = q.unpackParked(ctx, msg)
 	if damage := (*DamageError)(nil); errors.As(err, &damage) {
 		if _, err := q.SetAside(ctx, damage, lane); err != nil {
 			return 0, nil, err
@@ -271,17 +265,21 @@ func (q *Queue) NextParked(ctx context.Context, lane Lane, after uint64) (seq ui
 	return msg.Sequence, batch, err
 }
 
-// unpackParked decodes a parked message; a large one, which is there twice then,
-// while no other is being packed.
-func (q *Queue) unpackParked(ctx context.Context, msg *jetstream.RawStreamMsg) ([]Parked, error) {
-	if len(msg.Data) >= large && !q.External() {
-		packed, err := q.packing.begin(ctx)
-		if err != nil {
-			return nil, err
-		}
-		defer packed()
+// readParked reads what NextParked returns, and the message that it stands in; nil
+// if there is none, or it cannot be read.
+func (q *Queue) readParked(ctx context.Context, lane Lane, after uint64) (msg *jetstream.RawStreamMsg, batch []Parked, err error) {
+	ctx, end, err := q.turnToRead(ctx)
+	if err != nil {
+		return nil, nil, err
 	}
-	return decodeParked(msg.Sequence, msg.Data, q.opt.maxContent())
+	defer func() { end(msg) }()
+	msg, err = get(ctx, q.parked, after+1, subjectParked+laneToken(lane))
+	if err != nil {
+		return nil, nil, err
+	}
+	q.loads.seen(lane, msg.Sequence, len(msg.Data))
+	batch, err = decodeParked(msg.Sequence, msg.Data, q.opt.maxContent())
+	return msg, batch, err
 }
 
 // BatchSize tells how many of the deliveries fit into one parked message: at
@@ -344,16 +342,11 @@ func (q *Queue) LastParked(ctx context.Context, lane Lane) (uint64, error) {
 // RELAY_DEAD. When that stream is full the oldest dead letters go, which is
 // logged: they are the only thing the relay ever drops.
 func (q *Queue) Bury(ctx context.Context, d *Dead) (uint64, error) {
-	packed, err := q.packing.begin(ctx)
+	ctx, end, err := q.turnToWrite(ctx, d.Webhook.size())
 	if err != nil {
 		return 0, err
 	}
-	defer packed()
-	ctx, t, err := q.turnFor(ctx, d.Webhook.size())
-	if err != nil {
-		return 0, err
-	}
-	defer t.end()
+	defer end()
 	nonce := deadNonce(d)
 	data := encodeDead(nonce, d)
 	Failpoint(FailBurying)

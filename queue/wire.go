@@ -54,38 +54,6 @@ func sealInto(out []byte, n Nonce, content []byte) []byte {
 	return out[:1+len(n)+len(packed)]
 }
 
-// piece is what is compressed at a time of content that is not in one place.
-const piece = 1 << 20
-
-// sealParts is seal with content that stands in several places, of which one may
-// be large: it takes no more memory than what it makes, or about.
-func sealParts(n Nonce, parts ...[]byte) []byte {
-	total, done := 0, 0
-	for _, p := range parts {
-		total += len(p)
-	}
-	out := append(append(make([]byte, 0, piece), version), n[:]...)
-	out = binary.AppendUvarint(out, uint64(total))
-	var packed []byte
-	for _, p := range parts {
-		for len(p) > 0 {
-			now := p[:min(len(p), piece)]
-			p = p[len(now):]
-			packed = s2.Encode(packed[:cap(packed)], now)
-			_, header := binary.Uvarint(packed)
-			done += len(now)
-			if need := len(out) + len(packed) - header; need > cap(out) {
-				// The rest will compress about as well as what has been seen.
-				grown := make([]byte, len(out), need+int(float64(need)/float64(done)*float64(total-done))+piece/8)
-				copy(grown, out)
-				out = grown
-			}
-			out = append(out, packed[header:]...) // blocks without their lengths make one block
-		}
-	}
-	return out
-}
-
 // unseal reads what seal made. The limit bounds the memory that a damaged
 // message can ask for.
 func unseal(stream string, msg []byte, limit int) (Nonce, []byte, error) {
@@ -131,9 +99,9 @@ func (w *buffer) body(v []byte) {
 }
 
 // seal makes a stored message of what was appended.
-func (w *buffer) seal(n Nonce) []byte {
+func (w *buffer) seal(n Nonce) message {
 	if w.apart == nil {
-		return seal(n, w.b)
+		return whole(seal(n, w.b))
 	}
 	return sealParts(n, append(w.apart, w.b)...)
 }

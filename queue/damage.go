@@ -120,8 +120,8 @@ func (q *Queue) salvage(stream, subject string, seq uint64) []byte {
 
 // newestEntry returns the newest message of the journal that can be read.
 func (q *Queue) newestEntry(ctx context.Context, last, first uint64) (Entry, error) {
-	const patience = 1000
-	for seq := last; seq >= max(first, 1) && last-seq < patience; seq-- {
+	const most = 1000
+	for seq := last; seq >= max(first, 1) && last-seq < most; seq-- {
 		msg, err := q.journalStream.GetMsg(ctx, seq)
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			if err := q.behind(JournalStream, seq); err != nil {

@@ -88,7 +88,7 @@ func (q *Queue) turnFor(ctx context.Context, size int) (context.Context, *turn, 
 	if err != nil {
 		return nil, nil, err
 	}
-	t := &turn{done: func() { runtime.GC(); done() }}
+	t := &turn{done: func() { reclaim(); done() }}
 	return context.WithValue(ctx, turnKey{}, t), t, nil
 }
 
@@ -122,8 +122,17 @@ func (q *Queue) turnToRead(ctx context.Context) (_ context.Context, end func(*je
 // moved collects what the server has left behind of a large message that was read.
 func (q *Queue) moved(msg *jetstream.RawStreamMsg) {
 	if msg != nil && len(msg.Data) >= large {
-		runtime.GC()
+		reclaim()
 	}
+}
+
+// reclaim frees what was needed to move a large message. The blocks that the server
+// has let go of are freed by the second collection: the first only has them given
+// back (server/filestore.go of v2.15: registerRecycle).
+func reclaim() {
+	runtime.GC()
+	time.Sleep(time.Millisecond)
+	runtime.GC()
 }
 
 // closeBlock has the server begin a new block of RELAY_PARKED, if a lane is about to
@@ -204,7 +213,7 @@ func (q *Queue) unload(ctx context.Context, lane Lane, seq uint64, drop func() e
 		if err != nil {
 			return err
 		}
-		defer func() { runtime.GC(); end() }()
+		defer func() { reclaim(); end() }()
 	}
 	err := drop()
 	if err == nil {

@@ -273,9 +273,16 @@ func (q *Queue) readParked(ctx context.Context, lane Lane, after uint64) (msg *j
 		return nil, nil, err
 	}
 	defer func() { end(msg) }()
-	msg, err = get(ctx, q.parked, after+1, subjectParked+laneToken(lane))
-	if err != nil {
-		return nil, nil, err
+	subject := subjectParked + laneToken(lane)
+	if !q.External() && q.loads.has(lane, after+1) { // a consumer's messages the server does not copy once more
+		if msgs, err := q.parked.batch(ctx, subject, after, oneOnly); err == nil && len(msgs) == 1 && msgs[0].Sequence == after+1 {
+			msg = msgs[0]
+		}
+	}
+	if msg == nil {
+		if msg, err = get(ctx, q.parked, after+1, subject); err != nil {
+			return nil, nil, err
+		}
 	}
 	q.loads.seen(lane, msg.Sequence, len(msg.Data))
 	batch, err = decodeParked(msg.Sequence, msg.Data, q.opt.maxContent())
@@ -423,7 +430,7 @@ func walk(ctx context.Context, s stream, subject string, after uint64, f func(*j
 	for last := info.State.LastSeq; after < last; {
 		var msgs []*jetstream.RawStreamMsg
 		if failed < batchTries && last-after >= worthBatch {
-			if msgs, err = s.batch(ctx, subject, after); err != nil && len(msgs) == 0 {
+			if msgs, err = s.batch(ctx, subject, after, together); err != nil && len(msgs) == 0 {
 				failed++
 			}
 		}

@@ -126,8 +126,8 @@ func (b *bench) growAddresses(ctx context.Context) ([]point, error) {
 
 func (b *bench) growRoutes(ctx context.Context) ([]point, error) {
 	var points []point
-	for _, n := range []int{2, 100, 1000} {
-		p, err := b.cost(ctx, b.fresh, setup{addresses: 1, concurrency: connections, more: n - 2}, float64(n))
+	for _, n := range []int{1, 100, 1000} {
+		p, err := b.cost(ctx, b.fresh, setup{addresses: 1, concurrency: connections, lone: true, more: n - 1}, float64(n))
 		if err != nil {
 			return nil, err
 		}

@@ -31,13 +31,14 @@ func (b *bench) buildRelay(ctx context.Context) error {
 
 // setup is what a relay.yaml says.
 type setup struct {
-	addresses   int // one route to each
-	concurrency int // of the one destination; 0: the default
-	more        int // routes that take none of the events, before the others
+	addresses   int  // one route to each
+	concurrency int  // of the one destination; 0: the default
+	lone        bool // a single address has one route
+	more        int  // routes that take none of the events, before the others
 }
 
 // yaml writes it. A route names its addresses outright, so that each address
-// has one; a single address has two routes, as a small installation.
+// has one; a single address has two routes, as a small installation, or one.
 func (s setup) yaml(url string) string {
 	var y strings.Builder
 	y.WriteString("sources: {gitlab: {token: \"${LOAD_TOKEN}\"}}\n")
@@ -51,6 +52,9 @@ func (s setup) yaml(url string) string {
 	}
 	if s.addresses == 1 {
 		y.WriteString("  - {name: Changes, when: {events: [merge_request, push, note]}, to: chat}\n")
+		if s.lone {
+			return y.String()
+		}
 		y.WriteString("  - {name: Builds, when: {events: [pipeline.failed, job.failed]}, to: chat}\n")
 		return y.String()
 	}

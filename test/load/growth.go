@@ -162,19 +162,27 @@ func (b *bench) growHistory(ctx context.Context) ([]point, error) {
 	return points, nil
 }
 
+// growBacklog takes the sizes in turn, so that a disk that drifts does so for all.
 func (b *bench) growBacklog(ctx context.Context) ([]point, error) {
-	var points []point
 	sizes := []int{10_000, 30_000, 100_000}
 	if b.quick {
 		sizes = []int{1_000, 3_000, 10_000}
 	}
-	for _, n := range sizes {
-		p, err := b.backlog(ctx, n)
-		if err != nil {
-			return nil, err
+	points := make([]point, len(sizes))
+	ready, drained := make([][]float64, len(sizes)), make([][]float64, len(sizes))
+	for range b.rounds {
+		for i, n := range sizes {
+			p, err := b.backlog(ctx, n)
+			if err != nil {
+				return nil, err
+			}
+			fmt.Fprintf(os.Stderr, "%d parked: ready after %s, drained after %s\n", n, p.ready, p.drained)
+			ready[i], drained[i] = append(ready[i], float64(p.ready)), append(drained[i], float64(p.drained))
+			points[i] = point{
+				size: p.size, most: max(points[i].most, p.most),
+				ready: time.Duration(median(ready[i])), drained: time.Duration(median(drained[i])),
+			}
 		}
-		fmt.Fprintf(os.Stderr, "%d parked: ready after %s, drained after %s\n", n, p.ready, p.drained)
-		points = append(points, p)
 	}
 	return points, nil
 }

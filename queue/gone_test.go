@@ -1,7 +1,9 @@
 package queue
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -12,14 +14,21 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// snapshot is what a kill would leave of a store at this moment.
+// snapshot is what a kill would leave of a store at this moment. The server removes
+// the files of a purged stream on the side: if one goes while it is copied, it is
+// copied anew.
 func snapshot(t *testing.T, dir string) string {
 	t.Helper()
-	to := t.TempDir()
-	if err := os.CopyFS(filepath.Join(to, "data"), os.DirFS(dir)); err != nil {
-		t.Fatal(err)
+	for {
+		to := filepath.Join(t.TempDir(), "data")
+		err := os.CopyFS(to, os.DirFS(dir))
+		if err == nil {
+			return to
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
 	}
-	return filepath.Join(to, "data")
 }
 
 // lead opens a queue, with what it says, and leads.

@@ -7,23 +7,13 @@ import (
 	"testing"
 )
 
-// copied is what a crash would leave of a data directory at this moment.
-func copied(t *testing.T, dir string) string {
-	t.Helper()
-	to := filepath.Join(t.TempDir(), "data")
-	if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
-		t.Fatal(err)
-	}
-	return to
-}
-
 // The power fails and takes the last writes with it: ids that were given out
 // are not given again.
 func TestNoIDIsGivenAgainAfterAPowerCut(t *testing.T) {
 	opt := Options{Dir: t.TempDir(), Interval: true}
 	q := open(t, opt)
 	store(t, q, `{"kept":true}`)
-	cut := copied(t, opt.Dir)
+	cut := snapshot(t, opt.Dir)
 	var lost ID
 	for range 3 {
 		lost = store(t, q, `{"lost":true}`)
@@ -31,7 +21,7 @@ func TestNoIDIsGivenAgainAfterAPowerCut(t *testing.T) {
 	for range 2 { // the second start is killed before anything comes
 		opt.Dir = cut
 		q = open(t, opt)
-		cut = copied(t, opt.Dir)
+		cut = snapshot(t, opt.Dir)
 	}
 	if id := store(t, q, `{"new":true}`); !lost.Less(id) {
 		t.Errorf("%s was given out, then %s", lost, id)
@@ -43,7 +33,7 @@ func TestJournalThatOutlivesItsEvents(t *testing.T) {
 	opt := Options{Dir: t.TempDir(), Interval: true}
 	q := open(t, opt)
 	store(t, q, `{"kept":true}`)
-	before := copied(t, opt.Dir)
+	before := snapshot(t, opt.Dir)
 	settled := next(t, q, store(t, q, `{"lost":true}`).Seq-1)
 	j, _, err := q.Lead(t.Context())
 	if err != nil {

@@ -76,7 +76,7 @@ func (b *bench) hostileAnswers(ctx context.Context) error {
 	if n := inside.carried(); n > 0 {
 		b.violate(strange, "%d redirects were followed", n)
 	}
-	b.add("MiB more memory for them", int(grown>>20))
+	b.peak("MiB more memory for them", int(grown>>20))
 	if each := int64(8 << 20); grown > each*int64(len(forms)) {
 		b.violate(growth, "%d forms of answers took %d MiB", len(forms), grown>>20)
 	}

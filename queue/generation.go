@@ -205,12 +205,12 @@ func (s lasting) Info(ctx context.Context, opts ...jetstream.StreamInfoOpt) (inf
 }
 
 func (s lasting) GetMsg(ctx context.Context, seq uint64, opts ...jetstream.GetMsgOpt) (msg *jetstream.RawStreamMsg, err error) {
-	if s.name != JournalStream && !s.q.External() && !hasTurn(ctx) { // there everything is small
-		end, err := s.q.moving.begin(ctx)
-		if err != nil {
+	if s.name != JournalStream && !hasTurn(ctx) { // there everything is small
+		var end func(*jetstream.RawStreamMsg)
+		if ctx, end, err = s.q.turnToRead(ctx); err != nil {
 			return nil, err
 		}
-		defer func() { s.q.moved(msg); end() }()
+		defer func() { end(msg) }()
 	}
 	err = s.ask(ctx, func(ctx context.Context, js jetstream.Stream) (err error) {
 		msg, err = js.GetMsg(ctx, seq, opts...)

@@ -105,8 +105,8 @@ func (q *Queue) takeTurn(ctx context.Context, size int) (end func(), err error) 
 	return t.end, nil
 }
 
-// turnToRead takes the turn to read a message and to unpack it. The function ends
-// it.
+// turnToRead takes the turn to read a message, and to unpack it. The function ends
+// it, and frees what a large one has left behind.
 func (q *Queue) turnToRead(ctx context.Context) (_ context.Context, end func(*jetstream.RawStreamMsg), err error) {
 	if q.External() {
 		return ctx, func(*jetstream.RawStreamMsg) {}, nil
@@ -116,14 +116,12 @@ func (q *Queue) turnToRead(ctx context.Context) (_ context.Context, end func(*je
 		return nil, nil, err
 	}
 	t := &turn{done: done}
-	return context.WithValue(ctx, turnKey{}, t), func(msg *jetstream.RawStreamMsg) { q.moved(msg); t.end() }, nil
-}
-
-// moved collects what the server has left behind of a large message that was read.
-func (q *Queue) moved(msg *jetstream.RawStreamMsg) {
-	if msg != nil && len(msg.Data) >= large {
-		reclaim()
-	}
+	return context.WithValue(ctx, turnKey{}, t), func(msg *jetstream.RawStreamMsg) {
+		if msg != nil && len(msg.Data) >= large {
+			reclaim()
+		}
+		t.end()
+	}, nil
 }
 
 // reclaim frees what was needed to move a large message. The blocks that the server
@@ -208,12 +206,12 @@ func (q *Queue) unload(ctx context.Context, lane Lane, seq uint64, drop func() e
 	if !q.loads.has(lane, seq) {
 		return drop()
 	}
-	if !q.External() && !hasTurn(ctx) {
-		end, err := q.moving.begin(ctx)
+	if !hasTurn(ctx) {
+		_, t, err := q.turnFor(ctx, large)
 		if err != nil {
 			return err
 		}
-		defer func() { reclaim(); end() }()
+		defer t.end()
 	}
 	err := drop()
 	if err == nil {

@@ -166,24 +166,23 @@ func (b *bench) violate(kind, format string, args ...any) {
 
 // add counts.
 func (b *bench) add(name string, n int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if i := slices.IndexFunc(b.figures, func(f figure) bool { return f.name == name }); i >= 0 {
-		b.figures[i].n += n
-		return
-	}
-	b.figures = append(b.figures, figure{name, n})
+	b.note(name, func(was int) int { return was + n })
 }
 
 // peak keeps the highest of what is said under a name.
 func (b *bench) peak(name string, n int) {
+	b.note(name, func(was int) int { return max(was, n) })
+}
+
+// note changes what stands under a name; at first that is 0.
+func (b *bench) note(name string, change func(int) int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if i := slices.IndexFunc(b.figures, func(f figure) bool { return f.name == name }); i >= 0 {
-		b.figures[i].n = max(b.figures[i].n, n)
-		return
+	i := slices.IndexFunc(b.figures, func(f figure) bool { return f.name == name })
+	if i < 0 {
+		i, b.figures = len(b.figures), append(b.figures, figure{name: name})
 	}
-	b.figures = append(b.figures, figure{name, n})
+	b.figures[i].n = change(b.figures[i].n)
 }
 
 // slack is how many times its target a time may take before it is a violation:

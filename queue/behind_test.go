@@ -175,3 +175,26 @@ func TestWriterWaitsForAServerThatIsBehind(t *testing.T) {
 		t.Error("patience without end")
 	}
 }
+
+// A server that has not heard of a stream yet is asked again.
+func TestStreamThatIsNotThereYet(t *testing.T) {
+	q := open(t, Options{URL: external(t).ClientURL(), MaxBody: 1 << 20})
+	info, err := q.dead.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := q.js.DeleteStream(t.Context(), DeadStream); err != nil {
+		t.Fatal(err)
+	}
+	made := make(chan error, 1)
+	time.AfterFunc(2*heartbeat, func() {
+		_, err := q.js.CreateStream(context.WithoutCancel(t.Context()), info.Config)
+		made <- err
+	})
+	if _, err := q.dead.Info(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-made; err != nil {
+		t.Error(err)
+	}
+}

@@ -168,10 +168,14 @@ type lasting struct {
 }
 
 // ask calls f with the stream of the present generation, again when that was
-// given up meanwhile.
+// given up meanwhile. A server of a cluster may not have heard yet of a stream that
+// another one has made: it is asked again for a while.
 func (s lasting) ask(ctx context.Context, f func(context.Context, jetstream.Stream) error) error {
-	if s.q.External() {
-		return f(ctx, s.q.only.streams[s.name])
+	for begin := time.Now(); s.q.External(); {
+		err := f(ctx, s.q.only.streams[s.name])
+		if !errors.Is(err, jetstream.ErrStreamNotFound) || time.Since(begin) > s.q.opt.TakeoverWait || !sleep(ctx, heartbeat) {
+			return err
+		}
 	}
 	for {
 		g, err := s.q.health.readable(ctx)

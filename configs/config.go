@@ -33,6 +33,10 @@ type Config struct {
 	// are not at hand and have a placeholder. Only [Inspect] allows any.
 	Missing int
 
+	// Fences are the included files that a fence bounds, by path. A mistake in
+	// one of them is that file's alone: see [Reading.Instead].
+	Fences map[string]*Fence
+
 	texts []*text // of the file and those that it includes, to show lines of them
 }
 

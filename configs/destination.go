@@ -85,7 +85,7 @@ func (r *reader) destination(name string, entry field) Destination {
 	where := fmt.Sprintf("destination %q", harmless(name))
 	if entry.value.Kind == yaml.ScalarNode {
 		if v, ok := r.secretOf("url")(entry.value, entry.key, where); ok {
-			r.destinationURL(&d, secret{NewSecret(v.text), v}, where)
+			r.destinationURL(&d, secret{Secret{v.text, v.missing}, v}, where)
 		}
 		d.RateLimit = defaultRate(d.Kind)
 		return d
@@ -144,8 +144,8 @@ func (r *reader) noPeople(d Destination, channel string, v value, where string) 
 
 // destinationURL takes a URL over. It never tells the URL itself.
 func (r *reader) destinationURL(d *Destination, s secret, where string) {
-	if s.missing {
-		d.URL = NewSecret(placeholderURL(s.node.Value))
+	if s.Missing() {
+		d.URL = newPlaceholder(placeholderURL(s.node.Value))
 		d.Kind, d.KindGuessed = guessedKind(s.node.Value), true
 		return
 	}

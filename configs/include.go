@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bmatcuk/doublestar/v4"
 	"go.yaml.in/yaml/v4"
 )
 
@@ -106,12 +105,16 @@ func (r *reader) includeFiles(v value, fence *Fence) {
 	paths := []string{glob}
 	if magic {
 		var err error
-		if paths, err = doublestar.FilepathGlob(glob, doublestar.WithFilesOnly()); err != nil {
+		if paths, err = r.glob(glob); err != nil {
 			r.errorf(v.node, "for example routes.d/*.yaml", "%q is no glob", v.shown())
 			return
 		}
 		if len(paths) == 0 {
-			r.errorf(v.node, "write such a file, or remove the entry", "no file matches %q", v.shown())
+			severity := Error
+			if fence != nil {
+				severity = Warning // whoever removes a file there stops nobody else
+			}
+			r.report(severity, v.node, "write such a file, or remove the entry", "no file matches %q", v.shown())
 			return
 		}
 		slices.Sort(paths)
@@ -122,42 +125,55 @@ func (r *reader) includeFiles(v value, fence *Fence) {
 }
 
 func (r *reader) includeFile(name string, v value, fence *Fence) {
-	info, err := os.Stat(name)
+	if text, instead := r.Instead[name]; instead {
+		r.read(name)
+		r.readInstead(name, text, fence)
+		return
+	}
+	again := slices.Contains(r.cfg.Files, name)
+	data, message, hint := r.included1(name, v)
+	switch {
+	case message == "":
+		r.loading.readIncluded(name, data, fence)
+	case fence != nil && !again:
+		r.refused(name, fence, message, hint)
+	default:
+		r.errorf(v.node, hint, "%s", message)
+	}
+}
+
+// included1 is what an included file holds, or why it cannot be included.
+func (r *reader) included1(name string, v value) (data []byte, message, hint string) {
+	info, err := os.Stat(r.at(name))
 	switch {
 	case err != nil:
-		r.errorf(v.node, "", "%q of include: %s", v.shown(), reason(err))
 		r.read(name)
-		return
+		return nil, fmt.Sprintf("%q of include: %s", v.shown(), reason(err)), ""
 	case info.IsDir():
-		r.errorf(v.node, fmt.Sprintf("did you mean %q?", strings.TrimSuffix(v.shown(), "/")+"/*.yaml"), "%q of include is a folder", v.shown())
-		return
+		return nil, fmt.Sprintf("%q of include is a folder", v.shown()), fmt.Sprintf("did you mean %q?", strings.TrimSuffix(v.shown(), "/")+"/*.yaml")
 	case len(r.inclusions) > maxIncluded:
-		r.errorf(v.node, "join some of them", "include takes %d files at most", maxIncluded)
-		return
+		return nil, fmt.Sprintf("include takes %d files at most", maxIncluded), "join some of them"
 	}
 	for i, other := range r.inclusions {
 		if !os.SameFile(info, other.info) {
 			continue
 		}
 		if i == 0 {
-			r.errorf(v.node, "keep the files that it includes in a folder of their own", "the file includes itself")
-		} else {
-			r.errorf(v.node, "name it once", "%s is included twice", other.path)
+			return nil, "the file includes itself", "keep the files that it includes in a folder of their own"
 		}
-		return
+		return nil, other.path + " is included twice", "name it once"
 	}
 	r.inclusions = append(r.inclusions, inclusion{name, info})
 	r.read(name)
-	data, err := readFile(name)
-	if err != nil {
-		r.errorf(v.node, "", "%q of include: %s", v.shown(), reason(err))
-		return
+	if data, err = readFile(r.at(name)); err != nil {
+		return nil, fmt.Sprintf("%q of include: %s", v.shown(), reason(err)), ""
 	}
-	r.loading.readIncluded(name, data, fence)
+	return data, "", ""
 }
 
 // readIncluded reads an included file.
 func (l *loading) readIncluded(name string, data []byte, fence *Fence) {
+	l.fenced(name, fence)
 	r, root := l.open(name, data)
 	r.included, r.fence = true, fence
 	if root != nil {

@@ -28,15 +28,18 @@ func (env Env) value(name string) string {
 // Load reads the configuration file at path and the secret files it names.
 // The Config is never nil; it is fit for use only when no finding is an error,
 // and else serves to look for further mistakes (routes.Compile).
-func Load(path string, env Env) (*Config, []Finding) { return load(path, env, false) }
+func Load(path string, env Env) (*Config, []Finding) { return Reading{Env: env}.Load(path) }
 
 // Inspect is [Load] for those who post nothing, and need not have the secrets:
 // a missing one, or a missing ca_file, is a warning. The Config has a
 // placeholder in its place; see [Config.Missing].
-func Inspect(path string, env Env) (*Config, []Finding) { return load(path, env, true) }
+func Inspect(path string, env Env) (*Config, []Finding) {
+	return Reading{Env: env, Loose: true}.Load(path)
+}
 
-func load(path string, env Env, loose bool) (*Config, []Finding) {
-	data, err := readFile(path)
+// Load reads the configuration file at path; see the function [Load].
+func (o Reading) Load(path string) (*Config, []Finding) {
+	data, err := readFile(o.at(path))
 	if err != nil {
 		f := Finding{Pos: Pos{File: path}, Message: reason(err)}
 		if errors.Is(err, fs.ErrNotExist) {
@@ -44,7 +47,7 @@ func load(path string, env Env, loose bool) (*Config, []Finding) {
 		}
 		return &Config{Files: []string{path}}, []Finding{f}
 	}
-	return loadBytes(path, data, env, loose)
+	return o.loadBytes(path, data)
 }
 
 // readFile reads a file as far as it may be large, and one byte more.
@@ -64,12 +67,13 @@ func readFile(path string) ([]byte, error) {
 // LoadBytes is [Load] for a text at hand. The name is what findings call the
 // file; relative paths in it start at its folder.
 func LoadBytes(name string, data []byte, env Env) (*Config, []Finding) {
-	return loadBytes(name, data, env, false)
+	return Reading{Env: env}.loadBytes(name, data)
 }
 
-func loadBytes(name string, data []byte, env Env, loose bool) (*Config, []Finding) {
-	l := &loading{cfg: &Config{Unrouted: Unrouted{Mode: UnroutedDrop}, Egress: EgressPrivate, Files: []string{name}}, env: env, loose: loose}
-	info, _ := os.Stat(name) // not there: then it cannot include itself
+func (o Reading) loadBytes(name string, data []byte) (*Config, []Finding) {
+	env := o.Env
+	l := &loading{cfg: &Config{Unrouted: Unrouted{Mode: UnroutedDrop}, Egress: EgressPrivate, Files: []string{name}}, Reading: o, env: env, loose: o.Loose}
+	info, _ := os.Stat(o.at(name)) // not there: then it cannot include itself
 	l.inclusions = []inclusion{{name, info}}
 	r, root := l.open(name, data)
 	if root != nil {
@@ -96,7 +100,7 @@ func (l *loading) open(name string, data []byte) (*reader, *yaml.Node) {
 		return r, nil
 	}
 	t := newText(name, []byte(strings.TrimPrefix(strings.ToValidUTF8(string(data), "\ufffd"), "\ufeff")))
-	r.text = t
+	r.text, t.data = t, data
 	l.cfg.texts = append(l.cfg.texts, t)
 	if f := readable(name, data); f != nil {
 		t.guarded = true

@@ -489,11 +489,11 @@ func FuzzLoad(f *testing.F) {
 			t.Fatal("no configuration")
 		}
 		lines := newText("", data).lines
-		loose, same := loadBytes("relay.yaml", data, env, true)
+		loose, same := Reading{Env: env, Loose: true}.loadBytes("relay.yaml", data)
 		if HasErrors(found) != HasErrors(same) && loose.Missing == 0 {
 			t.Errorf("with secrets at hand:\n%s\nwithout:\n%s", printed(t, found), printed(t, same))
 		}
-		_, missing := loadBytes("relay.yaml", data, func(string) (string, bool) { return "", false }, true)
+		_, missing := Reading{Env: func(string) (string, bool) { return "", false }, Loose: true}.loadBytes("relay.yaml", data)
 		for _, f := range slices.Concat(found, same, missing) {
 			if f.Message == "" || f.Pos.Line < 0 || f.Pos.Line > len(lines) || f.Pos.Line > 0 && f.Pos.Col < 1 {
 				t.Errorf("%+v", f)

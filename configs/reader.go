@@ -23,6 +23,7 @@ type reader struct {
 
 // loading is what the readers of a file and of those that it includes share.
 type loading struct {
+	Reading
 	cfg   *Config // as far as it is read
 	env   Env
 	loose bool      // secrets may be missing: see [Inspect]

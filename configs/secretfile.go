@@ -61,7 +61,7 @@ func (r *reader) checked(v value, key string, o object, content string) (secret,
 		r.errorf(v.node, "a secret is one line of text", "%s of %s holds a line break or another control character", key, o.where)
 		return secret{}, false
 	}
-	return secret{NewSecret(content), v}, true
+	return secret{Secret{content, v.missing}, v}, true
 }
 
 // secretFile reads a file without its line break at the end.

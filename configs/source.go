@@ -19,7 +19,7 @@ func (r *reader) sources(top object) []Source {
 	if !ok {
 		source, found := sourceFromEnvironment(r.env, Pos{File: r.text.name})
 		if unproved := len(source.Tokens)+len(source.SigningKeys) == 0; unproved && r.loose {
-			source.Tokens = []Secret{NewSecret(placeholder("RELAY_TOKEN"))}
+			source.Tokens = []Secret{newPlaceholder(placeholder("RELAY_TOKEN"))}
 			r.lacks(found[0])
 			return []Source{source}
 		}
@@ -80,8 +80,8 @@ func (r *reader) source(name string, entry field) Source {
 		s.Tokens = append(s.Tokens, t.Secret)
 	}
 	for _, k := range r.secrets(o, "signing_key", true) {
-		if k.missing {
-			s.SigningKeys = append(s.SigningKeys, NewSecret(placeholderKey(k.node.Value)))
+		if k.Missing() {
+			s.SigningKeys = append(s.SigningKeys, newPlaceholder(placeholderKey(k.node.Value)))
 			continue
 		}
 		if problem := signingKeyProblem(k.Reveal()); problem != "" {

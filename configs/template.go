@@ -33,7 +33,7 @@ func (r *reader) template(v value) (string, bool) {
 		return "", false
 	}
 	path := r.path(v.text)
-	info, err := os.Stat(path)
+	info, err := os.Stat(r.at(path))
 	plain := !strings.ContainsRune(v.text, filepath.Separator)
 	switch {
 	case err != nil && plain:
@@ -51,6 +51,7 @@ func (r *reader) template(v value) (string, bool) {
 		return "", false
 	}
 	r.read(path)
+	path = r.at(path)
 	if !strings.ContainsRune(path, filepath.Separator) {
 		path = "." + string(filepath.Separator) + path // so that it is no set
 	}
@@ -75,7 +76,7 @@ func (r *reader) caFile(o object, d Destination) string {
 		return ""
 	}
 	path := r.path(v.text)
-	content, _, err := readRegular(path, maxCABytes)
+	content, _, err := readRegular(r.at(path), maxCABytes)
 	r.read(path)
 	switch {
 	case err != nil && r.loose:
@@ -88,5 +89,5 @@ func (r *reader) caFile(o object, d Destination) string {
 		r.errorf(v.node, "it takes PEM: -----BEGIN CERTIFICATE-----", "ca_file of %s: the file holds no certificate", o.where)
 		return ""
 	}
-	return path
+	return r.at(path)
 }

@@ -12,6 +12,7 @@ import (
 // count characters, from 0.
 type text struct {
 	name    string
+	data    []byte // as it was read
 	lines   [][]rune
 	fixed   [][]rune // lines with traps repaired, which is what gets parsed
 	edits   map[int][]edit

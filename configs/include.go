@@ -195,19 +195,27 @@ func (r *reader) within(to To, v value, where string) {
 	if r.fence == nil || len(r.fence.To) == 0 {
 		return
 	}
-	own := to.Address
-	if d := r.cfg.Destination(own.Destination); own.Channel == "" && d != nil {
-		own.Channel = d.Channel
+	if r.fence.Permits(to.Address, r.cfg.Destination(to.Address.Destination)) {
+		return
 	}
 	var may []string
 	for _, p := range r.fence.To {
-		for _, a := range []Address{to.Address, own} {
-			if ok, err := path.Match(p.Text, a.String()); ok && err == nil {
-				return
-			}
-		}
 		may = append(may, p.Text)
 	}
 	hint := fmt.Sprintf("%s lets it route to %s", r.fence.Pos, strings.Join(may, ", "))
 	r.errorf(v.node, hint, "this file may not route to %q, in to of %s", v.shown(), where)
+}
+
+// Permits tells whether the fence lets its file route to an address. The
+// destination's own channel also goes by its name. d may be nil.
+func (f *Fence) Permits(a Address, d *Destination) bool {
+	own := a
+	if own.Channel == "" && d != nil {
+		own.Channel = d.Channel
+	}
+	return len(f.To) == 0 || slices.ContainsFunc(f.To, func(p Pattern) bool {
+		plain, _ := path.Match(p.Text, a.String()) // a bad pattern was reported when the file was loaded
+		named, _ := path.Match(p.Text, own.String())
+		return plain || named
+	})
 }

@@ -16,11 +16,18 @@ import (
 	"time"
 
 	"github.com/gitlab-mattermost/relay/configs"
+	"github.com/gitlab-mattermost/relay/events"
 )
 
 // Destination is a destination with what reaches it.
 type Destination struct {
 	configs.Destination
+
+	// Closed is why the access rules of the configuration that the destination is
+	// from forbid to post an event to one of its addresses; "" if they do not. file
+	// is [Item.File]. nil: there are no rules.
+	Closed func(e *events.Event, to configs.Address, file string) (reason string)
+
 	transport http.RoundTripper
 	request   *http.Request // what every post to it is made from; nil if its URL cannot be used
 }
@@ -28,7 +35,7 @@ type Destination struct {
 func newReachable(d configs.Destination, transport http.RoundTripper, agent string) Destination {
 	r, err := http.NewRequest(http.MethodPost, d.URL.Reveal(), http.NoBody)
 	if err != nil {
-		return Destination{d, transport, nil} // err would tell the URL
+		return Destination{Destination: d, transport: transport} // err would tell the URL
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("User-Agent", agent)
@@ -37,7 +44,7 @@ func newReachable(d configs.Destination, transport http.RoundTripper, agent stri
 		password, _ := user.Password()
 		r.SetBasicAuth(user.Username(), password)
 	}
-	return Destination{d, transport, r}
+	return Destination{Destination: d, transport: transport, request: r}
 }
 
 // with makes the request that posts body. Its URL and header are those of all

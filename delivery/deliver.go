@@ -60,7 +60,11 @@ func (l *lane) deliver(j *job) {
 		return
 	}
 	for {
-		r := l.attempt(j, t, message)
+		r, ok := l.attempt(j, t, message)
+		if !ok {
+			l.dest.probed()
+			return
+		}
 		if again := l.judge(j, t, r); !again {
 			return
 		}
@@ -111,14 +115,18 @@ func (l *lane) paced() error {
 	return err
 }
 
-// message writes what is to be posted. A delivery whose message cannot be
-// written, not even without its template, is given up: then it returns false.
+// message writes what is to be posted. It returns false when the delivery is
+// settled instead: its message cannot be written, not even without its template,
+// or it may not be posted any more.
 func (l *lane) message(j *job, t target) (formatters.Post, bool) {
 	letGo, ok := l.unpacked(j)
 	if !ok {
 		return formatters.Post{}, false
 	}
 	defer letGo()
+	if !l.mayPost(j, t.Destination) {
+		return formatters.Post{}, false
+	}
 	it := j.item
 	post, err := l.set.formatter.Render(l.set.kill, formatters.Request{
 		Event: it.Event, Kind: t.Kind, Channel: cmp.Or(l.name.Channel, t.Channel), Look: it.Look, Mention: it.Mention,
@@ -174,16 +182,24 @@ func (l *lane) parkNow(reason string) {
 	l.park(cause{reason: reason})
 }
 
-// attempt posts once and says so.
-func (l *lane) attempt(j *job, t target, message formatters.Post) result {
+// attempt posts once and says so. It returns false when the delivery may not be
+// posted any more, and is settled.
+func (l *lane) attempt(j *job, t target, message formatters.Post) (result, bool) {
 	if err := l.set.journal.Confirm(l.set.kill); err != nil {
 		if ended(err) {
 			l.set.overtaken()
 		}
-		return result{verdict: Stopped, reason: ReasonStopped, text: "the relay is stopping"}
+		return stopped("the relay is stopping"), true
 	}
 	if l.yields(j) {
-		return result{verdict: Stopped, reason: ReasonStopped, text: "it is given up"}
+		return stopped("it is given up"), true
+	}
+	now := l.dest.config.Load()
+	if now.elsewhere(t.Destination) {
+		return stopped("relay.yaml has changed"), true
+	}
+	if !l.mayPost(j, now) {
+		return result{}, false
 	}
 	j.tries++
 	j.burst++
@@ -196,7 +212,7 @@ func (l *lane) attempt(j *job, t target, message formatters.Post) result {
 		r = post(l.set.kill, t.Destination, message.Body)
 	}
 	if r.verdict == Stopped {
-		return r
+		return r, true
 	}
 	r.known, r.sent, r.ended = known, sent, time.Now()
 	j.text = r.text
@@ -215,7 +231,12 @@ func (l *lane) attempt(j *job, t target, message formatters.Post) result {
 		attrs = append(attrs, slog.String("err", r.text))
 	}
 	l.set.log.LogAttrs(context.Background(), level, "delivery attempt", attrs...)
-	return r
+	return r, true
+}
+
+// stopped is an attempt that was not made.
+func stopped(why string) result {
+	return result{verdict: Stopped, reason: ReasonStopped, text: why}
 }
 
 // judge turns a verdict into what happens next. This is the one place that
@@ -228,6 +249,9 @@ func (l *lane) judge(j *job, t target, r result) (again bool) {
 		return false
 	case Stopped:
 		l.dest.probed()
+		if l.set.stopping() == nil {
+			l.parkNow("destination changed")
+		}
 		l.land(j, true)
 		return false
 	}

@@ -66,7 +66,7 @@ func limitOf(c *Destination) (rate.Limit, int) {
 // went elsewhere is tried at once.
 func (d *destination) update(c *Destination) (elsewhere bool) {
 	old := d.config.Load()
-	elsewhere = c == nil || old == nil || old.URL != c.URL || old.Channel != c.Channel || old.Kind != c.Kind || old.transport != c.transport
+	elsewhere = old.elsewhere(c)
 	d.config.Store(c)
 	if c == nil || old == nil || old.RateLimit != c.RateLimit {
 		d.paceBy(limitOf(c))
@@ -76,6 +76,11 @@ func (d *destination) update(c *Destination) (elsewhere bool) {
 		d.anew()
 	}
 	return elsewhere
+}
+
+// elsewhere tells whether o is another place than d. Either may be nil.
+func (d *Destination) elsewhere(o *Destination) bool {
+	return d == nil || o == nil || d.URL != o.URL || d.Channel != o.Channel || d.Kind != o.Kind || d.transport != o.transport
 }
 
 // paceBy changes the pace, also for those who wait already.

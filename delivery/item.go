@@ -18,6 +18,7 @@ type Item struct {
 	Event   *events.Event
 	Address configs.Address
 	Route   string
+	File    string // of the route, if the configuration limits what that file may route
 	Look    configs.Look
 	Mention []string // as the chat writes them
 
@@ -47,12 +48,13 @@ func (i *Item) size() int { return len(i.Webhook.Body) }
 // note is what a parked delivery remembers beside its webhook.
 type note struct {
 	Route   string       `json:"route"`
+	File    string       `json:"file,omitempty"`
 	Look    configs.Look `json:"look"`
 	Mention []string     `json:"mention,omitempty"`
 }
 
 func (i *Item) park() (queue.Parked, error) {
-	n, err := json.Marshal(note{i.Route, i.Look, i.Mention})
+	n, err := json.Marshal(note{i.Route, i.File, i.Look, i.Mention})
 	if err != nil {
 		return queue.Parked{}, fmt.Errorf("write a parked delivery: %w", err)
 	}
@@ -65,7 +67,7 @@ func unpark(p queue.Parked, address configs.Address, light bool) *Item {
 	var n note
 	_ = json.Unmarshal(p.Note, &n)
 	it := &Item{
-		ID: p.ID, Nonce: p.Nonce, Webhook: &p.Webhook, Address: address, Route: n.Route, Look: n.Look, Mention: n.Mention, light: light,
+		ID: p.ID, Nonce: p.Nonce, Webhook: &p.Webhook, Address: address, Route: n.Route, File: n.File, Look: n.Look, Mention: n.Mention, light: light,
 		Done: func() {},
 	}
 	if !light {

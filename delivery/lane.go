@@ -54,10 +54,11 @@ type lane struct {
 type job struct {
 	past
 	item  *Item
-	place queue.Place // zero unless it stands in the line; guarded by the lane's lock
-	ended bool        // its outcome is in the journal, or about to be; guarded by the lane's lock
-	given bool        // it became a dead letter where it stands in the line; guarded by the lane's lock
-	burst int         // attempts since the lane and its destination admitted it
+	place queue.Place  // zero unless it stands in the line; guarded by the lane's lock
+	ended bool         // its outcome is in the journal, or about to be; guarded by the lane's lock
+	given bool         // it became a dead letter where it stands in the line; guarded by the lane's lock
+	burst int          // attempts since the lane and its destination admitted it
+	asked *Destination // whose access rules let it pass last
 
 	// For whoever asks how the lane stands; guarded by its lock.
 	first time.Time // when its first attempt began

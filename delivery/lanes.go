@@ -71,7 +71,7 @@ type Options struct {
 	// again whose trouble the operator heard of: a sentence in Markdown.
 	Relief func(text string)
 
-	// Dead, if set, is called for every delivery that was given up.
+	// Dead, if set, is called for every delivery that was given up or withheld.
 	Dead func(lane queue.Lane, w *queue.Webhook)
 
 	// Pace is how many times as long as usual the lanes pause, for tests that

@@ -272,18 +272,18 @@ func (l *lane) tryBehind(t target) (*job, result, bool) {
 }
 
 // once posts a delivery once, as soon as the rate limit lets it; false when it
-// cannot be written, and is settled. The verdict is Stopped when the relay stops or
+// cannot be written or may not be posted any more, and is settled. The verdict is Stopped when the relay stops or
 // the destination must be left alone first.
 func (l *lane) once(k *job, t target) (result, bool) {
 	k.burst = 0
 	if err := l.paced(); err != nil {
-		return result{verdict: Stopped, reason: ReasonStopped, text: err.Error()}, true
+		return stopped(err.Error()), true
 	}
 	message, ok := l.message(k, t)
 	if !ok {
 		return result{}, false
 	}
-	return l.attempt(k, t, message), true
+	return l.attempt(k, t, message)
 }
 
 // fellBack does with the answer to a message that was sent past another one

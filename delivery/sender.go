@@ -101,7 +101,7 @@ func statusText(status int, text string) string {
 // might hold the URL, which is the secret.
 func failed(stop context.Context, to *url.URL, err error) result {
 	if stop.Err() != nil {
-		return result{verdict: Stopped, reason: ReasonStopped, text: "the relay is stopping"}
+		return stopped("the relay is stopping")
 	}
 	var forbidden *egressError
 	if errors.As(err, &forbidden) {

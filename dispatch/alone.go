@@ -122,7 +122,7 @@ func (d *Dispatcher) read(id queue.ID, nonce queue.Nonce, w *queue.Webhook) {
 	for _, r := range d.match(event, w).Deliveries {
 		if d.Try != nil {
 			d.Try(&delivery.Item{
-				ID: id, Nonce: nonce, Webhook: w, Event: event, Address: r.Address, Route: r.Route, Look: r.Look, Mention: r.Mention,
+				ID: id, Nonce: nonce, Webhook: w, Event: event, Address: r.Address, Route: r.Route, File: r.File, Look: r.Look, Mention: r.Mention,
 			})
 		}
 	}

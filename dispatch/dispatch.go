@@ -150,7 +150,7 @@ func (d *Dispatcher) webhook(ctx context.Context, open *envelope, id queue.ID, n
 		}
 		d.progress.add(open)
 		err := d.Lanes.Deliver(ctx, &delivery.Item{
-			ID: id, Nonce: nonce, Webhook: w, Event: event, Address: r.Address, Route: r.Route, Look: r.Look, Mention: r.Mention,
+			ID: id, Nonce: nonce, Webhook: w, Event: event, Address: r.Address, Route: r.Route, File: r.File, Look: r.Look, Mention: r.Mention,
 			Done: func() { d.progress.done(open) },
 		})
 		if err != nil {
@@ -163,7 +163,7 @@ func (d *Dispatcher) webhook(ctx context.Context, open *envelope, id queue.ID, n
 
 // withoutRepeats leaves out the deliveries that an earlier webhook has brought. What
 // was left out when the event was read before stays so, whatever has become of that
-// one since; and what was given up then makes a repeat of nothing.
+// one since; and what was given up or withheld then makes a repeat of nothing.
 func (d *Dispatcher) withoutRepeats(id queue.ID, w *queue.Webhook, all []routes.Delivery) (wanted []routes.Delivery, repeats []queue.Planned) {
 	event, same := d.Repeats.sameEvent(id, w)
 	for _, r := range all {
@@ -171,7 +171,7 @@ func (d *Dispatcher) withoutRepeats(id queue.ID, w *queue.Webhook, all []routes.
 		at := queue.Settlement{ID: id, Lane: lane}
 		if reason, was := d.State.Repeats[at]; was {
 			repeats = append(repeats, queue.Planned{Lane: lane, Route: r.Route, Reason: reason})
-		} else if d.State.Settled[at] == queue.OutcomeDead {
+		} else if was := d.State.Settled[at]; was == queue.OutcomeDead || was == queue.OutcomeWithheld {
 			wanted = append(wanted, r)
 		} else if same {
 			reason := event.reason()

@@ -78,7 +78,7 @@ type receivers struct {
 // receiver is a lane that an event was for.
 type receiver struct {
 	lane int32 // in names
-	has  bool  // it got the event or waits for it; else it has given it up
+	has  bool  // it got the event or waits for it; else that was given up or withheld
 }
 
 // find is what is known of an event in a lane, and whether that is new.
@@ -100,7 +100,7 @@ func (r *receivers) find(id queue.ID, name queue.Lane) (to *receiver, added bool
 }
 
 // lanesSince tells, by event, which lanes got it since then or wait for it, and
-// which have given it up, also when it was decided on again since.
+// from which it was kept in the end, also when it was decided on again since.
 func (d *Dispatcher) lanesSince(ctx context.Context, since time.Time) (*receivers, error) {
 	lanes := &receivers{index: map[queue.Lane]int32{}, of: map[queue.ID][]receiver{}}
 	after, err := d.Queue.EntriesSince(ctx, since)

@@ -64,12 +64,13 @@ type Attempt struct {
 	Duration time.Duration
 }
 
-// Settled ends a delivery: it was delivered, or given up.
+// Settled ends a delivery: it was delivered or given up, or the access rules
+// forbade to post it when its turn came.
 type Settled struct {
 	ID       ID
 	Lane     Lane
 	Time     time.Time
-	Outcome  string // OutcomeDelivered, OutcomeDead
+	Outcome  string // OutcomeDelivered, OutcomeDead, OutcomeWithheld
 	Attempts int
 	Status   int
 	Reason   string

@@ -18,7 +18,7 @@ func Compile(cfg *configs.Config, v Vocabulary) (*Table, []configs.Finding) {
 	c := &compiler{cfg: cfg, vocabulary: newVocabulary(v), addresses: map[configs.Address]int{}, gates: map[string][]conditions{}}
 	t := &Table{
 		defaults: cfg.Defaults, chat: newDirectory(cfg), sources: map[string][]glob{}, known: map[string]bool{},
-		mapped: map[string]string{}, destinations: map[string]*gatedDestination{}, index: newIndex(),
+		mapped: map[string]string{}, destinations: map[string]*gatedDestination{}, fences: map[string]fence{}, index: newIndex(),
 	}
 	if len(cfg.Files) > 0 {
 		c.file = cfg.Files[0]
@@ -37,6 +37,9 @@ func Compile(cfg *configs.Config, v Vocabulary) (*Table, []configs.Finding) {
 	var checked []checkedRoute
 	for _, r := range cfg.Routes {
 		compiled, facts := c.route(r)
+		if _, known := t.fences[r.Pos.File]; !known {
+			t.fences[r.Pos.File] = c.fence(r.Fence)
+		}
 		t.index.add(len(t.routes), r.When)
 		t.routes = append(t.routes, compiled)
 		checked = append(checked, facts)
@@ -173,9 +176,13 @@ func (c *compiler) target(a configs.Address, r configs.Route) (target, bool) {
 		id = len(c.addresses)
 		c.addresses[a] = id
 	}
+	file := ""
+	if r.Fence != nil {
+		file = r.Pos.File
+	}
 	return target{
 		address: id, kind: d.Kind, confidential: d.Allows(a.Channel), only: c.gates[d.Name], mentions: d.Mentions != configs.MentionsNone,
-		delivery: Delivery{Address: a, Route: r.Name, Look: look(r.Look, d.Look, c.cfg.Defaults.Look)},
+		delivery: Delivery{Address: a, Route: r.Name, File: file, Look: look(r.Look, d.Look, c.cfg.Defaults.Look)},
 	}, true
 }
 

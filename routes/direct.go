@@ -30,11 +30,8 @@ func (t *Table) Direct(e *events.Event, a configs.Address) Decision {
 	}
 	to := t.destinations[a.Destination]
 	out := Delivery{Address: a, Route: directName, Look: t.Look(to.config)}
-	switch {
-	case e.Confidential && !to.config.Allows(a.Channel):
-		return Decision{Withheld: []Withheld{{a, directName, ReasonConfidential}}}
-	case !opens(to.only, s):
-		return Decision{Withheld: []Withheld{{a, directName, ReasonOnly}}}
+	if reason := to.closed(s, a.Channel); reason != "" {
+		return Decision{Withheld: []Withheld{{a, directName, reason}}}
 	}
 	return Decision{Deliveries: []Delivery{out}}
 }
@@ -58,10 +55,4 @@ func (t *Table) ByRoute(e *events.Event, name string, a configs.Address) (Delive
 		}
 	}
 	return Delivery{}, false
-}
-
-// gatedDestination is a destination with its gate.
-type gatedDestination struct {
-	config *configs.Destination
-	only   []conditions
 }

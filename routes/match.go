@@ -6,6 +6,7 @@ import "github.com/gitlab-mattermost/relay/configs"
 type Delivery struct {
 	Address configs.Address
 	Route   string // name of the first route that took the event
+	File    string // where that route stands, if that is an included file with a fence
 	Look    configs.Look
 
 	// Mention is whom the routes mention, as the chat writes it ("@anna",
@@ -17,6 +18,8 @@ type Delivery struct {
 const (
 	ReasonConfidential = "confidential" // the channel may not get confidential events
 	ReasonOnly         = "only"         // the destination does not take such events
+	ReasonFence        = "fence"        // the route's file may not route it there
+	ReasonForeign      = "foreign"      // the source may not speak for the event's project
 )
 
 // Withheld is a delivery that a gate held back.

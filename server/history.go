@@ -29,6 +29,9 @@ var outcomes = []string{
 	queue.OutcomeRepeat, queue.OutcomeForeign,
 }
 
+// states are how a delivery that was decided on can stand, the best first.
+var states = []string{queue.OutcomeWithheld, queue.OutcomeDelivered, stateWaiting, stateParked, queue.OutcomeDead}
+
 // Event is one event in a list.
 type Event struct {
 	ID       string    `json:"id"`
@@ -55,7 +58,7 @@ type Event struct {
 type Delivery struct {
 	Address    string    `json:"address"`
 	Route      string    `json:"route"`
-	State      string    `json:"state"` // delivered, waiting, parked, dead
+	State      string    `json:"state"` // delivered, waiting, parked, dead, withheld
 	Attempts   int       `json:"attempts"`
 	Status     int       `json:"status,omitempty"` // HTTP, of the last attempt
 	Reason     string    `json:"reason,omitempty"` // of the last attempt
@@ -228,7 +231,7 @@ func mayBe(d *queue.Decision, outcome string) bool {
 	case "":
 		return true
 	case queue.OutcomeWithheld:
-		return len(d.Withheld) > 0
+		return len(d.Withheld)+len(d.Deliveries) > 0 // a gate may close after the decision
 	case queue.OutcomeRepeat:
 		return len(d.Repeats) > 0 || d.Outcome == outcome
 	case queue.OutcomeUnrouted, queue.OutcomeForeign:
@@ -243,7 +246,7 @@ func mayBe(d *queue.Decision, outcome string) bool {
 // deliveries.
 func was(t *queue.Trace, parked func(queue.Lane) bool, outcome string) bool {
 	d := t.Decision()
-	if !slices.Contains([]string{queue.OutcomeDelivered, queue.OutcomeDead, stateWaiting, stateParked}, outcome) || d.Outcome == "" {
+	if !slices.Contains(states, outcome) || d.Outcome == "" || outcome == queue.OutcomeWithheld && len(d.Withheld) > 0 {
 		return mayBe(d, outcome)
 	}
 	for _, p := range d.Deliveries {
@@ -277,17 +280,16 @@ func newEvent(t *queue.Trace, d *queue.Decision, parked func(queue.Lane) bool) E
 		e.Received = e.Decided
 	}
 	worst := -1
-	order := []string{queue.OutcomeDelivered, stateWaiting, stateParked, queue.OutcomeDead}
 	for _, p := range d.Deliveries {
 		one := delivery(t, p, e.Received, parked)
-		worst = max(worst, slices.Index(order, one.State))
+		worst = max(worst, slices.Index(states, one.State))
 		e.Deliveries = append(e.Deliveries, one)
 	}
 	switch {
 	case d.Outcome == "":
 		e.Outcome = stateWaiting
 	case worst >= 0:
-		e.Outcome = order[worst]
+		e.Outcome = states[worst]
 	}
 	return e
 }
@@ -319,6 +321,9 @@ func delivery(t *queue.Trace, p queue.Planned, received time.Time, parked func(q
 			d.Status, d.Reason, d.Error, d.Duration = s.Status, s.Reason, "", s.Duration.Seconds()
 		} else {
 			d.Reason = s.Reason
+		}
+		if s.Outcome == queue.OutcomeWithheld {
+			d.Status, d.Error = 0, "" // of an attempt, which is not why
 		}
 	}
 	if !d.Time.IsZero() {

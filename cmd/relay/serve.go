@@ -131,7 +131,7 @@ func (a *app) runServe(ctx context.Context, f serveFlags, c *configuration, load
 	r.registry.MustRegister(r.dispatching)
 	r.live.Store(c)
 	r.clients = delivery.NewClients(versionString())
-	if r.destinations, err = r.clients.Prepare(c.Destinations, c.Egress); err != nil {
+	if r.destinations, err = r.prepare(c); err != nil {
 		return &exitError{code: exitUsage, message: err.Error()}
 	}
 	defer r.clients.Close()
@@ -281,7 +281,7 @@ func (r *relay) apply(c *configuration) error {
 	if err != nil {
 		return err
 	}
-	destinations, err := r.clients.Prepare(c.Destinations, c.Egress)
+	destinations, err := r.prepare(c)
 	if err != nil {
 		return err
 	}
@@ -298,6 +298,16 @@ func (r *relay) apply(c *configuration) error {
 	}
 	r.destinations = destinations
 	return nil
+}
+
+// prepare makes what reaches a configuration's destinations, with its access
+// rules.
+func (r *relay) prepare(c *configuration) ([]delivery.Destination, error) {
+	all, err := r.clients.Prepare(c.Destinations, c.Egress)
+	for i := range all {
+		all[i].Closed = c.table.Closed
+	}
+	return all, err
 }
 
 // both are the new destinations and those that only the old configuration has.

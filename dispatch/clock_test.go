@@ -11,7 +11,7 @@ import (
 // does not make them one event.
 func TestClockThatJumpsMakesNoRepeat(t *testing.T) {
 	for _, jump := range []time.Duration{-365 * 24 * time.Hour, -time.Hour, time.Hour, 365 * 24 * time.Hour} {
-		r := NewRepeats()
+		r := NewRepeats(RepeatsSize, nil)
 		at := time.UnixMicro(1700000000000000)
 		hook := func(key string, at time.Time) *queue.Webhook {
 			return &queue.Webhook{Source: "gitlab", Body: []byte(`{}`), Received: at, Header: []queue.Field{{Name: "Idempotency-Key", Value: key}}}

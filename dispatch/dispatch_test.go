@@ -108,7 +108,7 @@ func newStageOn(t *testing.T, opt queue.Options) *stage {
 
 func options(q *queue.Queue, j *queue.Journal, state *queue.State, lanes Lanes, log io.Writer) Options {
 	return Options{
-		Queue: q, Journal: j, State: state, Routes: byProject{}, Direct: anywhere, Lanes: lanes, Repeats: NewRepeats(), History: time.Hour,
+		Queue: q, Journal: j, State: state, Routes: byProject{}, Direct: anywhere, Lanes: lanes, Repeats: NewRepeats(RepeatsSize, nil), History: time.Hour,
 		Log: slog.New(slog.NewTextHandler(log, nil)), Registerer: prometheus.NewRegistry(),
 	}
 }

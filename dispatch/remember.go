@@ -31,10 +31,8 @@ func (d *Dispatcher) remember(ctx context.Context) error {
 		for i := range e.Webhooks {
 			w, id := &e.Webhooks[i], queue.ID{Seq: e.Seq, Index: i}
 			d.Repeats.sameEvent(id, w)
-			for _, to := range lanes.of[id] {
-				if to.has {
-					d.Repeats.sameDelivery(id, w, lanes.names[to.lane])
-				}
+			for _, lane := range lanes.that(id) {
+				d.Repeats.sameDelivery(id, w, lane)
 			}
 		}
 		return ctx.Err() == nil
@@ -67,42 +65,10 @@ func (d *Dispatcher) windowSince(ctx context.Context) (time.Time, error) {
 	return oldest.Add(-keyWindow - about), nil
 }
 
-// receivers are the lanes that got events or wait for them; in little room, for a
-// busy hour has many events.
-type receivers struct {
-	names []queue.Lane
-	index map[queue.Lane]int32
-	of    map[queue.ID][]receiver
-}
-
-// receiver is a lane that an event was for.
-type receiver struct {
-	lane int32 // in names
-	has  bool  // it got the event or waits for it; else that was given up or withheld
-}
-
-// find is what is known of an event in a lane, and whether that is new.
-func (r *receivers) find(id queue.ID, name queue.Lane) (to *receiver, added bool) {
-	lane, known := r.index[name]
-	if !known {
-		lane = int32(len(r.names))
-		r.index[name], r.names = lane, append(r.names, name)
-	}
-	all := r.of[id]
-	for i := range all {
-		if all[i].lane == lane {
-			return &all[i], false
-		}
-	}
-	all = append(all, receiver{lane: lane})
-	r.of[id] = all
-	return &all[len(all)-1], true
-}
-
-// lanesSince tells, by event, which lanes got it since then or wait for it, and
-// from which it was kept in the end, also when it was decided on again since.
+// lanesSince collects which lanes got which event since then or wait for it, and
+// which gave it up or had it withheld, also when it was decided on again since.
 func (d *Dispatcher) lanesSince(ctx context.Context, since time.Time) (*receivers, error) {
-	lanes := &receivers{index: map[queue.Lane]int32{}, of: map[queue.ID][]receiver{}}
+	lanes := newReceivers(d.Repeats.room())
 	after, err := d.Queue.EntriesSince(ctx, since)
 	if err != nil {
 		return nil, err
@@ -112,13 +78,14 @@ func (d *Dispatcher) lanesSince(ctx context.Context, since time.Time) (*receiver
 			switch r := rec.(type) {
 			case *queue.Decision:
 				for _, p := range r.Deliveries {
-					if to, added := lanes.find(r.ID, p.Lane); added {
-						to.has = true
-					}
+					lanes.add(r.ID, p.Lane, planned)
 				}
 			case *queue.Settled:
-				to, _ := lanes.find(r.ID, r.Lane)
-				to.has = r.Outcome == queue.OutcomeDelivered
+				if r.Outcome == queue.OutcomeDelivered {
+					lanes.add(r.ID, r.Lane, got)
+				} else {
+					lanes.add(r.ID, r.Lane, lost)
+				}
 			}
 		}
 		return true

@@ -124,7 +124,7 @@ func TestRestartDecidesOnARepeatAlike(t *testing.T) {
 // What is parked is tried from the first moment of a start on, and may be given up
 // before its event is read again.
 func TestRepeatsKnowWhatIsGivenUpBeforeItIsRead(t *testing.T) {
-	r := NewRepeats()
+	r := NewRepeats(RepeatsSize, nil)
 	lane := queue.Lane{Destination: "mm"}
 	at := time.UnixMicro(1700000000000000)
 	sent := func(after time.Duration) *queue.Webhook {

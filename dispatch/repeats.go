@@ -2,12 +2,15 @@ package dispatch
 
 import (
 	"cmp"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"math"
 	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gitlab-mattermost/relay/queue"
 )
@@ -21,31 +24,32 @@ const (
 	// key is the same event: a project's hook, its group's and the instance's
 	// all fire for one change.
 	bodyWindow = 10 * time.Second
-	// maxRemembered bounds the window, in hashes.
-	maxRemembered = 1 << 20
 )
 
-// Repeats remembers what was handed to whom in the last minutes, as hashes. It
-// goes by the times at which webhooks came in, not by the clock, so that a
-// restart decides alike. Only a webhook with a smaller id makes another one a
+// RepeatsSize is how much memory the window of repeats may take by default, in
+// bytes. It is enough for 1.4 million deliveries: ten minutes of 1,200 events a
+// second with two addresses each.
+const RepeatsSize = 80 << 20
+
+// Repeats remembers which addresses got which webhooks in the last minutes. It
+// uses the times at which webhooks came in, not the clock, so that a restart
+// decides in the same way. Only a webhook with a smaller id makes another one a
 // repeat.
 type Repeats struct {
-	mu     sync.Mutex
-	keys   map[digest]remembered // source, key and address; and source and key of what repeats another key's
-	bodies map[digest]remembered // source and body
-	order  []digest              // oldest first
-	oldest int                   // its place in order
+	mu      sync.Mutex
+	salt    [16]byte         // of all digests
+	keys    window[queue.ID] // by source, key and address; and by source and key for what repeats another key's webhook
+	bodies  window[sender]   // by source and body
+	resized func(bytes int64)
+	bytes   int64
+	seconds *prometheus.Desc
 }
 
-type digest [16]byte
-
-// remembered holds no pointers, so that the collector need not look at a million
-// of them.
-type remembered struct {
+// sender is who sent a body first.
+type sender struct {
 	id   queue.ID
-	key  digest // of the key, in bodies
-	hook uint64 // of the hook, in bodies; 0 when it is not named
-	time int64  // Unix µs
+	key  uint64 // of the digest of its key
+	hook uint64 // of the digest of its hook; 0 when it is not named
 }
 
 // earlier is the webhook that another one repeats.
@@ -66,29 +70,63 @@ func (e earlier) reason() string {
 	return fmt.Sprintf("GitLab sent the same event again, under another key: it came as %s", e.id)
 }
 
-// past is how long before t it was.
-func (r remembered) past(t time.Time) time.Duration {
-	return time.Duration(t.UnixMicro()-r.time) * time.Microsecond
+// past is how long before t the entry's webhook came in.
+func (e *entry[V]) past(t time.Time) time.Duration {
+	return time.Duration(t.UnixMicro()-e.time) * time.Microsecond
 }
 
-// before tells whether it makes a repeat of a webhook with the same key.
-func (r remembered) before(id queue.ID, w *queue.Webhook) bool {
-	return r.id.Less(id) && r.past(w.Received) <= keyWindow
+// makesRepeat tells whether what came under a key makes a repeat of a webhook with the
+// same key.
+func makesRepeat(seen *entry[queue.ID], id queue.ID, w *queue.Webhook) bool {
+	return seen != nil && seen.value.Less(id) && seen.past(w.Received) <= keyWindow
 }
 
 // givenUp stands, in keys, for the event of a delivery that was given up: it makes a
 // repeat of nothing.
 var givenUp = queue.ID{Seq: math.MaxUint64}
 
-// NewRepeats makes an empty window.
-func NewRepeats() *Repeats {
-	return &Repeats{keys: map[digest]remembered{}, bodies: map[digest]remembered{}}
+// NewRepeats makes an empty window that takes at most so many bytes of memory;
+// see [RepeatsSize]. Whenever it takes more or less memory than before, it tells
+// resized, unless that is nil.
+func NewRepeats(size int64, resized func(bytes int64)) *Repeats {
+	// The bodies of ten seconds need a sixteenth of the room of ten minutes' keys.
+	const bodies = 16
+	largest := powerOfTwo(int(size / maxParts / (entryBytes[queue.ID]() + entryBytes[sender]()/bodies)))
+	largest = min(largest, 1<<(positionBits-1))
+	r := &Repeats{
+		keys:    window[queue.ID]{keep: keyWindow + disorder, largest: largest},
+		bodies:  window[sender]{keep: bodyWindow + disorder, largest: max(largest/bodies, 1)},
+		resized: resized,
+		seconds: prometheus.NewDesc("relay_repeat_window_seconds", "For how long a webhook that is sent again is recognised: 600, and less only after more deliveries than the window has room for.", nil, nil),
+	}
+	_, _ = rand.Read(r.salt[:]) // never fails since Go 1.24
+	return r
+}
+
+// room is how many deliveries it remembers at most.
+func (r *Repeats) room() int { return maxParts * r.keys.largest }
+
+// Describe is part of [prometheus.Collector].
+func (r *Repeats) Describe(out chan<- *prometheus.Desc) { out <- r.seconds }
+
+// Collect is part of [prometheus.Collector].
+func (r *Repeats) Collect(out chan<- prometheus.Metric) {
+	out <- prometheus.MustNewConstMetric(r.seconds, prometheus.GaugeValue, r.covered(time.Now()).Seconds())
+}
+
+// covered is how long before t a webhook can have come in that is certainly
+// still known.
+func (r *Repeats) covered(t time.Time) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	since := time.Duration(t.UnixMicro()-r.keys.lost) * time.Microsecond
+	return min(max(since, 0), keyWindow)
 }
 
 // hash makes one digest of several strings and a body, or nil.
-func hash(body []byte, parts ...string) (d digest) {
+func (r *Repeats) hash(body []byte, parts ...string) (d digest) {
 	var room [256]byte
-	head := room[:0]
+	head := append(room[:0], r.salt[:]...)
 	for _, p := range parts {
 		head = binary.LittleEndian.AppendUint64(head, uint64(len(p)))
 		head = append(head, p...)
@@ -105,6 +143,12 @@ func hash(body []byte, parts ...string) (d digest) {
 	return d
 }
 
+// number is the beginning of the digest of strings, where that is enough.
+func (r *Repeats) number(parts ...string) uint64 {
+	d := r.hash(nil, parts...)
+	return binary.LittleEndian.Uint64(d[:])
+}
+
 // key is what GitLab calls this delivery, or "". A replay repeats only what the
 // same request for a replay has brought.
 func key(w *queue.Webhook) string {
@@ -112,15 +156,14 @@ func key(w *queue.Webhook) string {
 }
 
 // hook is the hook that GitLab sent it for, or 0: X-Gitlab-Webhook-UUID, since
-// 16.2. It is good for words alone: GitLab makes a new one for each request
+// 16.2. It only decides on words: GitLab makes a new one for each request
 // (lib/gitlab/web_hooks.rb), also when it repeats one.
-func hook(w *queue.Webhook) uint64 {
+func (r *Repeats) hook(w *queue.Webhook) uint64 {
 	name := w.Get("X-Gitlab-Webhook-Uuid")
 	if name == "" {
 		return 0
 	}
-	d := hash(nil, "hook", name)
-	return binary.LittleEndian.Uint64(d[:])
+	return r.number("hook", name)
 }
 
 // sameEvent tells whether the webhook is an event that came in under another
@@ -133,25 +176,28 @@ func (r *Repeats) sameEvent(id queue.ID, w *queue.Webhook) (first earlier, repea
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	body, mine, from := hash(w.Body, "body", w.Source), hash(nil, "key", k), hook(w)
-	seen, ok := r.bodies[body]
-	if ok && seen.id.Less(id) && seen.key != mine && seen.past(w.Received).Abs() <= bodyWindow {
-		return r.again(id, w, k, earlier{id: seen.id, other: seen.hook != 0 && from != 0 && seen.hook != from}), true
+	body, mine, from := r.hash(w.Body, "body", w.Source), r.number("key", k), r.hook(w)
+	seen := r.bodies.find(body)
+	just := seen != nil && seen.past(w.Received).Abs() <= bodyWindow
+	if just && seen.value.id.Less(id) && seen.value.key != mine {
+		by := seen.value
+		return r.again(id, w, k, earlier{id: by.id, other: by.hook != 0 && from != 0 && by.hook != from}), true
 	}
-	if !ok || id.Less(seen.id) || seen.past(w.Received).Abs() > bodyWindow {
-		r.remember(r.bodies, body, remembered{id: id, key: mine, hook: from, time: w.Received.UnixMicro()})
+	if !just || id.Less(seen.value.id) {
+		r.bodies.put(body, w.Received.UnixMicro(), sender{id: id, key: mine, hook: from})
+		r.measure()
 	}
 	return earlier{}, false
 }
 
-// again is what a repeat of another key's webhook repeats rather: the one that
-// brought that before under its own key. The lock is held.
+// again returns what a webhook repeats that came before under another key: if it
+// also came before under its own key, that one. The lock is held.
 func (r *Repeats) again(id queue.ID, w *queue.Webhook, key string, other earlier) earlier {
-	d := hash(nil, "repeat", w.Source, key)
-	if seen, ok := r.keys[d]; ok && seen.before(id, w) {
-		return earlier{id: seen.id, again: true}
+	d := r.hash(nil, "repeat", w.Source, key)
+	if seen := r.keys.find(d); makesRepeat(seen, id, w) {
+		return earlier{id: seen.value, again: true}
 	}
-	r.remember(r.keys, d, remembered{id: id, time: w.Received.UnixMicro()})
+	r.remember(d, id, w)
 	return other
 }
 
@@ -164,13 +210,13 @@ func (r *Repeats) sameDelivery(id queue.ID, w *queue.Webhook, lane queue.Lane) (
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	d := deliveryDigest(w.Source, k, lane)
-	seen, ok := r.keys[d]
-	if ok && seen.before(id, w) {
-		return seen.id, true
+	d := r.delivery(w.Source, k, lane)
+	seen := r.keys.find(d)
+	if makesRepeat(seen, id, w) {
+		return seen.value, true
 	}
-	if at := w.Received.UnixMicro(); !ok || seen.id != givenUp || seen.time != at { // else it is read again
-		r.remember(r.keys, d, remembered{id: id, time: at})
+	if seen == nil || seen.value != givenUp || seen.time != w.Received.UnixMicro() { // otherwise it is read again
+		r.remember(d, id, w)
 	}
 	return queue.ID{}, false
 }
@@ -180,12 +226,14 @@ func (r *Repeats) sameDelivery(id queue.ID, w *queue.Webhook, lane queue.Lane) (
 func (r *Repeats) had(id queue.ID, w *queue.Webhook, lane queue.Lane) (first queue.ID, had bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	seen, ok := r.keys[deliveryDigest(w.Source, key(w), lane)]
-	return seen.id, ok && seen.before(id, w)
+	if seen := r.keys.find(r.delivery(w.Source, key(w), lane)); makesRepeat(seen, id, w) {
+		return seen.value, true
+	}
+	return queue.ID{}, false
 }
 
-func deliveryDigest(source, key string, lane queue.Lane) digest {
-	return hash(nil, "delivery", source, key, lane.Destination, lane.Channel)
+func (r *Repeats) delivery(source, key string, lane queue.Lane) digest {
+	return r.hash(nil, "delivery", source, key, lane.Destination, lane.Channel)
 }
 
 // Forget tells that a delivery was given up, so that the same webhook sent
@@ -197,33 +245,28 @@ func (r *Repeats) Forget(lane queue.Lane, w *queue.Webhook) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	d, v := deliveryDigest(w.Source, k, lane), remembered{id: givenUp, time: w.Received.UnixMicro()}
-	if seen, ok := r.keys[d]; !ok {
-		r.remember(r.keys, d, v) // what was parked can be given up before its event is read again
-	} else if seen.time == v.time {
-		r.keys[d] = v
+	d := r.delivery(w.Source, k, lane)
+	if seen := r.keys.find(d); seen == nil {
+		r.remember(d, givenUp, w) // what was parked can be given up before its event is read again
+	} else if seen.time == w.Received.UnixMicro() {
+		seen.value = givenUp
 	}
 }
 
-// remember adds a hash and lets go of the oldest. The lock is held.
-func (r *Repeats) remember(m map[digest]remembered, d digest, v remembered) {
-	m[d] = v
-	r.order = append(r.order, d)
-	for r.oldest < len(r.order) {
-		old := r.order[r.oldest]
-		seen, ok := r.keys[old]
-		if !ok {
-			seen, ok = r.bodies[old]
-		}
-		if ok && len(r.order)-r.oldest <= maxRemembered && time.Duration(v.time-seen.time)*time.Microsecond <= keyWindow {
-			break
-		}
-		r.oldest++
-		delete(r.keys, old)
-		delete(r.bodies, old)
+// remember adds what came under a key. The lock is held.
+func (r *Repeats) remember(d digest, id queue.ID, w *queue.Webhook) {
+	r.keys.put(d, w.Received.UnixMicro(), id)
+	r.measure()
+}
+
+// measure reports a change of size. The lock is held.
+func (r *Repeats) measure() {
+	now := r.keys.bytes() + r.bodies.bytes()
+	if now == r.bytes {
+		return
 	}
-	if r.oldest > len(r.order)/2 {
-		r.order = r.order[:copy(r.order, r.order[r.oldest:])]
-		r.oldest = 0
+	r.bytes = now
+	if r.resized != nil {
+		r.resized(now)
 	}
 }

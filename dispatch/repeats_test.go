@@ -30,7 +30,7 @@ func TestRepeats(t *testing.T) {
 		"without a key":                  {hook{"", "gitlab", `{"a":1}`, time.Second}, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := NewRepeats()
+			r := NewRepeats(RepeatsSize, nil)
 			begin := time.UnixMicro(1700000000000000)
 			lane := queue.Lane{Destination: "mm", Channel: "dev"}
 			decide := func(seq uint64, h hook) (event, same bool) {
@@ -60,7 +60,7 @@ func TestRepeats(t *testing.T) {
 }
 
 func TestRepeatsForgetWhatWasGivenUp(t *testing.T) {
-	r := NewRepeats()
+	r := NewRepeats(RepeatsSize, nil)
 	w := &queue.Webhook{Header: []queue.Field{{Name: "Webhook-Id", Value: "k"}}, Received: time.UnixMicro(1)}
 	lane := queue.Lane{Destination: "mm"}
 	r.sameDelivery(queue.ID{Seq: 1}, w, lane)
@@ -74,16 +74,48 @@ func TestRepeatsForgetWhatWasGivenUp(t *testing.T) {
 }
 
 func TestRepeatsAreBounded(t *testing.T) {
-	r := NewRepeats()
-	lane := queue.Lane{Destination: "mm"}
-	begin := time.UnixMicro(1700000000000000)
-	for i := range 2000 {
-		w := &queue.Webhook{Body: fmt.Append(nil, i), Header: []queue.Field{{Name: "Webhook-Id", Value: fmt.Sprint(i)}}, Received: begin.Add(time.Duration(i) * time.Second)}
-		r.sameEvent(queue.ID{Seq: uint64(i + 1)}, w)
-		r.sameDelivery(queue.ID{Seq: uint64(i + 1)}, w, lane)
-	}
-	if n := len(r.keys) + len(r.bodies); n > 2*601 {
-		t.Errorf("%d hashes are kept for a window of 600 s with one webhook a second", n)
+	const small = 1 << 20
+	at := time.UnixMicro(1700000000000000)
+	for name, c := range map[string]struct {
+		size    int64
+		every   time.Duration // one event
+		most    int64         // bytes
+		covered time.Duration
+	}{
+		"one a second takes little":              {RepeatsSize, time.Second, 1 << 19, keyWindow},
+		"more than there is room for":            {small, time.Millisecond, small, 5 * time.Second},
+		"a room that is hardly there is no harm": {1, time.Second, 4 << 10, 3 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var bytes, most int64
+			r := NewRepeats(c.size, func(now int64) { bytes, most = now, max(most, now) })
+			lanes := []queue.Lane{{Destination: "mm"}, {Destination: "mm", Channel: "dev"}}
+			var last time.Time
+			for i := range 20_000 {
+				last = at.Add(time.Duration(i) * c.every)
+				w := &queue.Webhook{Body: fmt.Append(nil, i), Header: []queue.Field{{Name: "Webhook-Id", Value: fmt.Sprint(i)}}, Received: last}
+				id := queue.ID{Seq: uint64(i + 1)}
+				r.sameEvent(id, w)
+				for _, lane := range lanes {
+					r.sameDelivery(id, w, lane)
+				}
+			}
+			if most > c.most || bytes == 0 {
+				t.Errorf("it took %d bytes, and takes %d, want at most %d", most, bytes, c.most)
+			}
+			covered := r.covered(last)
+			if covered < c.covered {
+				t.Errorf("the window is %s long, want at least %s", covered, c.covered)
+			}
+			// What it says is what it does.
+			n := int((covered - c.every/2) / c.every)
+			before := &queue.Webhook{Header: []queue.Field{{Name: "Webhook-Id", Value: fmt.Sprint(19_999 - n)}}, Received: last}
+			for _, lane := range lanes {
+				if _, repeat := r.sameDelivery(queue.ID{Seq: 30_000}, before, lane); !repeat {
+					t.Errorf("a webhook that came again after %s is not recognised, and the window is %s long", time.Duration(n)*c.every, covered)
+				}
+			}
+		})
 	}
 }
 

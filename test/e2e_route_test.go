@@ -2,6 +2,7 @@ package test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -107,5 +108,43 @@ func TestResent(t *testing.T) {
 	want := []string{"acme/api#1", "acme/api#2", "acme/api#3", "acme/api#4", "acme/api#4"}
 	if diff := cmp.Diff(want, perChannel(t, mattermost.Entries("hook"))[""]); diff != "" {
 		t.Errorf("posts (-want +got):\n%s", diff)
+	}
+}
+
+// TestRepeatWindow: the metrics tell how long the window of repeats is. The
+// memory limit is the relay's own and as much as the window takes on top; a limit
+// of the environment's stays as it is.
+func TestRepeatWindow(t *testing.T) {
+	t.Parallel()
+	const own, table = 150 << 20, 1024*48 + 1024*64 // the smallest part for keys, and for bodies
+	for name, c := range map[string]struct {
+		env  []string
+		want float64
+	}{
+		"the relay's own":   {nil, own + table},
+		"the environment's": {[]string{"GOMEMLIMIT=200MiB"}, 200 << 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			mattermost := chatServer(t)
+			here := install(t, everything(mattermost.URL("hook")))
+			here.env = append(here.env, c.env...)
+			relay := here.start()
+			req := webhook(soon(t), relay.hook, issueHook, issue("acme/api", 1, 0))
+			req.Header.Set("Idempotency-Key", "key")
+			if _, err := roundTrip(req); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := mattermost.WaitPosts(soon(t), "hook", 1); err != nil {
+				t.Fatal(err)
+			}
+			if got := relay.gauge("relay_repeat_window_seconds"); got != "600" {
+				t.Errorf("the window is %s s long, want 600", got)
+			}
+			if got, err := strconv.ParseFloat(relay.gauge("go_gc_gomemlimit_bytes"), 64); err != nil || got != c.want {
+				t.Errorf("the memory limit is %.0f bytes (%v), want %.0f", got, err, c.want)
+			}
+			relay.terminate()
+		})
 	}
 }

@@ -35,8 +35,8 @@ const (
 	// doorGrace is how long requests under way may take then.
 	doorGrace = time.Second
 	// memoryLimit is what the Go runtime keeps to unless GOMEMLIMIT says
-	// otherwise, with the embedded server. It only makes the collector work
-	// harder; it refuses nothing.
+	// otherwise, with the embedded server; the window of repeats comes on top. It
+	// only makes the collector work harder; it refuses nothing.
 	memoryLimit = 150 << 20
 	// garbage is how much of it, in percent of what is in use, may gather before
 	// it is collected, unless GOGC says otherwise. With little in use that is
@@ -98,6 +98,7 @@ type relay struct {
 	public      *server.Listener
 	admin       *server.Listener
 	failed      chan error // a part ended that should not have
+	limited     bool       // the memory limit is the relay's own
 
 	clients *delivery.Clients
 	reports *reporter
@@ -140,6 +141,7 @@ func (a *app) runServe(ctx context.Context, f serveFlags, c *configuration, load
 	r.reloader.trouble = r.reports.trouble
 	if _, set := a.env("GOMEMLIMIT"); !set && f.natsURL == "" {
 		debug.SetMemoryLimit(memoryLimit)
+		r.limited = true
 		if _, set := a.env("GOGC"); !set {
 			debug.SetGCPercent(garbage)
 		}
@@ -442,7 +444,8 @@ func (r *relay) lead(ctx context.Context, journal *queue.Journal, state *queue.S
 	if r.queue.External() {
 		r.log.Info("this relay dispatches now")
 	}
-	repeats := dispatch.NewRepeats()
+	repeats := dispatch.NewRepeats(int64(r.f.repeats), r.allow)
+	registry.MustRegister(repeats)
 	r.swap.Lock()
 	lanes := delivery.New(delivery.Options{
 		Destinations: r.destinations, Formatter: &r.live, Journal: journal, Parking: r.queue, People: r.live.People, Trouble: r.reports.trouble, Relief: r.reports.relief,
@@ -450,7 +453,7 @@ func (r *relay) lead(ctx context.Context, journal *queue.Journal, state *queue.S
 	})
 	r.lanes = lanes
 	r.swap.Unlock()
-	defer r.retire(registry, lanes)
+	defer r.retire(registry, lanes, repeats)
 	d := dispatch.New(dispatch.Options{
 		Queue: r.queue, Journal: journal, State: state, Routes: &r.live, Direct: r.live.Direct, Lanes: lanes, Try: lanes.Try, Repeats: repeats,
 		History: time.Duration(r.f.history), Log: r.log, Registerer: registry,
@@ -486,10 +489,18 @@ func (r *relay) lead(ctx context.Context, journal *queue.Journal, state *queue.S
 	return err
 }
 
+// allow sets the memory limit, with so many bytes on top for the window of repeats.
+func (r *relay) allow(repeats int64) {
+	if r.limited {
+		debug.SetMemoryLimit(memoryLimit + repeats)
+	}
+}
+
 // retire lets go of a term's lanes, which are another relay's now: of the term
 // only its counters are exported on.
-func (r *relay) retire(registry *prometheus.Registry, lanes *delivery.Lanes) {
+func (r *relay) retire(registry *prometheus.Registry, lanes *delivery.Lanes, repeats *dispatch.Repeats) {
 	registry.Unregister(lanes)
+	registry.Unregister(repeats)
 	r.swap.Lock()
 	defer r.swap.Unlock()
 	r.lanes = nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gitlab-mattermost/relay/dispatch"
 	"github.com/gitlab-mattermost/relay/queue"
 )
 
@@ -38,6 +39,7 @@ type serveFlags struct {
 	logLevel       *choice
 	demo           bool
 	pace           float64
+	repeats        size
 }
 
 func (f *serveFlags) add(cmd *cobra.Command) {
@@ -66,17 +68,27 @@ func (f *serveFlags) add(cmd *cobra.Command) {
 	f.logFormat = addChoice(cmd, "log-format", "", "form of log lines; auto: text for a terminal, else json", "auto", "auto", "json", "text")
 	f.logLevel = addChoice(cmd, "log-level", "", "least that is logged", "info", "debug", "info", "warn", "error")
 	flags.BoolVar(&f.demo, "demo", false, "show it all with sample webhooks: needs nothing, keeps nothing")
-	f.addPace(cmd)
+	f.addTestFlags(cmd)
 }
 
-// addPace adds the flag that is for tests alone, and hidden. It makes every
-// pause of the lanes so many times as long: the repeats in place, the pauses
-// between probes, the waits after a refusal. It leaves alone what is not the
-// relay's to choose or guards its memory: the time that an attempt may take,
-// Retry-After, rate limits, give_up_after, and the 30 s after which a lane parks.
-func (f *serveFlags) addPace(cmd *cobra.Command) {
-	cmd.Flags().Float64Var(&f.pace, "pace", 1, "factor of all pauses between deliveries, for tests")
-	_ = cmd.Flags().MarkHidden("pace") // it fails only for a flag that does not exist
+// addTestFlags adds the flags that are for tests alone, and hidden.
+//
+// --pace makes every pause of the lanes so many times as long: the repeats in
+// place, the pauses between probes, the waits after a refusal. It leaves alone
+// what is not the relay's to choose or guards its memory: the time that an attempt
+// may take, Retry-After, rate limits, give_up_after, and the 30 s after which a
+// lane parks.
+//
+// --repeats-size is the memory of the window of repeats. A small one is full after
+// seconds of load.
+func (f *serveFlags) addTestFlags(cmd *cobra.Command) {
+	f.repeats = dispatch.RepeatsSize
+	flags := cmd.Flags()
+	flags.Float64Var(&f.pace, "pace", 1, "factor of all pauses between deliveries, for tests")
+	flags.Var(&f.repeats, "repeats-size", "most memory of the window of repeats, for tests")
+	for _, name := range []string{"pace", "repeats-size"} {
+		_ = flags.MarkHidden(name) // it fails only for a flag that does not exist
+	}
 }
 
 // check finds what is wrong with the flags, before anything is opened.

@@ -1,0 +1,99 @@
+package dispatch
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/gitlab-mattermost/relay/queue"
+)
+
+// receivers are the lanes that events of the last minutes were for. A busy ten
+// minutes has a million of them, so each takes 16 bytes without a pointer, and what
+// the window of repeats would not have room for is forgotten: the oldest.
+type receivers struct {
+	most   int
+	names  []queue.Lane
+	index  map[queue.Lane]uint32
+	all    []receiver
+	folded int // so many at the beginning are in order, each lane once for an event
+}
+
+// receiver is a lane that an event was for.
+type receiver struct {
+	seq   uint64
+	index uint32
+	lane  uint32 // its place in names, and in the lowest bits what is known
+}
+
+// What is known of an event in a lane. What the journal says later counts, but a
+// plan never takes back how a delivery ended.
+const (
+	planned uint32 = iota // waits, or its end is not in the journal that was read
+	got
+	lost      // given up or withheld
+	knownBits = 2
+)
+
+func newReceivers(most int) *receivers {
+	return &receivers{most: most, index: map[queue.Lane]uint32{}}
+}
+
+// add tells what the journal says next.
+func (r *receivers) add(id queue.ID, name queue.Lane, known uint32) {
+	lane, ok := r.index[name]
+	if !ok {
+		lane = uint32(len(r.names))
+		r.index[name], r.names = lane, append(r.names, name)
+	}
+	if len(r.all) == cap(r.all) {
+		r.fold()
+		if len(r.all) > cap(r.all)/2 {
+			r.all = slices.Grow(r.all, max(len(r.all), 1024))
+		}
+	}
+	r.all = append(r.all, receiver{seq: id.Seq, index: uint32(id.Index), lane: lane<<knownBits | known})
+}
+
+// fold puts the receivers in order, leaves one for each lane of an event, and
+// forgets the oldest of too many.
+func (r *receivers) fold() {
+	slices.SortStableFunc(r.all, receiver.compare)
+	out := r.all[:0]
+	for _, one := range r.all {
+		const known = 1<<knownBits - 1
+		switch n := len(out) - 1; {
+		case n < 0 || out[n].compare(one) != 0:
+			out = append(out, one)
+		case one.lane&known != planned:
+			out[n] = one
+		}
+	}
+	if more := len(out) - r.most; more > 0 {
+		out = out[:copy(out, out[more:])]
+	}
+	r.all, r.folded = out, len(out)
+}
+
+// compare orders by event and lane.
+func (r receiver) compare(other receiver) int {
+	return cmp.Or(cmp.Compare(r.seq, other.seq), cmp.Compare(r.index, other.index), cmp.Compare(r.lane>>knownBits, other.lane>>knownBits))
+}
+
+// that got the event, or wait for it.
+func (r *receivers) that(id queue.ID) (lanes []queue.Lane) {
+	if r.folded < len(r.all) {
+		r.fold()
+	}
+	first := receiver{seq: id.Seq, index: uint32(id.Index)}
+	from, _ := slices.BinarySearchFunc(r.all, first, receiver.compare)
+	for _, one := range r.all[from:] {
+		if one.seq != first.seq || one.index != first.index {
+			break
+		}
+		const known = 1<<knownBits - 1
+		if one.lane&known != lost {
+			lanes = append(lanes, r.names[one.lane>>knownBits])
+		}
+	}
+	return lanes
+}

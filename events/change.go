@@ -3,6 +3,7 @@ package events
 import (
 	"cmp"
 	"slices"
+	"strconv"
 )
 
 // noise are the keys of changes that nobody would tell: bookkeeping that moves
@@ -30,7 +31,7 @@ var order = func() map[string]int {
 	ranks := map[string]int{}
 	for i, field := range []string{
 		"title", "description", "type", "state", "draft", "confidential", "target_branch", "source_branch",
-		"assignees", "assignee", "assignee_id", "reviewers", "re_requested", "labels",
+		"assignees", "assignee", "assignee_id", actionChangesRequested, actionReviewed, "reviewers", "re_requested", "labels",
 		"milestone", "milestone_id", "start_date", "due_date", "severity", "weight", "health_status",
 		"discussion_locked",
 	} {
@@ -39,42 +40,63 @@ var order = func() map[string]int {
 	return ranks
 }()
 
-// readChanges reads what an update changed, without the noise. It returns
-// "ready" or "draft" if it took the draft mark off or put it on.
-func (d *decoder) readChanges() (draft string) {
+// foundChanges is what readChanges finds beside the list of changes.
+type foundChanges struct {
+	draft              string // "ready" or "draft", if changes has a draft that changed
+	wip                string // the same, of what draft was called before GitLab 14
+	titleFrom, titleTo string
+	stateTo            int64  // GitLab's number of the new state: 1 opened, 2 closed; 0 if that did not change
+	reviewed           []User // whose review was submitted
+	requested          []User // whose review asks for changes
+}
+
+// readChanges reads what an update changed, without the noise.
+func (d *decoder) readChanges() (found foundChanges) {
 	v := d.get("changes")
 	var room [8]Change
 	changes := room[:0]
 	d.each("changes", v, func(key string, v value) {
+		switch key {
+		case "work_in_progress":
+			from, to := d.pair(v)
+			found.wip = draftAction(d.boolean(from), d.boolean(to))
+		case "state_id":
+			_, to := d.pair(v)
+			found.stateTo = d.integer(to)
+		}
 		if noise[key] || len(changes) == maxFields {
 			return
 		}
 		from, to := d.pair(v)
 		switch key {
 		case "draft":
-			was, is := d.boolean(from), d.boolean(to)
-			switch {
-			case is && !was:
-				draft = "draft"
-			case was && !is:
-				draft = "ready"
-			default:
+			if found.draft = draftAction(d.boolean(from), d.boolean(to)); found.draft == "" {
 				return
 			}
+		case "title":
+			found.titleFrom, found.titleTo = d.str(from), d.str(to)
 		case "reviewers":
-			if again := d.reRequested(from, to); len(again) > 0 {
-				changes = append(changes, Change{Field: "re_requested", Added: again})
-			}
+			changes = append(changes, d.reviewerChanges(&found, from, to)...)
 		}
 		if c, ok := d.change(key, from, to); ok {
 			changes = append(changes, c)
 		}
 	})
+	sortChanges(changes)
+	d.event.Changes = append([]Change(nil), changes...)
+	return found
+}
+
+// addChange adds a change in its place.
+func (d *decoder) addChange(c Change) {
+	d.event.Changes = append(d.event.Changes, c)
+	sortChanges(d.event.Changes)
+}
+
+func sortChanges(changes []Change) {
 	slices.SortStableFunc(changes, func(a, b Change) int {
 		return cmp.Or(cmp.Compare(rank(a.Field), rank(b.Field)), cmp.Compare(a.Field, b.Field))
 	})
-	d.event.Changes = append([]Change(nil), changes...)
-	return draft
 }
 
 func rank(field string) int {
@@ -138,7 +160,9 @@ func (d *decoder) side(v value) string {
 // to call it.
 type member struct {
 	id, text    string
-	reRequested bool
+	reRequested bool   // of a reviewer: another review was asked for
+	state       string // of a reviewer: how far the review is
+	user        User   // of a person
 }
 
 func (d *decoder) members(v value) []member {
@@ -154,21 +178,25 @@ func (d *decoder) member(v value) member {
 		return member{id: text, text: text}
 	}
 	var m member
-	var id, username string
+	var id string
 	d.each(d.key, v, func(key string, v value) {
 		switch key {
 		case "id":
 			id = d.str(v)
 		case "username":
-			username = d.str(v)
+			m.user.Username = d.str(v)
 		case "title", "name":
 			m.text = d.str(v)
 		case "re_requested":
 			m.reRequested = d.boolean(v)
+		case "state":
+			m.state = d.str(v)
 		}
 	})
-	m.text = or(m.text, username, id)
-	m.id = or(username, m.text)
+	m.text = or(m.text, m.user.Username, id)
+	m.id = or(m.user.Username, m.text)
+	m.user.ID, _ = strconv.ParseInt(id, 10, 64) // of a label it need not be a number
+	m.user.Name, m.user.Bot = m.text, isBot(m.user.Username)
 	return m
 }
 
@@ -187,17 +215,28 @@ func without(a, b []member) []string {
 	return rest
 }
 
-// reRequested lists the reviewers who were asked for another review.
-func (d *decoder) reRequested(from, to value) []string {
-	asked := map[string]bool{}
+// reviewerChanges lists what changed about reviewers who stay: who submitted a
+// review, and who was asked for another one.
+func (d *decoder) reviewerChanges(found *foundChanges, from, to value) []Change {
+	before := map[string]member{}
 	for _, m := range d.members(from) {
-		asked[m.id] = m.reRequested
+		before[m.id] = m
 	}
-	var again []string
+	reviewed, requested, again := Change{Field: actionReviewed}, Change{Field: actionChangesRequested}, Change{Field: "re_requested"}
 	for _, m := range d.members(to) {
-		if before, was := asked[m.id]; was && m.reRequested && !before {
-			again = append(again, m.text)
+		was, known := before[m.id]
+		if known && m.reRequested && !was.reRequested {
+			again.Added = append(again.Added, m.text)
+		}
+		switch { // GitLab's app/models/merge_request_reviewer.rb
+		case m.state == was.state:
+		case m.state == "reviewed":
+			reviewed.Added = append(reviewed.Added, m.text)
+			found.reviewed = append(found.reviewed, m.user)
+		case m.state == "requested_changes":
+			requested.Added = append(requested.Added, m.text)
+			found.requested = append(found.requested, m.user)
 		}
 	}
-	return again
+	return slices.DeleteFunc([]Change{requested, reviewed, again}, func(c Change) bool { return len(c.Added) == 0 })
 }

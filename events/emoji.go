@@ -14,14 +14,23 @@ func (d *decoder) readEmoji() {
 		}
 	})
 	e.Emoji = part
-	if v := d.get("note"); d.isObject(v) {
-		d.note("note", v) // for what is internal
+	on, commit := part.OnType, "" // what it is on, of a comment what that is on
+	if v := d.get("note"); on == "Note" || d.isObject(v) {
+		note, more := d.note("note", v) // for what is internal, too
+		if on = note.OnType; on == "Commit" {
+			commit = more.commit
+		}
 	}
-	d.readAwarded(part)
+	e.Title = ""
+	d.readAwarded(part, commit)
+	if e.Title == "" && part.OnReference == "" {
+		e.Title = Thing(on)
+	}
 }
 
-// readAwarded reads the object that was reacted to, or that the note is on.
-func (d *decoder) readAwarded(part *EmojiPart) {
+// readAwarded reads the object that was reacted to, or that the note is on; commit
+// is the SHA of the commit, if the note is on one.
+func (d *decoder) readAwarded(part *EmojiPart, commit string) {
 	e := d.event
 	issueKey := "issue"
 	if d.isObject(d.get("work_item")) {
@@ -37,8 +46,8 @@ func (d *decoder) readAwarded(part *EmojiPart) {
 		mr, _ := d.mergeRequest("merge_request", d.get("merge_request"))
 		d.useMergeRequest(mr)
 		e.Title, part.OnReference = mr.Title, reference("!", mr.IID)
-	case d.isObject(d.get("commit")):
-		e.Commit = d.headCommit(d.get("commit"), "")
+	case d.isObject(d.get("commit")), commit != "":
+		e.Commit = d.headCommit(d.get("commit"), commit)
 		if e.Commit != nil {
 			e.Title, part.OnReference = e.Commit.Title, e.Commit.ShortSHA()
 		}

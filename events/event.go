@@ -61,7 +61,7 @@ type Event struct {
 	Warnings []string  // what could not be read
 
 	Push          *PushPart          // of push and tag_push
-	MergeRequest  *MergeRequestPart  // of merge_request, of notes and reactions on one, and of pipelines that run for one
+	MergeRequest  *MergeRequestPart  // of merge_request, of notes and reactions on one, and of pipelines and jobs that run for one; of jobs GitLab tells the number alone
 	Issue         *IssuePart         // of issue, and of notes and reactions on one
 	Note          *NotePart          // of note
 	Pipeline      *PipelinePart      // of pipeline
@@ -149,7 +149,7 @@ func (c Commit) ShortSHA() string {
 
 // Change is one thing that an update changed.
 type Change struct {
-	Field   string   // GitLab's key: "labels", "target_branch", "reviewers", …; "re_requested" for reviewers asked again
+	Field   string   // GitLab's key: "labels", "target_branch", "reviewers", …; "re_requested" for reviewers asked again, "reviewed" and "changes_requested" for submitted reviews
 	From    string   // previous value, for single values
 	To      string   // current value, for single values
 	Added   []string // for lists: labels, people
@@ -185,6 +185,7 @@ type MergeRequestPart struct {
 	Draft        bool     // not ready yet
 	Assignees    []User   // in GitLab's order
 	Reviewers    []User   // in GitLab's order; only in merge_request events
+	ReviewedBy   []User   // whose review the event is about; only of changes_requested and reviewed
 	Labels       []string // titles
 	Milestone    string   // title, where GitLab sends it
 	MergeStatus  string   // whether it can be merged: mergeable, not_approved, conflict, … (detailed_merge_status)

@@ -21,12 +21,25 @@ func (d *decoder) readIssue() {
 	e.Time = first(more.updated, more.created)
 	e.Action = safeWord(more.action)
 	if e.Action == "update" {
-		d.readChanges()
+		found := d.readChanges()
 		e.Material = len(e.Changes) > 0
+		switch found.stateTo { // a requirement is archived and reopened by an update
+		case stateOpened:
+			e.Action, e.Material = "reopen", true
+		case stateClosed:
+			e.Action, e.Material = "close", true
+		}
 	}
 	d.readEventType()
 	d.doubt()
 }
+
+// GitLab's numbers of an issue's states (app/models/concerns/issuable.rb,
+// STATE_ID_MAP).
+const (
+	stateOpened = 1
+	stateClosed = 2
+)
 
 // useIssue makes issue the event's issue: it is the event's object, or what the
 // event's note is on.

@@ -42,12 +42,67 @@ func (d *decoder) readMergeRequest() {
 		e.Time = first(more.updated, more.created)
 	}
 	if e.Action == "update" {
-		draft := d.readChanges()
+		found := d.readChanges()
+		draft := d.readDraftChange(found)
 		e.Material = len(e.Changes) > 0 || mr.OldRev != ""
-		if draft != "" {
-			e.Action, e.Material = draft, true
-		}
+		e.Action = or(draft, d.readReview(found), e.Action)
 	}
+}
+
+// readDraftChange is "ready" or "draft" if an update took the draft mark off or
+// put it on. GitLab sends changes.draft since 16.3; of an older one
+// work_in_progress tells, or else the title, in which the mark stands.
+func (d *decoder) readDraftChange(found foundChanges) string {
+	if found.draft != "" {
+		return found.draft
+	}
+	_, was := CutDraftMark(found.titleFrom)
+	_, is := CutDraftMark(found.titleTo)
+	derived := or(found.wip, draftAction(was, is))
+	switch derived {
+	case "draft":
+		d.addChange(Change{Field: "draft", From: "false", To: "true"})
+	case "ready":
+		d.addChange(Change{Field: "draft", From: "true", To: "false"})
+	}
+	return derived
+}
+
+// Actions of the updates by which a review was submitted, and the names of these
+// changes.
+const (
+	actionReviewed         = "reviewed"
+	actionChangesRequested = "changes_requested"
+)
+
+// readReview is the action of an update by which reviews were submitted; empty for
+// any other. Whoever submits a review is the payload's user.
+func (d *decoder) readReview(found foundChanges) (action string) {
+	e := d.event
+	switch {
+	case len(found.requested) > 0:
+		action, e.MergeRequest.ReviewedBy = actionChangesRequested, found.requested
+	case len(found.reviewed) > 0:
+		action, e.MergeRequest.ReviewedBy = actionReviewed, found.reviewed
+	default:
+		return ""
+	}
+	if e.Actor == (User{}) {
+		e.Actor = e.MergeRequest.ReviewedBy[0]
+	}
+	return action
+}
+
+// draftAction is the action of an update that put the draft mark on or took it
+// off; empty for one that did neither.
+func draftAction(was, is bool) string {
+	switch {
+	case is && !was:
+		return "draft"
+	case was && !is:
+		return "ready"
+	}
+	return ""
 }
 
 // useMergeRequest makes mr the event's merge request: it is the event's object,
@@ -68,7 +123,7 @@ func (d *decoder) useMergeRequest(mr *MergeRequestPart) {
 func (d *decoder) mergeRequest(name string, v value) (*MergeRequestPart, attributes) {
 	mr := &MergeRequestPart{}
 	var more attributes
-	var detailedStatus, draft, deleted bool
+	var detailedStatus, draft, wip, deleted bool
 	var sourceID, targetID int64
 	d.each(name, v, func(key string, v value) {
 		switch key {
@@ -93,7 +148,7 @@ func (d *decoder) mergeRequest(name string, v value) (*MergeRequestPart, attribu
 		case "draft":
 			mr.Draft, draft = d.boolean(v), true
 		case "work_in_progress": // what draft was called before GitLab 14
-			if !draft {
+			if wip = true; !draft {
 				mr.Draft = d.boolean(v)
 			}
 		case "detailed_merge_status":
@@ -138,6 +193,9 @@ func (d *decoder) mergeRequest(name string, v value) (*MergeRequestPart, attribu
 		}
 	})
 	mr.Fork = deleted || sourceID != 0 && targetID != 0 && sourceID != targetID
+	if !draft && !wip {
+		_, mr.Draft = CutDraftMark(mr.Title)
+	}
 	return mr, more
 }
 

@@ -13,7 +13,7 @@ var vocabulary = []struct {
 }{
 	{Push, true, []string{"create", "delete"}},
 	{TagPush, true, []string{"delete"}},
-	{MergeRequest, false, []string{"open", "ready", "draft", "update", "approval", "approved", "unapproval", "unapproved", "merge", "close", "reopen"}},
+	{MergeRequest, false, []string{"open", "ready", "draft", "update", "approval", "approved", "unapproval", "unapproved", "changes_requested", "reviewed", "merge", "close", "reopen"}},
 	{Issue, false, []string{"open", "update", "close", "reopen"}},
 	{Note, false, []string{"merge_request", "issue", "commit", "snippet", "other"}},
 	{Pipeline, false, ciStatuses},

@@ -13,15 +13,15 @@ func (d *decoder) readNote() {
 	e.Kind = Note
 	d.readProject()
 	d.readActor()
-	note, times := d.note("object_attributes", d.get("object_attributes"))
+	note, more := d.note("object_attributes", d.get("object_attributes"))
 	e.Note = note
 	e.URL = note.URL
-	e.Time = times.created
+	e.Time = more.created
 	if note.Edited {
-		e.Time = first(times.updated, times.created)
+		e.Time = first(more.edited, more.updated, more.created)
 	}
 	d.readEventType()
-	d.readTarget()
+	d.readTarget(more.commit)
 	e.Action = note.On
 	if note.OnURL == "" {
 		note.OnURL, _, _ = strings.Cut(note.URL, "#")
@@ -29,8 +29,9 @@ func (d *decoder) readNote() {
 	e.Title = or(note.OnTitle, note.OnReference)
 }
 
-// readTarget reads what the note is on.
-func (d *decoder) readTarget() {
+// readTarget reads what the note is on; commit is the SHA of the commit, if it is
+// on one.
+func (d *decoder) readTarget(commit string) {
 	e, note := d.event, d.event.Note
 	has := func(key string) bool { return d.isObject(d.get(key)) }
 	switch {
@@ -54,7 +55,7 @@ func (d *decoder) readTarget() {
 		d.doubt()
 	case note.OnType == "Commit", note.OnType == "" && has("commit"):
 		note.On = "commit"
-		e.Commit = d.headCommit(d.get("commit"), "")
+		e.Commit = d.headCommit(d.get("commit"), commit)
 		if c := e.Commit; c != nil {
 			note.OnTitle, note.OnURL, note.OnReference = c.Title, c.URL, c.ShortSHA()
 		}
@@ -84,14 +85,32 @@ func (d *decoder) readSnippet(v value) {
 	})
 }
 
-// times are when something was made and last changed.
-type times struct{ created, updated time.Time }
+// noteAttributes are what a note object holds beside the note itself.
+type noteAttributes struct {
+	times
+	commit string // SHA of the commit it is on
+}
+
+// times are when something was made, last changed and last edited by a person.
+type times struct{ created, updated, edited time.Time }
+
+// wasEdited tells whether a note was changed after it was written, of which
+// GitLab before 16.11 sends no action. A note is saved more than once while it is
+// made, which takes less than editing does.
+func (t times) wasEdited(hasEditor bool) bool {
+	const making = 5 * time.Second
+	edited := t.edited
+	if edited.IsZero() && hasEditor {
+		edited = t.updated
+	}
+	return !t.created.IsZero() && edited.Sub(t.created) > making
+}
 
 // note reads a note object; never nil.
-func (d *decoder) note(name string, v value) (*NotePart, times) {
+func (d *decoder) note(name string, v value) (*NotePart, noteAttributes) {
 	note := &NotePart{}
-	var at times
-	var legacyFile, lineCode string
+	var more noteAttributes
+	var legacyFile, lineCode, action, editor string
 	d.each(name, v, func(key string, v value) {
 		switch key {
 		case "id":
@@ -107,7 +126,7 @@ func (d *decoder) note(name string, v value) (*NotePart, times) {
 		case "url":
 			note.URL = d.url(v)
 		case "action":
-			note.Edited = d.str(v) == "update"
+			action = d.str(v)
 		case "system":
 			note.System = d.boolean(v)
 		case "internal", "confidential":
@@ -120,16 +139,23 @@ func (d *decoder) note(name string, v value) (*NotePart, times) {
 			legacyFile = d.diffPath(v)
 		case "line_code":
 			lineCode = d.str(v)
+		case "commit_id":
+			more.commit = d.str(v)
+		case "updated_by_id":
+			editor = d.str(v)
 		case "created_at":
-			at.created = d.time(v)
+			more.created = d.time(v)
 		case "updated_at":
-			at.updated = d.time(v)
+			more.updated = d.time(v)
+		case "last_edited_at":
+			more.edited = d.time(v)
 		}
 	})
+	note.Edited = action == "update" || action == "" && more.wasEdited(editor != "")
 	if note.File == "" && legacyFile != "" {
 		note.File, note.Line = legacyFile, codeLine(lineCode)
 	}
-	return note, at
+	return note, more
 }
 
 // position reads where in a diff a note stands: the new side, else the old one.

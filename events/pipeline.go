@@ -1,6 +1,7 @@
 package events
 
 import (
+	"strconv"
 	"strings"
 	"time"
 )
@@ -98,12 +99,15 @@ func (d *decoder) pipeline(v value) (*PipelinePart, ran) {
 }
 
 // useRef sets branch or tag from the ref of a pipeline, job or deployment. What
-// runs for a merge request has the request's branches already, and its ref may
-// be refs/merge-requests/42/merge.
+// runs for a merge request has the request's branches already, or a ref that
+// holds no more than the request's number.
 func (d *decoder) useRef(ref string, tag bool) {
 	e := d.event
 	if e.MergeRequest != nil && e.MergeRequest.SourceBranch != "" {
 		return
+	}
+	if iid := mergeRequestRef(ref); iid != 0 && e.MergeRequest == nil {
+		e.MergeRequest = &MergeRequestPart{IID: iid, URL: e.Project.MergeRequestURL(iid)}
 	}
 	ref = strings.TrimPrefix(ref, "refs/heads/")
 	if short, ok := strings.CutPrefix(ref, "refs/tags/"); ok {
@@ -116,6 +120,21 @@ func (d *decoder) useRef(ref string, tag bool) {
 	case !strings.HasPrefix(ref, "refs/"):
 		e.Branch = ref
 	}
+}
+
+// mergeRequestRef is the number of the merge request of a ref that GitLab makes
+// for one ("refs/merge-requests/42/head", or …/merge, …/train), or 0.
+func mergeRequestRef(ref string) int64 {
+	number, ok := strings.CutPrefix(ref, "refs/merge-requests/")
+	if !ok {
+		return 0
+	}
+	number, _, _ = strings.Cut(number, "/")
+	iid, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || iid < 0 {
+		return 0
+	}
+	return iid
 }
 
 // readSourcePipeline reads the pipeline that started this one.

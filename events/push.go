@@ -1,6 +1,9 @@
 package events
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // readPush reads push and tag_push: GitLab's lib/gitlab/data_builder/push.rb.
 func (d *decoder) readPush() {
@@ -26,6 +29,8 @@ func (d *decoder) readPush() {
 			c.URL = e.Project.CommitURL(c.SHA)
 		}
 	}
+	checkout := d.str(d.get("checkout_sha"))
+	p.orderCommits(or(checkout, p.After))
 	d.readRef(d.str(d.get("ref")))
 
 	total := d.get("total_commits_count")
@@ -45,9 +50,17 @@ func (d *decoder) readPush() {
 	case p.Created && e.Kind == Push:
 		e.Action = "create"
 	}
-	e.Commit = d.pushedHead(d.str(d.get("checkout_sha")))
+	e.Commit = d.pushedHead(checkout)
 	if e.Commit != nil {
 		p.MergedRef = mergedRef(e.Commit.Message)
+	}
+}
+
+// orderCommits puts the oldest commit first, as most pushes have it. GitLab's Test
+// button, and the first push of a branch, have the head first.
+func (p *PushPart) orderCommits(head string) {
+	if n := len(p.Commits); n > 1 && p.Commits[0].SHA == head && p.Commits[n-1].SHA != head {
+		slices.Reverse(p.Commits)
 	}
 }
 

@@ -27,7 +27,7 @@ An event's name is its kind, or kind and action with a dot between: ` + "`push`,
 
 - An action that is not listed here keeps GitLab's word, in lower case: ` + "`deployment.paused`" + `.
 - An event of a kind that is not listed is ` + "`other`, with GitLab's word for it: `other.design`" + `.
-- The **Test** button of GitLab sends a real event of the project, often an old one, and nothing marks it. Some GitLab versions leave its action out: it is then ` + "`merge_request` or `issue`" + ` alone.
+- The **Test** button of GitLab sends a real event of the project, often an old one, and nothing marks it. Some GitLab versions leave its action out: the event is then ` + "`merge_request`, `issue` or `release`" + ` alone, which is in the set ` + "`standard`" + `, and its message tells its state.
 - *Since* is the GitLab version that sends it first, where GitLab's documentation names one.
 - Triggers have the names of GitLab's API; the page with a webhook's settings has them in words.
 

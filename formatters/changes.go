@@ -48,6 +48,10 @@ func change(c *Change, d *Data, sentence bool) string {
 		return listed(c, sentence, "reviewers", "asked for a review by", "no longer asked for a review by")
 	case "re_requested":
 		return "asked again for a review by " + some(c.Added)
+	case "reviewed":
+		return "reviewed by " + some(c.Added)
+	case "changes_requested":
+		return "changes requested by " + some(c.Added)
 	case "target_branch":
 		return wasIs("target", codeSpan(cutMiddle(c.From.plain(), maxBranch)), codeSpan(cutMiddle(c.To.plain(), maxBranch)))
 	case "source_branch":
@@ -62,13 +66,53 @@ func change(c *Change, d *Data, sentence bool) string {
 		return choose(c.To == "true", "made confidential", "no longer confidential")
 	case "discussion_locked":
 		return choose(c.To == "true", "discussion locked", "discussion unlocked")
-	case "assignee_id", "milestone_id", "iteration_id", "sprint_id", "epic_id", "parent_id":
-		return strings.TrimSuffix(string(c.Field), "_id") // GitLab sends numbers only
+	case "milestone_id":
+		return setOrRemoved(c, "milestone", milestone(d))
+	case "assignee_id", "iteration_id", "sprint_id", "epic_id", "parent_id":
+		return setOrRemoved(c, strings.TrimSuffix(string(c.Field), "_id"), "")
+	case "health_status", "severity", "state", "status", "type":
+		return wasIs(plainWords(c.Field).String(), plainWords(c.From).String(), plainWords(c.To).String())
+	}
+	if s := went[c.Field]; s != "" && c.To != "" {
+		return s
 	}
 	if len(c.Added)+len(c.Removed) > 0 {
 		return listed(c, false, plainWords(c.Field).String(), "", "")
 	}
 	return wasIs(plainWords(c.Field).String(), value(c.From), value(c.To))
+}
+
+// went tells where an issue went, of which GitLab sends a number that says
+// nothing to people.
+var went = map[Text]string{
+	"moved_to_id":         "moved to another project",
+	"duplicated_to_id":    "marked as a duplicate",
+	"promoted_to_epic_id": "promoted to an epic",
+}
+
+// setOrRemoved tells the change of something of which GitLab sends numbers only;
+// name is the name of what it is now, if that is known.
+func setOrRemoved(c *Change, what, name string) string {
+	switch {
+	case c.To == "":
+		return "removed the " + what
+	case c.From == "":
+		return "set " + joinWords(what, name)
+	case name == "":
+		return "changed the " + what
+	}
+	return "changed the " + what + " to " + name
+}
+
+// milestone is the title of the milestone that the event's object has now.
+func milestone(d *Data) string {
+	switch {
+	case d.MergeRequest != nil:
+		return value(d.MergeRequest.Milestone)
+	case d.Issue != nil:
+		return value(d.Issue.Milestone)
+	}
+	return ""
 }
 
 func choose(yes bool, a, b string) string {

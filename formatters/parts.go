@@ -142,12 +142,15 @@ type MergeRequest struct {
 	Draft        bool
 	Assignees    []User
 	Reviewers    []User
+	ReviewedBy   []User // whose review the event is about; only of changes_requested and reviewed
 	Labels       []Text
 	Milestone    Text
 	MergeStatus  Text
 	OldRev       Text // head before an update with new commits
 	System       bool // done by GitLab, not by a person's click
 	SystemAction Text // "approvals_reset_on_push", …
+
+	fork bool // the source branch is in another project
 }
 
 func newMergeRequest(m *events.MergeRequestPart, in *setting) *MergeRequest {
@@ -155,9 +158,9 @@ func newMergeRequest(m *events.MergeRequestPart, in *setting) *MergeRequest {
 		IID: m.IID, Title: Text(m.Title), URL: URL(m.URL), State: Text(m.State),
 		SourceBranch: Text(m.SourceBranch), TargetBranch: Text(m.TargetBranch), SourcePath: Text(m.SourcePath),
 		Description: in.document(m.Description), Draft: m.Draft,
-		Assignees: newUsers(m.Assignees), Reviewers: newUsers(m.Reviewers), Labels: in.labelTexts(m.Labels),
+		Assignees: newUsers(m.Assignees), Reviewers: newUsers(m.Reviewers), ReviewedBy: newUsers(m.ReviewedBy), Labels: in.labelTexts(m.Labels),
 		Milestone: Text(m.Milestone), MergeStatus: Text(m.MergeStatus), OldRev: Text(m.OldRev),
-		System: m.System, SystemAction: Text(m.SystemAction),
+		System: m.System, SystemAction: Text(m.SystemAction), fork: m.Fork,
 	}
 }
 

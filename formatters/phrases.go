@@ -1,7 +1,6 @@
 package formatters
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -66,7 +65,7 @@ func object(d *Data) Markdown {
 			url = n.OnURL
 		}
 		return boldLink(noteTarget(n), url)
-	case d.MergeRequest != nil:
+	case d.MergeRequest != nil && d.Job == nil && d.Deployment == nil:
 		m := *d.MergeRequest
 		if d.Draft && (d.Action == "open" || d.Action == "draft") {
 			m.Title = withoutDraft(m.Title) // the sentence says so
@@ -87,12 +86,8 @@ func object(d *Data) Markdown {
 	return boldLink(d.Title, d.URL)
 }
 
-// draftMark matches the marks by which GitLab knows a draft
-// (app/models/merge_request.rb, DRAFT_REGEX).
-var draftMark = regexp.MustCompile(`(?i)^\s*(?:\[draft\]|\(draft\)|draft:)\s*`)
-
 func withoutDraft(t Text) Text {
-	if short := draftMark.ReplaceAllString(string(t), ""); !blank(short) {
+	if short, _ := events.CutDraftMark(string(t)); !blank(short) {
 		return Text(short)
 	}
 	return t
@@ -146,7 +141,8 @@ func ref(d *Data) Markdown {
 
 func refLink(d *Data, name Text, kind string) Markdown {
 	s := codeSpan(cutMiddle(name.plain(), maxBranch))
-	if s == "" || d.Project.URL == "" || d.Push != nil && d.Push.Deleted {
+	gone := d.Push != nil && d.Push.Deleted
+	if s == "" || d.Project.URL == "" || gone || strings.HasPrefix(string(name), "refs/") { // GitLab has no page of such a ref
 		return Markdown(s)
 	}
 	return Markdown(linkTo(s, string(d.Project.URL)+kind+pathEscape(string(name))))
@@ -159,7 +155,7 @@ func facts(d *Data) Markdown {
 	switch {
 	case d.MergeRequest != nil:
 		m := d.MergeRequest
-		f.add(codeSpan(cutMiddle(m.SourceBranch.plain(), maxBranch)),
+		f.add(codeSpan(cutMiddle(sourceBranch(m), maxBranch)),
 			" → ", codeSpan(cutMiddle(m.TargetBranch.plain(), maxBranch)))
 		if len(m.Assignees) != 1 || m.Assignees[0].Username != d.Actor.Username {
 			f.list("assigned to ", people(m.Assignees))
@@ -177,6 +173,16 @@ func facts(d *Data) Markdown {
 		f.list("due ", due)
 	}
 	return Markdown(f.String())
+}
+
+// sourceBranch is where a merge request comes from, with the project if that is
+// a fork: "grace/api:feature/x".
+func sourceBranch(m *MergeRequest) string {
+	branch := m.SourceBranch.plain()
+	if m.fork && m.SourcePath != "" {
+		return m.SourcePath.plain() + ":" + branch
+	}
+	return branch
 }
 
 func severity(t Text) string {
@@ -237,13 +243,16 @@ func byOther(c any, u User) Markdown {
 }
 
 // onWhat is where a pipeline or a job ran: " on `main` in acme/api", or " for
-// !42 … in acme/api".
+// !42 … in acme/api" if it ran for a merge request.
 func onWhat(d *Data) Markdown {
 	var b strings.Builder
-	switch {
-	case d.Pipeline != nil && d.Pipeline.MergeRequest != nil:
+	switch m := d.MergeRequest; {
+	case m != nil && m.Title != "":
 		b.WriteString(" for ")
-		b.WriteString(string(mergeRequestLink(d.Pipeline.MergeRequest, "")))
+		b.WriteString(string(mergeRequestLink(m, "")))
+	case m != nil && m.IID != 0: // its number is all that GitLab tells
+		b.WriteString(" for ")
+		b.WriteString(linkTo(numbered("!", m.IID), string(m.URL)))
 	default:
 		if r := ref(d); r != "" {
 			b.WriteString(" on ")
@@ -266,24 +275,10 @@ func workItem(d *Data) Markdown {
 	return Markdown(kind)
 }
 
-// noteTargets names what GitLab lets people comment on but does not describe.
-var noteTargets = map[Text]Text{
-	"WikiPage::Meta":           "a wiki page",
-	"DesignManagement::Design": "a design",
-	"AlertManagement::Alert":   "an alert",
-	"Vulnerability":            "a vulnerability",
-	"Epic":                     "an epic",
-	"WorkItem":                 "a work item",
-	"Snippet":                  "a snippet",
-	"Commit":                   "a commit",
-	"Issue":                    "an issue",
-	"MergeRequest":             "a merge request",
-}
-
 // target is what kind of thing a comment is on: "an issue".
 func target(n *Note) Text {
-	kind := n.OnType
-	switch n.On { // which GitLab's words for them have several of
+	kind := string(n.OnType)
+	switch n.On { // of these GitLab has several words, or old ones have none
 	case events.MergeRequest:
 		kind = "MergeRequest"
 	case "snippet":
@@ -295,10 +290,7 @@ func target(n *Note) Text {
 			kind = "Issue"
 		}
 	}
-	if t, ok := noteTargets[kind]; ok {
-		return t
-	}
-	return "something"
+	return Text(events.Thing(kind))
 }
 
 func noteTarget(n *Note) Text {

@@ -219,18 +219,20 @@ func (v vocabulary) unknownAction(p eventPattern) *problem {
 }
 
 var (
-	standardMergeRequests = []string{"open", "ready", "approved", "merge", "close", "reopen"}
+	standardMergeRequests = []string{"open", "ready", "approved", "changes_requested", "reviewed", "merge", "close", "reopen"}
 	classicMergeRequests  = []string{"open", "update", "merge", "close", "reopen"}
 	openedOrClosed        = []string{"open", "close", "reopen"}
 )
 
-// inStandard tells whether events of that name can be in the standard set.
+// inStandard tells whether events of that name can be in the standard set. What
+// GitLab sends without an action comes from its Test button, and who presses it
+// waits for a message.
 func inStandard(kind, action string) bool {
 	switch kind {
 	case events.MergeRequest:
-		return slices.Contains(standardMergeRequests, action)
+		return action == "" || slices.Contains(standardMergeRequests, action)
 	case events.Issue:
-		return slices.Contains(openedOrClosed, action)
+		return action == "" || slices.Contains(openedOrClosed, action)
 	case events.Push:
 		return action == ""
 	case events.Pipeline:
@@ -238,7 +240,7 @@ func inStandard(kind, action string) bool {
 	case events.Deployment:
 		return action == "success" || action == "failed"
 	case events.Release:
-		return action == "create"
+		return action == "" || action == "create"
 	case events.WikiPage:
 		return action == "create" || action == "update"
 	case events.Note, events.TagPush, events.AccessToken:

@@ -56,9 +56,11 @@ func (s *subject) branch() string {
 func (s *subject) target() string { return s.event.TargetBranch }
 
 // draft tells whether the merge request is a draft, where GitLab says so: not
-// of those that pipelines run for.
+// of those that pipelines, jobs and deployments run for.
 func (s *subject) draft() (is, applies bool) {
-	return s.event.Draft, s.event.MergeRequest != nil && s.event.Kind != events.Pipeline
+	e := s.event
+	runs := e.Kind == events.Pipeline || e.Kind == events.Job || e.Kind == events.Deployment
+	return e.Draft, e.MergeRequest != nil && !runs
 }
 
 // environmentName is that of a deployment, or of a job that has one.

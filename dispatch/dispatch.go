@@ -48,6 +48,8 @@ type Dispatcher struct {
 	progress progress
 	nonces   nonces
 	events   *prometheus.CounterVec
+	exceeded *prometheus.CounterVec
+	reported map[string]bool // routes that took too many steps, by name
 	now      func() time.Time
 }
 
@@ -56,7 +58,10 @@ type Dispatcher struct {
 func New(opt Options) *Dispatcher {
 	d := &Dispatcher{Options: opt, now: time.Now, events: prometheus.NewCounterVec(
 		prometheus.CounterOpts{Name: "relay_events_total", Help: "Events read from the queue, by what was decided."}, []string{"outcome"})}
-	opt.Registerer.MustRegister(d.events)
+	d.exceeded = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "relay_route_steps_exceeded_total", Help: "Events that a route did not take because its conditions took too many steps, by route."}, []string{"route"})
+	d.reported = map[string]bool{}
+	opt.Registerer.MustRegister(d.events, d.exceeded)
 	d.progress.cursor, d.progress.nonce = opt.State.Checkpoint.Cursor, opt.State.Checkpoint.Nonce
 	d.progress.recovery, d.progress.known = opt.State.Checkpoint, known(opt.State)
 	return d
@@ -226,6 +231,7 @@ func (d *Dispatcher) decided(id queue.ID, w *queue.Webhook, e *events.Event, m r
 	}
 	d.Journal.Note(rec)
 	d.events.WithLabelValues(rec.Outcome).Inc()
+	d.reportExceeded(id, m.Exceeded)
 	for _, w := range m.Withheld {
 		d.Log.LogAttrs(context.Background(), slog.LevelInfo, "delivery withheld",
 			slog.String("event_id", id.String()), slog.String("event", rec.Event), slog.String("project", rec.Project),
@@ -244,6 +250,17 @@ func (d *Dispatcher) decided(id queue.ID, w *queue.Webhook, e *events.Event, m r
 		attrs = append(attrs, slog.String("because", rec.Because))
 	}
 	d.Log.LogAttrs(context.Background(), slog.LevelInfo, "event not delivered", attrs...)
+}
+
+// reportExceeded counts routes that took too many steps, and logs each once.
+func (d *Dispatcher) reportExceeded(id queue.ID, routes []string) {
+	for _, route := range routes {
+		d.exceeded.WithLabelValues(route).Inc()
+		if !d.reported[route] {
+			d.reported[route] = true
+			d.Log.Warn("the conditions of this route took too many steps, so it did not match; relay explain shows which one", "event_id", id.String(), "route", route)
+		}
+	}
 }
 
 func outcome(m routes.Decision, wanted []routes.Delivery) string {

@@ -18,6 +18,6 @@ func (b *bots) has(u *events.User) bool {
 	if b == nil || u.Username == "" {
 		return u.Bot
 	}
-	name := strings.ToLower(u.Username)
-	return !anyMatches(b.removed, name) && (u.Bot || anyMatches(b.added, name))
+	name, steps := strings.ToLower(u.Username), meter{}
+	return !anyMatches(b.removed, name, &steps) && (u.Bot || anyMatches(b.added, name, &steps))
 }

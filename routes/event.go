@@ -2,7 +2,6 @@ package routes
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -26,7 +25,7 @@ type eventPattern struct {
 	set    string
 	kind   string
 	action string // empty: every event of the kind
-	re     *regexp.Regexp
+	re     *regex
 }
 
 func (p *eventPattern) matches(s *subject) bool {
@@ -40,7 +39,7 @@ func (p *eventPattern) matches(s *subject) bool {
 	case p.set == setAll:
 		return s.event.Kind != events.System
 	case p.re != nil:
-		return p.re.MatchString(s.event.Name())
+		return p.re.matches(s.event.Name(), &s.meter)
 	}
 	return false
 }

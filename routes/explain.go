@@ -138,7 +138,7 @@ func (x *RouteExplanation) key(part string, index int, k *key, s *subject, ok bo
 		return // neither asked for nor needed
 	}
 	e := KeyExplanation{Part: part, Index: index, Key: k.name, Want: append([]string{}, k.want...), Got: append([]string{}, got...), OK: ok, Note: note}
-	if k.note != nil && !ok {
+	if note == "" && k.note != nil && !ok {
 		e.Note = k.note(s)
 	}
 	x.Keys = append(x.Keys, e)

@@ -1,8 +1,10 @@
 package routes
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
+	"regexp/syntax"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -27,8 +29,10 @@ import (
 type expression struct {
 	text    string
 	program *vm.Program
-	parts   []string // top-level parts that it reaches into: "pipeline"
-	paths   []string // what it asks: "pipeline.duration"
+	root    ast.Node
+	regexes map[string]int // instructions of those it matches with
+	parts   []string       // top-level parts that it reaches into: "pipeline"
+	paths   []string       // what it asks: "pipeline.duration"
 }
 
 const (
@@ -67,7 +71,7 @@ func compileExpression(e *configs.Expression) (*expression, *configs.Finding) {
 	if err != nil {
 		return nil, syntaxProblem(e, err)
 	}
-	w := &walker{expression: expression{text: e.Text}}
+	w := &walker{expression: expression{text: e.Text, regexes: map[string]int{}}}
 	if !w.statements(tree.Node) {
 		ast.Walk(&tree.Node, w)
 	}
@@ -82,6 +86,7 @@ func compileExpression(e *configs.Expression) (*expression, *configs.Finding) {
 		return nil, typeProblem(e, err)
 	}
 	out := w.expression
+	out.root = tree.Node
 	if out.program, err = bytecode.Compile(tree, config); err != nil {
 		return nil, at(e, file.Location{}, "if cannot be compiled", "write it in another way")
 	}
@@ -233,8 +238,17 @@ func (w *walker) binary(n *ast.BinaryNode) {
 	case "..":
 		w.refuse(n, "compare with >= and <=", "ranges are not read in if")
 	case "matches":
-		if _, ok := n.Right.(*ast.StringNode); !ok {
+		text, ok := n.Right.(*ast.StringNode)
+		if !ok {
 			w.refuse(n.Right, "write it in quotes", "matches takes a regular expression that is written out")
+			return
+		}
+		re, err := compileRegex(text.Value)
+		var wrong *syntax.Error
+		if errors.As(err, &wrong) && wrong.Code == syntax.ErrLarge {
+			w.refuse(n.Right, "write a shorter one", "this regular expression is too large")
+		} else if err == nil { // the compiler tells of all other mistakes
+			w.regexes[text.Value] = re.size
 		}
 	}
 }
@@ -311,8 +325,12 @@ type visitor func(ast.Node)
 
 func (f visitor) Visit(n *ast.Node) { f(*n) }
 
-// holds tells whether the event is as the expression says.
+// holds tells whether the event is as the expression says. Its steps are counted
+// before it runs, from what the event holds.
 func (x *expression) holds(s *subject) bool {
+	if !s.spend(x.steps(s)) {
+		return false
+	}
 	machine := vm.VM{MemoryBudget: maxMemory}
 	out, err := machine.Run(x.program, s.environment())
 	is, ok := out.(bool)

@@ -88,6 +88,11 @@ func (x *index) of(project string, room []int) candidates {
 	return candidates{under, x.anywhere}
 }
 
+// has tells whether a route is among them.
+func (c *candidates) has(number int) bool {
+	return slices.Contains(c.under, number) || slices.Contains(c.anywhere, number)
+}
+
 // next takes the first candidate that is left; false when none is.
 func (c *candidates) next() (number int, ok bool) {
 	switch {

@@ -183,7 +183,7 @@ func globKey(l *configs.List, patterns []glob, value, shown func(*subject) strin
 	}
 	return key{
 		name: l.Key, want: texts(l),
-		match: func(s *subject) bool { v := value(s); return v != "" && anyMatches(patterns, v) },
+		match: func(s *subject) bool { v := value(s); return v != "" && anyMatches(patterns, v, &s.meter) },
 		got:   func(s *subject) []string { return some(shown(s)) },
 	}, true
 }
@@ -221,7 +221,7 @@ func (c *compiler) labelsKey(l *configs.Labels) (key, bool) {
 	return key{
 		name: keyLabels, want: want,
 		match: func(s *subject) bool {
-			return (!asks || anyLabel(either, s.event.Labels)) && !anyLabel(neither, s.event.Labels)
+			return (!asks || anyLabel(either, s.event.Labels, &s.meter)) && !anyLabel(neither, s.event.Labels, &s.meter)
 		},
 		got: func(s *subject) []string { return s.event.Labels },
 		note: func(s *subject) string {
@@ -245,8 +245,8 @@ func pathsKey(l *configs.List, patterns []glob) (key, bool) {
 		match: func(s *subject) bool {
 			found := false
 			s.eachFile(func(name string) bool {
-				found = anyMatches(patterns, name)
-				return !found
+				found = anyMatches(patterns, name, &s.meter)
+				return !found && !s.over
 			})
 			return found
 		},
@@ -317,9 +317,15 @@ func some(value string) []string {
 	return []string{value}
 }
 
+// maxGot is how much of what the event has an answer shows, in bytes.
+const maxGot = 1000
+
 // text is a key's answer for people: `branches: want main, got develop`.
 func (k *key) text(s *subject, part string) string {
 	got := strings.Join(k.got(s), ", ")
+	if len(got) > maxGot {
+		got = strings.ToValidUTF8(got[:maxGot], "") + "…"
+	}
 	if got == "" {
 		got = "none"
 	}

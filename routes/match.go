@@ -42,4 +42,8 @@ type Decision struct {
 	// Because what kept it from matching: `branches: want main, got develop`.
 	Nearest string
 	Because string
+
+	// Exceeded are routes that did not match because their conditions took too
+	// many steps.
+	Exceeded []string
 }

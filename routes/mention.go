@@ -215,7 +215,11 @@ func assignees(e *events.Event) []events.User {
 	return nil
 }
 
+// maxPeople is how many assignees or reviewers a word of mention calls.
+const maxPeople = 100
+
 func (t *Table) all(users []events.User) []person {
+	users = users[:min(len(users), maxPeople)]
 	out := make([]person, len(users))
 	for i, u := range users {
 		out[i] = t.person(u)

@@ -5,11 +5,26 @@ import (
 	"strings"
 )
 
+// maxNear is how many routes are looked at for the nearest one.
+const maxNear = 256
+
 // nearest is the route that came closest to an event that no route took, and
-// what kept it from matching.
+// what kept it from matching. Of more routes than maxNear those for the event's
+// project are looked at.
 func (t *Table) nearest(s *subject) (name, because string) {
+	var room [16]int
+	near := candidates{anywhere: t.index.all}
+	if own := t.index.of(s.project, room[:]); len(t.routes) > maxNear && len(own.under)+len(own.anywhere) > 0 {
+		near = own
+	}
 	var best miss
-	for i := range t.routes {
+	s.meter = meter{}
+	for range maxNear {
+		i, ok := near.next()
+		if !ok {
+			break
+		}
+		s.begin()
 		if m := t.miss(&t.routes[i], s); best.key == nil || m.key != nil && m.score < best.score {
 			best, name = m, t.routes[i].name
 		}

@@ -364,7 +364,7 @@ func outside(text string, fence *configs.List) bool {
 		switch {
 		case wrong != nil && wrong.severity == configs.Error:
 			return true
-		case p.matches(tree):
+		case p.matches(tree, &meter{}):
 			return true
 		case !isTree:
 			return false

@@ -33,16 +33,57 @@ func (p *problem) at(pattern configs.Pattern) configs.Finding {
 	}
 }
 
+// maxPattern is the longest pattern, in bytes; maxInstructions is how large the
+// machine of a regular expression may become, which `{1000}` makes large.
+const (
+	maxPattern      = 4 << 10
+	maxInstructions = 10_000
+)
+
+// regex is a regular expression that knows what it costs.
+type regex struct {
+	*regexp.Regexp
+	size int // instructions
+}
+
+func (r *regex) matches(text string, steps *meter) bool {
+	return steps.spend(regexSteps(len(text), r.size)) && r.MatchString(text)
+}
+
+// regexSteps is what a regular expression takes for a text: RE2 looks at each
+// character once for each instruction at most, and mostly at far fewer.
+func regexSteps(text, size int) int { return 1 + text*(size+3)/4 }
+
+// compileRegex compiles a regular expression of a bounded size.
+func compileRegex(text string) (*regex, error) {
+	tree, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return nil, err
+	}
+	program, err := syntax.Compile(tree.Simplify())
+	if err != nil {
+		return nil, err
+	}
+	if len(program.Inst) > maxInstructions {
+		return nil, &syntax.Error{Code: syntax.ErrLarge, Expr: text}
+	}
+	re, err := regexp.Compile(text)
+	return &regex{re, len(program.Inst)}, err
+}
+
 // expressionPattern compiles `/re/`: RE2, unanchored. It is nil without a problem for
 // what is no such pattern.
-func expressionPattern(text, flags string) (*regexp.Regexp, *problem) {
+func expressionPattern(text, flags string) (*regex, *problem) {
+	if len(text) > maxPattern {
+		return nil, &problem{message: fmt.Sprintf("a pattern of %d bytes is too long: at most %d", len(text), maxPattern), hint: "write several patterns"}
+	}
 	if !strings.HasPrefix(text, "/") {
 		return nil, nil
 	}
 	if len(text) < 3 || !strings.HasSuffix(text, "/") {
 		return nil, &problem{message: fmt.Sprintf("%q starts like a regular expression and does not end like one", text), hint: "write /…/, or leave the slash out"}
 	}
-	re, err := regexp.Compile(flags + text[1:len(text)-1])
+	re, err := compileRegex(flags + text[1:len(text)-1])
 	var wrong *syntax.Error
 	switch {
 	case errors.As(err, &wrong):
@@ -58,9 +99,11 @@ func expressionPattern(text, flags string) (*regexp.Regexp, *problem) {
 type glob struct {
 	written string
 	text    string // as it is compared: of projects and actors in lower case
-	prefix  string // of "prefix/**"; the commonest patterns need no glob
 	exact   bool
-	re      *regexp.Regexp
+	prefix  string // of "prefix/**"; the commonest patterns need no matcher
+	suffix  string // of "**/*suffix"
+	re      *regex
+	matcher *matcher
 }
 
 const magic = `*?[]{}\`
@@ -79,32 +122,41 @@ func compileGlob(text string, withoutCase bool) (glob, *problem) {
 		return p, wrong
 	}
 	prefix, tree := strings.CutSuffix(p.text, "/**")
+	suffix, anywhere := strings.CutPrefix(p.text, "**/*")
 	switch {
 	case !doublestar.ValidatePattern(p.text):
 		return p, &problem{message: fmt.Sprintf("%q is no glob", text), hint: `a bracket or brace is open; \ before it makes it plain`}
 	case !strings.ContainsAny(p.text, magic):
 		p.exact = true
-	case tree && !strings.ContainsAny(prefix, magic):
+	case tree && prefix != "" && !strings.ContainsAny(prefix, magic):
 		p.prefix = prefix
+	case anywhere && suffix != "" && !strings.ContainsAny(suffix, magic+"/"):
+		p.suffix = suffix
+	default:
+		p.matcher = compileMatcher(p.text)
 	}
 	return p, nil
 }
 
-func (p *glob) matches(text string) bool {
+func (p *glob) matches(text string, steps *meter) bool {
 	switch {
+	case !steps.spend(1):
+		return false
 	case p.re != nil:
-		return p.re.MatchString(text)
+		return p.re.matches(text, steps)
 	case p.exact:
 		return text == p.text
 	case p.prefix != "":
 		return strings.HasPrefix(text, p.prefix) && (len(text) == len(p.prefix) || text[len(p.prefix)] == '/')
+	case p.suffix != "":
+		return strings.HasSuffix(text, p.suffix)
 	}
-	return doublestar.MatchUnvalidated(p.text, text)
+	return p.matcher.matches(text, steps)
 }
 
-func anyMatches(patterns []glob, text string) bool {
+func anyMatches(patterns []glob, text string, steps *meter) bool {
 	for i := range patterns {
-		if patterns[i].matches(text) {
+		if patterns[i].matches(text, steps) {
 			return true
 		}
 	}
@@ -163,7 +215,7 @@ func compileEnvironment(text string) (glob, *problem) { return compileGlob(text,
 // labelPattern is a label as it is, or a regular expression.
 type labelPattern struct {
 	text string
-	re   *regexp.Regexp
+	re   *regex
 }
 
 func compileLabel(text string) (labelPattern, *problem) {
@@ -181,17 +233,17 @@ func compileLabel(text string) (labelPattern, *problem) {
 	return labelPattern{text: text}, nil
 }
 
-func (p *labelPattern) matches(label string) bool {
+func (p *labelPattern) matches(label string, steps *meter) bool {
 	if p.re != nil {
-		return p.re.MatchString(label)
+		return p.re.matches(label, steps)
 	}
-	return p.text == label
+	return steps.spend(1) && p.text == label
 }
 
-func anyLabel(patterns []labelPattern, labels []string) bool {
+func anyLabel(patterns []labelPattern, labels []string, steps *meter) bool {
 	for _, l := range labels {
 		for i := range patterns {
-			if patterns[i].matches(l) {
+			if patterns[i].matches(l, steps) {
 				return true
 			}
 		}
@@ -205,7 +257,7 @@ func anyLabel(patterns []labelPattern, labels []string) bool {
 type branchPattern struct {
 	text string
 	word string // "$default", "$protected"
-	re   *regexp.Regexp
+	re   *regex
 }
 
 const (
@@ -250,22 +302,24 @@ func (p *branchPattern) matches(s *subject, branch string) bool {
 	case branch == "":
 		return false
 	case p.re != nil:
-		return p.re.MatchString(branch)
+		return p.re.matches(branch, &s.meter)
 	case p.word == wordDefault:
 		return branch == s.event.Project.DefaultBranch
 	case p.word == wordProtected:
 		return s.event.Push != nil && s.event.Push.Protected
 	}
-	return wildcard(p.text, branch)
+	return wildcard(p.text, branch, &s.meter)
 }
 
 // wildcard matches a text against a pattern in which only * is special, in time
 // proportional to the product of their lengths at worst.
-func wildcard(pattern, text string) bool {
+func wildcard(pattern, text string, steps *meter) bool {
 	star, mark := -1, 0
 	p, t := 0, 0
 	for t < len(text) {
 		switch {
+		case !steps.spend(1):
+			return false
 		case p < len(pattern) && pattern[p] == '*':
 			star, mark = p, t
 			p++

@@ -163,15 +163,15 @@ func coversProject(text, by string) bool {
 	switch {
 	case wrong != nil:
 		return false
-	case strings.EqualFold(text, by), literal(text) && p.matches(strings.ToLower(text)):
+	case strings.EqualFold(text, by), literal(text) && p.matches(strings.ToLower(text), &meter{}):
 		return true
 	}
 	tree, ok := strings.CutSuffix(strings.ToLower(text), "/**")
-	return ok && p.prefix != "" && literal(tree) && p.matches(tree)
+	return ok && p.prefix != "" && literal(tree) && p.matches(tree, &meter{})
 }
 
 func coversBranch(text, by string) bool {
-	return text == by || literal(text) && !strings.HasPrefix(by, "/") && !strings.HasPrefix(by, "$") && wildcard(by, text)
+	return text == by || literal(text) && !strings.HasPrefix(by, "/") && !strings.HasPrefix(by, "$") && wildcard(by, text, &meter{})
 }
 
 // swallowed tells whether except excludes everything that w matches.

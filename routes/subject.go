@@ -18,6 +18,9 @@ type subject struct {
 	ignored  uint32 // the keys of ignore that match, by their number
 	bots     *bots
 	asked    *environment
+	extents  map[string]extent // of what the asked holds, by its path
+	meter                      // what is being decided, of the present file
+	gates    meter             // of the destinations' gates
 }
 
 func (t *Table) subject(e *events.Event) *subject {

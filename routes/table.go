@@ -1,6 +1,8 @@
 package routes
 
 import (
+	"slices"
+
 	"github.com/gitlab-mattermost/relay/configs"
 	"github.com/gitlab-mattermost/relay/events"
 )
@@ -73,11 +75,11 @@ func (t *Table) decide(s *subject, x *Explanation) Decision {
 	if t.words > len(few) {
 		seen = make([]uint64, t.words)
 	}
-	taken, stopped := false, -1
+	taken, stopped, file := false, -1, -1
 	var room [16]int
-	asked := t.index.of(s.project, room[:])
+	asked, likely := t.index.of(s.project, room[:]), candidates{}
 	if x != nil {
-		asked = candidates{anywhere: t.index.all}
+		asked, likely = candidates{anywhere: t.index.all}, asked
 	}
 	for i, ok := asked.next(); ok; i, ok = asked.next() {
 		r := &t.routes[i]
@@ -85,7 +87,21 @@ func (t *Table) decide(s *subject, x *Explanation) Decision {
 		if !read && x == nil {
 			continue
 		}
-		if !t.takes(r, s, x.route(r, read)) || !read || d.Foreign {
+		if file != r.group {
+			file, s.meter = r.group, meter{} // a team's file has its own steps
+		}
+		if x != nil && (!read || !likely.has(i)) {
+			kept := s.meter
+			s.meter = meter{} // the live path does not ask it
+			t.takes(r, s, x.route(r, read))
+			s.meter = kept
+			continue
+		}
+		takes := t.takes(r, s, x.route(r, read))
+		if s.over {
+			d.Exceeded = append(d.Exceeded, r.name)
+		}
+		if !takes || d.Foreign {
 			continue
 		}
 		taken = true
@@ -133,17 +149,17 @@ func (t *Table) add(d *Decision, to *target, r *route, s *subject, seen []uint64
 
 // opens tells whether any conditions of a gate match; none are no gate.
 func opens(only []conditions, s *subject) bool {
-	for i := range only {
-		if only[i].match(s) {
-			return true
-		}
+	if len(only) == 0 {
+		return true
 	}
-	return len(only) == 0
+	return s.separately(&s.gates, func() bool {
+		return slices.ContainsFunc(only, func(c conditions) bool { return c.match(s) })
+	})
 }
 
 func (c *conditions) match(s *subject) bool {
 	for i := range c.keys {
-		if !c.keys[i].match(s) {
+		if !c.keys[i].match(s) || s.over {
 			return false
 		}
 	}
@@ -153,10 +169,11 @@ func (c *conditions) match(s *subject) bool {
 // takes tells whether any entry of when matches that ignore does not take the
 // event from, and no key of except does.
 func (t *Table) takes(r *route, s *subject, x *RouteExplanation) bool {
+	s.begin()
 	matched, yields := false, uint32(0)
 	for i := range r.when {
 		c := &r.when[i]
-		if !c.all(s, x, i) {
+		if !c.all(s, x, i, matched) {
 			continue
 		}
 		named := t.named(c, s)
@@ -173,13 +190,14 @@ func (t *Table) takes(r *route, s *subject, x *RouteExplanation) bool {
 	if matched || x != nil {
 		for i := range r.except {
 			k := &r.except[i]
-			ok := k.match(s)
-			x.key(partExcept, 0, k, s, ok, "")
+			ok, note := k.ask(s, x != nil && !matched)
+			x.key(partExcept, 0, k, s, ok, note)
 			if ok {
 				matched = false
 			}
 		}
 	}
+	matched = matched && !s.over
 	if x != nil {
 		t.explainIgnore(s, x, yields)
 	}
@@ -187,17 +205,36 @@ func (t *Table) takes(r *route, s *subject, x *RouteExplanation) bool {
 	return matched
 }
 
-func (c *conditions) all(s *subject, x *RouteExplanation, index int) bool {
+// all asks every key for an explanation, and otherwise until one does not match.
+// What the live path does not ask, as after beside matched, takes no steps.
+func (c *conditions) all(s *subject, x *RouteExplanation, index int, beside bool) bool {
 	if x == nil {
 		return c.match(s)
 	}
 	matched := true
 	for i := range c.keys {
-		ok := c.keys[i].match(s)
-		x.key(partWhen, index, &c.keys[i], s, ok, "")
+		ok, note := c.keys[i].ask(s, beside || !matched)
+		x.key(partWhen, index, &c.keys[i], s, ok, note)
 		matched = matched && ok
 	}
 	return matched
+}
+
+// ask is match for people: aside takes no steps of the event's.
+func (k *key) ask(s *subject, aside bool) (ok bool, note string) {
+	kept := s.meter
+	if aside {
+		s.meter = meter{}
+	}
+	before := s.over
+	ok = k.match(s) && !s.over
+	if s.over && !before {
+		note = exceeded
+	}
+	if aside {
+		s.meter = kept
+	}
+	return ok, note
 }
 
 // named are the keys of ignore that match and yield to these conditions, since
@@ -210,15 +247,15 @@ func (t *Table) named(c *conditions, s *subject) uint32 {
 	for i := range t.ignore {
 		switch t.ignore[i].name {
 		case keyActors:
-			if anyMatches(c.actors, s.actor) {
+			if anyMatches(c.actors, s.actor, &s.meter) {
 				out |= 1 << i
 			}
 		case keyBots:
-			if c.bots || anyMatches(c.actors, s.actor) {
+			if c.bots || anyMatches(c.actors, s.actor, &s.meter) {
 				out |= 1 << i
 			}
 		case keyProjects:
-			if anyMatches(c.projects, s.project) {
+			if anyMatches(c.projects, s.project, &s.meter) {
 				out |= 1 << i
 			}
 		}
@@ -235,5 +272,5 @@ func (t *Table) foreign(s *subject) bool {
 	if !limited {
 		return source != "" && len(t.sources) > 0 && !t.known[source]
 	}
-	return s.project == "" || !anyMatches(patterns, s.project)
+	return s.project == "" || !anyMatches(patterns, s.project, &s.meter)
 }

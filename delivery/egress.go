@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -14,18 +15,32 @@ import (
 	"github.com/gitlab-mattermost/relay/configs"
 )
 
-// never are addresses that no chat server has: link-local ones, where clouds
-// keep their metadata services, and those services' other addresses (AWS over
-// IPv6, Alibaba's in the shared range), multicast, and "this network".
-var never = []netip.Prefix{
+// never are addresses that no chat server has: "this network", link-local ones,
+// where most clouds keep their metadata services, multicast, and the addresses of
+// metadata services elsewhere.
+var never = append([]netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"),
 	netip.MustParsePrefix("169.254.0.0/16"),
-	netip.MustParsePrefix("100.100.100.200/32"),
 	netip.MustParsePrefix("224.0.0.0/3"),
-	netip.MustParsePrefix("fe80::/10"),
-	netip.MustParsePrefix("fd00:ec2::254/128"),
-	netip.MustParsePrefix("ff00::/8"),
 	netip.MustParsePrefix("::/128"),
+	netip.MustParsePrefix("fe80::/10"),
+	netip.MustParsePrefix("ff00::/8"),
+	netip.MustParsePrefix("fd00:ec2::/112"),   // Amazon: ::254 instances, ::23 pods, ::253 names
+	netip.MustParsePrefix("fd20:ce::254/128"), // Google
+	netip.MustParsePrefix("fd00:42::42/128"),  // Scaleway
+	netip.MustParsePrefix("64:ff9b::/96"),     // NAT64 (RFC 6052): any IPv4 address, under another name
+	netip.MustParsePrefix("64:ff9b:1::/48"),   // NAT64 of a local network (RFC 8215)
+}, metadata4...)
+
+// metadata4 are the IPv4 addresses of metadata services. They are refused within
+// an IPv6 address too: a network can choose any prefix for NAT64.
+var metadata4 = []netip.Prefix{
+	netip.MustParsePrefix("169.254.169.254/32"), // nearly all
+	netip.MustParsePrefix("169.254.170.2/32"),   // Amazon, for containers
+	netip.MustParsePrefix("169.254.170.23/32"),  // Amazon, for pods
+	netip.MustParsePrefix("168.63.129.16/32"),   // Azure
+	netip.MustParsePrefix("100.100.100.200/32"), // Alibaba
+	netip.MustParsePrefix("192.0.0.192/32"),     // Oracle
 }
 
 // private are the networks where self-hosted chat lives: loopback, RFC 1918,
@@ -70,15 +85,24 @@ func (g guard) control(network, address string, _ syscall.RawConn) error {
 
 func (g guard) allow(ip netip.Addr) error {
 	ip = ip.Unmap().WithZone("")
-	for _, p := range never {
-		if p.Contains(ip) {
-			return &egressError{"link-local, metadata and multicast addresses are never used"}
-		}
+	if within(never, ip) || ip.Is6() && within(metadata4, last4(ip)) {
+		return &egressError{"link-local, metadata and multicast addresses are never used"}
 	}
 	if g.SafeAddr(ip) != nil {
 		return &egressError{"the address is not public (egress: public), or of a reserved range"}
 	}
 	return nil
+}
+
+func within(prefixes []netip.Prefix, ip netip.Addr) bool {
+	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(ip) })
+}
+
+// last4 is the IPv4 address in the last 32 bits of an IPv6 address, where NAT64
+// with a prefix of 96 bits has it.
+func last4(ip netip.Addr) netip.Addr {
+	b := ip.As16()
+	return netip.AddrFrom4([4]byte(b[12:]))
 }
 
 // resolveTimeout is how long a name may take that a proxy will resolve as well.

@@ -43,6 +43,20 @@ func TestEgress(t *testing.T) {
 		"224.0.0.1":              {false, false},
 		"255.255.255.255":        {false, false},
 		"ff02::1":                {false, false},
+		"168.63.129.16":          {false, false}, // Azure
+		"::ffff:168.63.129.16":   {false, false},
+		"192.0.0.192":            {false, false}, // Oracle
+		"fd20:ce::254":           {false, false}, // Google
+		"fd20:ce::253":           {true, false},  // a neighbour, perhaps of a private network at Google
+		"fd00:ec2::23":           {false, false}, // Amazon, for pods
+		"fd00:42::42":            {false, false}, // Scaleway
+		"::169.254.169.254":      {false, false}, // the deprecated form
+		"64:ff9b::a83f:8110":     {false, false}, // NAT64 of Azure's
+		"64:ff9b:1::a83f:8110":   {false, false}, // with the local prefix
+		"fd12:64::a83f:8110":     {false, false}, // with a prefix of the network's own
+		"fd12:64::a9fe:a9fe":     {false, false},
+		"fd12:64::6464:64c8":     {false, false},
+		"2606:2800::a83f:8110":   {false, false},
 		"64:ff9b::a9fe:a9fe":     {false, false}, // NAT64 of the metadata service
 		"2002:a9fe:a9fe::1":      {false, false}, // 6to4 of it
 		"2001:0:a9fe:a9fe::1":    {false, false}, // Teredo
@@ -94,6 +108,7 @@ func TestProxyGetsNoForbiddenHost(t *testing.T) {
 	}
 	for _, host := range []string{
 		"169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]", "[fd00:ec2::254]", "0.0.0.0", "100.100.100.200",
+		"168.63.129.16", "[::ffff:168.63.129.16]", "[fd20:ce::254]", "[fd12:64::a83f:8110]", "192.0.0.192", "0xa83f8110",
 		"2852039166", "0xa9fea9fe", "0251.0376.0251.0376", "169.254.43518", "0xA9.0xFE.0xA9.0xFE", "169.254.169.254.",
 	} {
 		if r := try(host, configs.EgressPrivate); r.verdict != NotAccepted || r.reason != ReasonEgress {

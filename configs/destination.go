@@ -73,6 +73,9 @@ func (r *reader) destinations(top object) []Destination {
 			continue
 		}
 		seen[place] = name
+		if d.slashTooMany() {
+			r.warnf(entry.key, slashHint, "the URL of destination %q has a slash too many", harmless(name))
+		}
 		if d.notIncoming() {
 			r.warnf(entry.key, incomingHint, "the URL of destination %q is not like one of Mattermost's incoming webhooks: its path has no /hooks/", harmless(name))
 		}
@@ -159,6 +162,15 @@ func (r *reader) destinationURL(d *Destination, s secret, where string) {
 	}
 	d.URL = s.Secret
 	d.Kind = kindOf(host)
+}
+
+// slashHint says what to do about a URL with a slash at its end, or two in a row:
+// Mattermost answers 405 to the first and 301 to the other.
+const slashHint = "its path has single slashes and ends with the webhook's key"
+
+func (d *Destination) slashTooMany() bool {
+	u, err := url.Parse(d.URL.Reveal())
+	return err == nil && (strings.HasSuffix(u.Path, "/") || strings.Contains(u.Path, "//"))
 }
 
 // incomingHint says what to do about an address of Mattermost that is no webhook.

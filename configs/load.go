@@ -223,6 +223,9 @@ func FromEnvironment(env Env) (*Config, []Finding) {
 		Name: "default", Pos: pos, Kind: kindOf(host), URL: NewSecret(raw), RateLimit: defaultRate(kindOf(host)),
 		Concurrency: 1, Mentions: MentionsMapped, GiveUpAfter: defaultGiveUpAfter,
 	}}
+	if problem == "" && cfg.Destinations[0].slashTooMany() {
+		found = append(found, Finding{Pos: pos, Severity: Warning, Message: "RELAY_DESTINATION has a slash too many", Hint: slashHint})
+	}
 	if problem == "" && cfg.Destinations[0].notIncoming() {
 		found = append(found, Finding{
 			Pos: pos, Severity: Warning, Message: "RELAY_DESTINATION is not like a URL of Mattermost's incoming webhooks: its path has no /hooks/",

@@ -178,7 +178,7 @@ func (r *reader) paths(o object, s *Source) {
 			r.errorf(v.node, "did you mean \"/"+v.shown()+"\"?", "a path of %s must start with /", o.where)
 		case !pathPattern.MatchString(p) || path.Clean(p) != p:
 			r.errorf(v.node, "a path is letters, digits, and . _ ~ - between single slashes, without a slash at the end", "%q cannot be a path of %s", v.shown(), o.where)
-		case p == "/healthz":
+		case p == "/healthz" || p == "/readyz":
 			r.errorf(v.node, "choose another path", "%s is the relay's own path", p)
 		default:
 			s.Paths = append(s.Paths, p)

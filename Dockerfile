@@ -18,6 +18,6 @@ USER 65532:65532
 ENV RELAY_LISTEN=0.0.0.0:8080 RELAY_DATA=/data
 VOLUME /data
 EXPOSE 8080
-HEALTHCHECK --interval=10s --timeout=5s --start-period=20s CMD ["/relay", "healthcheck"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s CMD ["/relay", "healthcheck", "--live"]
 ENTRYPOINT ["/relay"]
 CMD ["serve"]

@@ -225,14 +225,19 @@ func (q *Queue) stored(seq uint64) {
 }
 
 // Ready tells whether the queue can store and the journal takes what is
-// recorded: by a write of the last second, or by writing an envelope that holds
-// nothing.
+// recorded.
 func (q *Queue) Ready(ctx context.Context) error {
-	if _, no := q.refuses(); no != nil {
-		return no
-	}
 	if j := q.leading.Load(); j != nil && j.stuck.Load() {
 		return errors.New("the journal cannot be written: nothing is delivered")
+	}
+	return q.Storing(ctx)
+}
+
+// Storing tells whether a webhook could be stored now: by a write of the last
+// second, or by writing an envelope that holds nothing.
+func (q *Queue) Storing(ctx context.Context) error {
+	if _, no := q.refuses(); no != nil {
+		return no
 	}
 	if last := q.committer.lastStored.Load(); last > 0 && q.age()-time.Duration(last) < time.Second {
 		return nil

@@ -40,6 +40,16 @@ func statfs(dir string) (free, reserve int64, err error) {
 	return int64(s.Bavail) * block, min(diskReserve, int64(s.Blocks)*block/10), nil
 }
 
+// DiskRoom is how many bytes are free on the disk of the embedded server, and
+// below how many webhooks are refused; ok is false with a server elsewhere.
+func (q *Queue) DiskRoom() (free, reserve int64, ok bool) {
+	if q.disk.dir == "" {
+		return 0, 0, false
+	}
+	free, reserve, err := q.disk.free(q.disk.dir)
+	return free, reserve, err == nil
+}
+
 // tryWrite writes a little to the directory, with a sync.
 func tryWrite(dir string) error {
 	path := filepath.Join(dir, "PROBE")

@@ -8,8 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
@@ -43,16 +43,13 @@ func NewAdmin(opt AdminOptions) http.Handler {
 	e := newEngine(opt.Log)
 	e.GET("/metrics", gin.WrapH(promhttp.HandlerFor(opt.Gatherer, promhttp.HandlerOpts{})))
 	e.GET("/healthz", healthz)
-	e.GET("/readyz", func(c *gin.Context) {
-		ctx, cancel := context.WithTimeout(c.Request.Context(), 3*time.Second)
-		defer cancel()
-		if err := opt.Ready(ctx); err != nil {
+	e.GET("/readyz", readyz(func(ctx context.Context) error {
+		err := opt.Ready(ctx)
+		if err != nil {
 			opt.Log.Warn("not ready", "err", err)
-			answerError(c, &refusal{status: http.StatusServiceUnavailable, text: "not ready: the queue cannot store"})
-			return
 		}
-		c.JSON(http.StatusOK, gin.H{"status": "ready"})
-	})
+		return err
+	}))
 	guarded := e.Group("/", opt.guard)
 	guarded.POST("/-/reload", func(c *gin.Context) {
 		if err := opt.Reload(); err != nil {
@@ -73,6 +70,9 @@ func (opt *AdminOptions) guard(c *gin.Context) {
 	switch {
 	case opt.Token == "" && !opt.Loopback:
 		answerError(c, &refusal{status: http.StatusForbidden, text: "set --admin-token-file to use this from other machines"})
+	case opt.Token == "" && proxied(c.Request):
+		c.Header("WWW-Authenticate", "Bearer")
+		answerError(c, &refusal{status: http.StatusUnauthorized, text: "a proxy sent this, for whom nobody knows: start the relay with --admin-token-file and send that token as Authorization: Bearer"})
 	case opt.Token != "" && !bearer(c.Request, opt.Token):
 		c.Header("WWW-Authenticate", "Bearer")
 		answerError(c, &refusal{status: http.StatusUnauthorized, text: "send the token of --admin-token-file as Authorization: Bearer"})
@@ -81,6 +81,25 @@ func (opt *AdminOptions) guard(c *gin.Context) {
 	case foreignOrigin(c.Request):
 		answerError(c, &refusal{status: http.StatusForbidden, text: "this is not for pages of other sites"})
 	}
+}
+
+// proxied tells whether a request shows signs of a proxy: then it may come from
+// anywhere, although the proxy is on this machine.
+func proxied(r *http.Request) bool {
+	if !r.ProtoAtLeast(1, 1) {
+		return true // nginx, where it is not told to add any header
+	}
+	for name := range r.Header {
+		if slices.Contains(proxyHeaders, name) || strings.HasPrefix(name, "X-Forwarded") || strings.HasPrefix(name, "X-Original-") || strings.HasPrefix(name, "X-Envoy-") {
+			return true
+		}
+	}
+	return false
+}
+
+// proxyHeaders are those that proxies add, besides X-Forwarded-For and its like.
+var proxyHeaders = []string{
+	"Forwarded", "Via", "X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip", "Fastly-Client-Ip", "X-Proxyuser-Ip",
 }
 
 func bearer(r *http.Request, token string) bool {
@@ -100,7 +119,12 @@ func localHost(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
+// foreignOrigin tells whether a browser asks for another site's page, or for one
+// of another port of this site.
 func foreignOrigin(r *http.Request) bool {
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
+		return true
+	}
 	origin := r.Header.Get("Origin")
 	if origin == "" {
 		return false

@@ -4,14 +4,18 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -19,10 +23,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -120,6 +127,46 @@ func TestSilentClientsMakeRoom(t *testing.T) {
 	if n := l.Dropped(); n < 2*most {
 		t.Errorf("%d connections are counted as dropped, want at least %d", n, 2*most)
 	}
+}
+
+// pipes accepts connections that nobody has made.
+type pipes struct{ net.Listener }
+
+func (pipes) Accept() (net.Conn, error) {
+	conn, _ := net.Pipe()
+	return conn, nil
+}
+
+// More webhooks at once than there may be connections wait for their turn: the
+// next one is accepted when another ends, or has said nothing for a while.
+func TestBurstWaitsForItsTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &connections{Listener: pipes{}, most: 2, log: slog.New(slog.DiscardHandler)}
+		accept := func() net.Conn {
+			conn, err := s.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return conn
+		}
+		first, began := accept(), time.Now()
+		second := accept()
+		time.AfterFunc(newcomer/2, func() { first.Close() })
+		third := accept()
+		if took := time.Since(began); took != newcomer/2 || s.dropped.Load() != 0 {
+			t.Errorf("one was accepted after %s, and %d dropped; want it as soon as another has ended", took, s.dropped.Load())
+		}
+		fourth := accept()
+		if took := time.Since(began); took != newcomer || s.dropped.Load() != 1 {
+			t.Errorf("one was accepted after %s, and %d dropped; want one dropped after %s", took, s.dropped.Load(), newcomer)
+		}
+		for _, conn := range []net.Conn{second, third, fourth} {
+			conn.Close()
+		}
+		if n := s.opened(); n != 0 {
+			t.Errorf("%d are open", n)
+		}
+	})
 }
 
 func (s *connections) opened() int {
@@ -247,6 +294,69 @@ func TestMalformedRequests(t *testing.T) {
 	}
 }
 
+// What follows a request with Transfer-Encoding and Content-Length is not taken
+// for another one: a proxy in front may have seen one where net/http sees two.
+func TestLengthAndChunksEndTheConnection(t *testing.T) {
+	var k kept
+	l := listening(t, door(t, &k, io.Discard), mostConnections, usual, "", "")
+	conn := dial(t, l)
+	head := strings.TrimSuffix(honest, "Content-Length: 2\r\n\r\n{}")
+	if _, err := io.WriteString(conn, head+"Content-Length: 12\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"+honest); err != nil {
+		t.Fatal(err)
+	}
+	answers, _ := io.ReadAll(conn) // to the end of the connection, or its reset
+	if n := strings.Count(string(answers), "HTTP/1.1 "); n != 1 || len(k.hooks) > 1 {
+		t.Errorf("%d answers, %d webhooks:\n%s", n, len(k.hooks), answers)
+	}
+}
+
+// Connections that hold all files of the process make room for the next.
+func TestConnectionsFollowTheFiles(t *testing.T) {
+	for files, want := range map[uint64][2]int{
+		0: {4, 2}, 64: {28, 4}, 100: {59, 9}, 256: {168, 24}, 1024: {672, 96}, 20000: {1000, 100}, math.MaxUint64: {1000, 100},
+	} {
+		public, admin, few := Connections(files)
+		if got := [2]int{public, admin}; got != want || few != (public < mostConnections) {
+			t.Errorf("of %d files: %v, few: %t; want %v", files, got, few, want)
+		}
+	}
+}
+
+// exhausted accepts, every second time only when somebody has closed a file.
+type exhausted struct {
+	net.Listener
+	calls int
+}
+
+func (e *exhausted) Accept() (net.Conn, error) {
+	if e.calls++; e.calls%2 == 0 {
+		return nil, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+	}
+	return e.Listener.Accept()
+}
+
+func TestNoFileLeftForAConnection(t *testing.T) {
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close()
+	s := &connections{Listener: &exhausted{Listener: tcp}, most: mostConnections, log: slog.New(slog.DiscardHandler)}
+	for range 5 {
+		conn, err := net.Dial("tcp", tcp.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := s.Accept(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if open, dropped := s.opened(), s.dropped.Load(); open != 1 || dropped != 4 {
+		t.Errorf("%d are open and %d were dropped, want 1 and 4", open, dropped)
+	}
+}
+
 // A thousand requests at once over one connection are a thousand events.
 func TestPipelining(t *testing.T) {
 	const n = 1000
@@ -324,14 +434,17 @@ func TestHTTP2(t *testing.T) {
 	}
 }
 
-// Large bodies leave room for the usual ones, and strangers for those who are
-// known.
+// Large bodies leave room for the usual ones, and unproved senders for those who
+// are proved.
 func TestBudgetIsShared(t *testing.T) {
 	never := make(chan time.Time, 1)
 	close(never)
-	b, known := newBudget(), newBudget()
+	usual, known, unproved := newBudget(), newBudget(), newBudget()
 	body := func(n int64, proved bool) bool {
-		s := &share{of: b, known: known, large: largeBudget, proved: proved, over: never}
+		s := &share{of: unproved, most: unprovedBudget, over: never}
+		if proved {
+			s.of, s.large, s.most = usual, known, largeBudget
+		}
 		return s.take(n)
 	}
 	const large = 25 << 20
@@ -350,7 +463,7 @@ func TestBudgetIsShared(t *testing.T) {
 	}
 	for _, s := range steps {
 		if got := body(s.n, s.proved); got != s.want {
-			t.Errorf("%s: %t, want %t (%d held)", s.what, got, s.want, b.held)
+			t.Errorf("%s: %t, want %t", s.what, got, s.want)
 		}
 	}
 	for body(largeBody, false) { // strangers take all that is theirs
@@ -360,8 +473,76 @@ func TestBudgetIsShared(t *testing.T) {
 	}
 	for body(largeBody, true) {
 	}
-	if b.held > largeBudget+usualBudget {
-		t.Errorf("%d bytes are held", b.held)
+	if usual.held > usualBudget || unproved.held > unprovedBudget+unprovedUsual {
+		t.Errorf("%d bytes are held of those who are known, %d of strangers", usual.held, unproved.held)
+	}
+}
+
+// signedDoor has a source whose webhooks are proved by their body.
+func signedDoor(t *testing.T, store Store) *Door {
+	t.Helper()
+	proof, err := events.NewProof(events.ProofConfig{SigningKeys: []string{"whsec_" + base64.StdEncoding.EncodeToString(make([]byte, 32))}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return NewDoor(Options{
+		Sources: []Source{{Name: "signed", Paths: []string{"/hooks/signed"}, Proof: proof}},
+		Store:   store, MaxBody: 25 << 20, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
+	})
+}
+
+// signed is a webhook's head and body, signed with the key of [signedDoor].
+func signed(body string) string {
+	at := strconv.FormatInt(time.Now().Unix(), 10)
+	sum := hmac.New(sha256.New, make([]byte, 32))
+	fmt.Fprintf(sum, "an-id.%s.%s", at, body)
+	return fmt.Sprintf("POST /hooks/signed HTTP/1.1\r\nHost: relay\r\nWebhook-Id: an-id\r\nWebhook-Timestamp: %s\r\nWebhook-Signature: v1,%s\r\nContent-Length: %d\r\n\r\n%s",
+		at, base64.StdEncoding.EncodeToString(sum.Sum(nil)), len(body), body)
+}
+
+// Bodies that have begun and do not go on make room for a large signed one,
+// whose sender is not proved either until it has come.
+func TestIdleBodiesMakeRoom(t *testing.T) {
+	t.Parallel()
+	for name, drip := range map[string]bool{"which say nothing more": false, "which send a byte now and then": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var k kept
+			d := signedDoor(t, &k)
+			l := listening(t, d, mostConnections, usual, "", "")
+			begun := signed(strings.Repeat(" ", 10<<20))[:200<<10] // takes 256 KiB
+			ctx, end := context.WithCancel(t.Context())
+			var all sync.WaitGroup
+			defer all.Wait()
+			defer end()
+			for range (unprovedBudget+unprovedUsual)/(256<<10) + 20 {
+				conn := dial(t, l)
+				_, _ = io.WriteString(conn, begun)
+				if drip {
+					all.Go(func() {
+						tick := time.NewTicker(100 * time.Millisecond)
+						defer tick.Stop()
+						for {
+							select {
+							case <-tick.C:
+								_, _ = conn.Write([]byte(" "))
+							case <-ctx.Done():
+								return
+							}
+						}
+					})
+				}
+			}
+			for held := int64(0); held < unprovedBudget; { // all of the room for large ones
+				time.Sleep(time.Millisecond)
+				d.strangers.mu.Lock()
+				held = d.strangers.held
+				d.strangers.mu.Unlock()
+			}
+			if got := status(t, l, signed(`{"a":"`+strings.Repeat("x", 2<<20)+`"}`)); got != http.StatusAccepted || len(k.hooks) != 1 {
+				t.Errorf("a signed webhook of 2 MiB is answered %d", got)
+			}
+		})
 	}
 }
 
@@ -369,10 +550,10 @@ func TestBudgetIsShared(t *testing.T) {
 func TestRoomIsWaitedFor(t *testing.T) {
 	d := door(t, &kept{}, io.Discard)
 	d.wait = time.Minute
-	d.budget.held = largeBudget + usualBudget
+	d.usual.held = usualBudget
 	answered := make(chan int, 1)
 	go func() { answered <- answer(d, request("POST", "/hooks/gitlab", `{}`)).Code }()
-	d.budget.give(largeBudget + usualBudget)
+	d.usual.give(usualBudget)
 	if status := <-answered; status != http.StatusAccepted {
 		t.Errorf("answered %d", status)
 	}
@@ -405,7 +586,7 @@ func TestLargestBodyFindsRoom(t *testing.T) {
 			}
 		}
 	}
-	for _, b := range []*budget{d.budget, d.large} {
+	for _, b := range []*budget{d.strangers, d.large} {
 		if !b.take(largeBudget, largeBudget, time.After(10*time.Second), nil) {
 			t.Errorf("%d bytes were not given back", b.held)
 		}
@@ -428,11 +609,11 @@ func TestStrangersBodyTakesWhatCame(t *testing.T) {
 	ended := make(chan struct{})
 	go func() { answer(d, r); close(ended) }()
 	<-body.wait
-	d.budget.mu.Lock()
-	if d.budget.held > chunk {
-		t.Errorf("%d bytes are held for one that came", d.budget.held)
+	d.strangers.mu.Lock()
+	if d.strangers.held > chunk {
+		t.Errorf("%d bytes are held for one that came", d.strangers.held)
 	}
-	d.budget.mu.Unlock()
+	d.strangers.mu.Unlock()
 	close(body.end)
 	<-ended
 }

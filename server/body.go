@@ -10,24 +10,29 @@ import (
 )
 
 const (
-	// largeBudget bounds the bodies over largeBody that are in memory, in bytes:
-	// those of senders who are proved, and again those of strangers. It is one of the
-	// largest that GitLab sends, or of the largest that is taken. They are rare, and
-	// cost the queue several times their size. They count from when they are read
-	// until the relay has let go of them.
+	// largeBody is where a body begins to be large, in bytes.
+	largeBody = 1 << 20
+	// usualBudget bounds the bodies in memory of senders who are proved, but for the
+	// large ones, in bytes.
+	usualBudget = 30 << 20
+	// largeBudget bounds the large ones of them: one of the largest that GitLab
+	// sends, or of the largest that is taken. They are rare, and cost the queue
+	// several times their size. They count from when they are read until the relay
+	// has let go of them.
 	largeBudget = 26 << 20
-	largeBody   = 1 << 20
-	// usualBudget is what only the usual ones may take beside them.
-	usualBudget = 40 << 20
-	// strangersBudget is what bodies may take whose sender is not proved before
-	// they are read, and half of usualBudget more if they are no large ones.
-	strangersBudget = 36 << 20
+	// unprovedBudget bounds the bodies whose sender is not proved before they are
+	// read. Those that are not large may take unprovedUsual more.
+	unprovedBudget = 32 << 20
+	unprovedUsual  = 8 << 20
 
 	// bodyWait is how long a webhook waits for its share, of what it may wait in
 	// all.
 	bodyWait = 4 * time.Second
-	// strangersTime is how long a body may take whose sender is not proved.
-	strangersTime = 15 * time.Second
+	// unprovedTime is how long a body may take whose sender is not proved.
+	unprovedTime = 15 * time.Second
+	// idleBody is how long such a body may bring less than a chunk before it is cut
+	// off, if another one needs the room.
+	idleBody = time.Second
 	// chunk is what a body is read by at first whose length is not known, or
 	// not believed.
 	chunk = 8 << 10
@@ -38,16 +43,19 @@ const (
 
 // budget counts the bytes of bodies in memory.
 type budget struct {
-	mu    sync.Mutex
-	held  int64
-	freed chan struct{} // closed when something is given back
-	clean time.Time     // when a large one that waits had the garbage collected
+	mu      sync.Mutex
+	held    int64
+	freed   chan struct{}       // closed when something is given back
+	clean   time.Time           // when a large one that waits had the garbage collected
+	reading map[*share]struct{} // those of unproved senders that wait for more of their body
 }
 
-func newBudget() *budget { return &budget{freed: make(chan struct{})} }
+func newBudget() *budget {
+	return &budget{freed: make(chan struct{}), reading: map[*share]struct{}{}}
+}
 
 // take takes a share as long as all together stay within the limit, waiting
-// for it until over is closed or delivers.
+// for it until over is closed or delivers. It cuts off those that bring nothing.
 func (b *budget) take(n, limit int64, over <-chan time.Time, gone <-chan struct{}) bool {
 	for {
 		b.mu.Lock()
@@ -56,10 +64,11 @@ func (b *budget) take(n, limit int64, over <-chan time.Time, gone <-chan struct{
 			b.mu.Unlock()
 			return true
 		}
-		freed := b.freed
+		freed, idle := b.freed, b.cutIdle()
 		b.mu.Unlock()
 		select {
 		case <-freed:
+		case <-idle:
 		case <-b.collected(n):
 		case <-over:
 			return false
@@ -67,6 +76,27 @@ func (b *budget) take(n, limit int64, over <-chan time.Time, gone <-chan struct{
 			return false
 		}
 	}
+}
+
+// cutIdle cuts off the body that has brought nothing for longest, if that is long,
+// and otherwise returns when it will be. The lock is held.
+func (b *budget) cutIdle() (next <-chan time.Time) {
+	var first *share
+	for s := range b.reading {
+		if first == nil || s.since.Before(first.since) {
+			first = s
+		}
+	}
+	if first == nil {
+		return nil
+	}
+	if left := idleBody - time.Since(first.since); left > 0 {
+		return time.After(left)
+	}
+	delete(b.reading, first)
+	first.wasCut = true
+	first.cut()
+	return nil
 }
 
 // collected has the garbage collected in a moment, for one that wants so much.
@@ -97,45 +127,82 @@ func (b *budget) give(n int64) {
 	b.freed = make(chan struct{})
 }
 
-// share is what one request holds of the budget.
+// share is what one request holds of a budget.
 type share struct {
 	of     *budget
-	known  *budget // of the large bodies of senders who are proved
-	large  int64   // what these may take
+	large  *budget // where it moves to when it is large, if the sender is proved; else nil
+	most   int64   // what large ones may take in all
 	held   int64
-	proved bool
 	over   <-chan time.Time // ends its waiting
 	waited time.Duration    // so far
 	gone   <-chan struct{}  // closed when the client is
+
+	// Of an unproved sender, guarded by the budget's lock.
+	cut    func()    // ends a read that is under way
+	wasCut bool      // it was called
+	since  time.Time // when the body last brought a chunk
+	came   int       // bytes that had come then
+}
+
+func (d *Door) share(w http.ResponseWriter, r *http.Request, proved bool, over <-chan time.Time) *share {
+	s := &share{of: d.strangers, most: max(unprovedBudget, d.opt.MaxBody+1), over: over, gone: r.Context().Done(), since: time.Now()}
+	if proved {
+		s.of, s.large, s.most = d.usual, d.large, max(largeBudget, d.opt.MaxBody+1)
+		return s
+	}
+	// Setting a deadline fails only where the connection has none: in tests.
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(unprovedTime))
+	s.cut = func() { _ = control.SetReadDeadline(time.Unix(1, 0)) }
+	return s
 }
 
 func (s *share) take(n int64) bool {
 	begin := time.Now()
 	defer func() { s.waited += time.Since(begin) }()
-	large := s.held+n > largeBody
-	if large && s.proved && s.of != s.known {
-		if !s.known.take(s.held+n, s.large, s.over, s.gone) {
+	limit, large := int64(usualBudget), s.held+n > largeBody
+	switch {
+	case large && s.large != nil && s.of != s.large:
+		if !s.large.take(s.held+n, s.most, s.over, s.gone) {
 			return false
 		}
 		s.of.give(s.held)
-		s.of = s.known
+		s.of = s.large
 		s.held += n
 		return true
-	}
-	limit := int64(largeBudget + usualBudget)
-	switch {
-	case s.of == s.known:
-		limit = s.large
 	case large:
-		limit = strangersBudget
-	case !s.proved:
-		limit = strangersBudget + usualBudget/2
+		limit = s.most
+	case s.large == nil:
+		limit = s.most + unprovedUsual
 	}
 	if !s.of.take(n, limit, s.over, s.gone) {
 		return false
 	}
 	s.held += n
 	return true
+}
+
+// read reads more of an unproved sender's body, of which so much is there. It can
+// be cut off meanwhile; then it returns errBusy.
+func (s *share) read(r *http.Request, into []byte, there int) (int, error) {
+	if s.cut == nil {
+		return r.Body.Read(into)
+	}
+	s.of.mu.Lock()
+	if there-s.came >= chunk {
+		s.came, s.since = there, time.Now()
+		active(r.Context())
+	}
+	s.of.reading[s] = struct{}{}
+	s.of.mu.Unlock()
+	n, err := r.Body.Read(into)
+	s.of.mu.Lock()
+	defer s.of.mu.Unlock()
+	delete(s.of.reading, s)
+	if s.wasCut {
+		return n, errBusy
+	}
+	return n, err
 }
 
 // give gives it back.
@@ -157,7 +224,7 @@ var (
 )
 
 // read reads the body into memory of its own. A proved sender's Content-Length
-// is believed; of a stranger's body, what has come counts. The release function
+// is believed; of any other body, what has come counts. The release function
 // gives its share back, for which it has waited so long.
 func (d *Door) read(w http.ResponseWriter, r *http.Request, proved bool) (body []byte, waited time.Duration, release func(), err error) {
 	wait := time.NewTimer(d.wait)
@@ -165,12 +232,8 @@ func (d *Door) read(w http.ResponseWriter, r *http.Request, proved bool) (body [
 		wait.Reset(d.wait * 3 / 2) // each takes a while, and little is left for the queue to do
 	}
 	defer wait.Stop()
-	s := &share{of: d.budget, known: d.large, large: max(largeBudget, d.opt.MaxBody+1), proved: proved, over: wait.C, gone: r.Context().Done()}
-	if !proved {
-		// Fails only where the connection has no deadlines: in tests.
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(strangersTime))
-	}
-	if n := r.ContentLength; n >= 0 && (proved || n <= chunk) {
+	s := d.share(w, r, proved, wait.C)
+	if n := r.ContentLength; n >= 0 && proved {
 		if !s.take(n) {
 			return nil, s.waited, s.give, errBusy
 		}
@@ -191,9 +254,11 @@ func (d *Door) read(w http.ResponseWriter, r *http.Request, proved bool) (body [
 			}
 			body = append(make([]byte, 0, len(body)+more), body...)
 		}
-		n, err := r.Body.Read(body[len(body):cap(body)])
+		n, err := s.read(r, body[len(body):cap(body)], len(body))
 		body = body[:len(body)+n]
 		switch {
+		case errors.Is(err, errBusy):
+			return nil, s.waited, s.give, errBusy
 		case int64(len(body)) == r.ContentLength, errors.Is(err, io.EOF) && int64(len(body)) <= d.opt.MaxBody:
 			return body, s.waited, s.giveAfter(body), nil
 		case err != nil && !errors.Is(err, io.EOF):

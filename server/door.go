@@ -8,9 +8,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
@@ -50,6 +53,9 @@ type Options struct {
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 
+	// Storing tells whether a webhook could be stored now, for /readyz.
+	Storing func(ctx context.Context) error
+
 	// StoreTimeout is how long a webhook may wait for the queue; 0: 5 s.
 	StoreTimeout time.Duration
 }
@@ -59,22 +65,29 @@ type Door struct {
 	opt     Options
 	sources atomic.Pointer[map[string]*Source] // by path
 	engine  *gin.Engine
-	budget  *budget
-	large   *budget       // for large bodies of senders who are proved
-	wait    time.Duration // for a share of it
+	wait    time.Duration // for a share of the memory
+
+	// Bodies in memory: of senders who are proved before they are read, the usual
+	// and the large ones, and of all others.
+	usual, large, strangers *budget
+
 	drains  *drains
-	refused refusals
+	refused refusals // of sources
+	lost    refusals // of paths that are no source's: scanners send many
 	metrics *doorMetrics
 	seen    *ledger
 }
 
 // NewDoor makes the public handler.
 func NewDoor(opt Options) *Door {
-	d := &Door{opt: opt, budget: newBudget(), large: newBudget(), wait: bodyWait, drains: newDrains(), refused: newRefusals(), seen: newLedger(), metrics: newDoorMetrics(opt.Registerer)}
+	d := &Door{opt: opt, usual: newBudget(), large: newBudget(), strangers: newBudget(), wait: bodyWait, drains: newDrains(), refused: newRefusals(20, 200), lost: newRefusals(1, 50), seen: newLedger(), metrics: newDoorMetrics(opt.Registerer)}
 	d.Update(opt.Sources)
 	d.engine = newEngine(opt.Log)
 	d.engine.GET("/healthz", healthz)
 	d.engine.HEAD("/healthz", healthz)
+	ready := readyz(cached(opt.Storing))
+	d.engine.GET("/readyz", ready)
+	d.engine.HEAD("/readyz", ready)
 	d.engine.NoRoute(d.hook)
 	return d
 }
@@ -91,7 +104,26 @@ func (d *Door) Update(sources []Source) {
 	d.sources.Store(&byPath)
 }
 
-func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.engine.ServeHTTP(w, r) }
+// ServeHTTP answers a request. Slashes that are doubled or at the end of its path
+// do not count: GitLab stops sending to a URL that is answered 404.
+func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if path := singleSlashes(r.URL.Path); path != r.URL.Path {
+		u, plain := *r.URL, *r
+		u.Path, u.RawPath = path, ""
+		plain.URL = &u
+		r = &plain
+	}
+	d.engine.ServeHTTP(w, r)
+}
+
+var slashes = regexp.MustCompile(`//+|/$`)
+
+func singleSlashes(path string) string {
+	if !strings.Contains(path, "//") && !strings.HasSuffix(path, "/") {
+		return path // as nearly always
+	}
+	return "/" + strings.Trim(slashes.ReplaceAllString(path, "/"), "/")
+}
 
 // refusal is an answer other than 2xx. The text is shown by GitLab to its
 // users: it says what to do and holds nothing of the request.
@@ -138,8 +170,8 @@ type refusals struct {
 	unsaid *atomic.Int64
 }
 
-func newRefusals() refusals {
-	return refusals{pace: rate.NewLimiter(20, 200), unsaid: new(atomic.Int64)}
+func newRefusals(perSecond rate.Limit, burst int) refusals {
+	return refusals{pace: rate.NewLimiter(perSecond, burst), unsaid: new(atomic.Int64)}
 }
 
 // say tells whether to say this one, and how many went unsaid before it.
@@ -174,17 +206,45 @@ func (d *Door) report(c *gin.Context, source *Source, id queue.ID, result string
 		level = slog.LevelError
 		attrs = append(attrs, slog.String("err", err.Error()))
 	default:
-		unsaid, say := d.refused.say()
+		lines := d.refused
+		if source == nil {
+			lines = d.lost
+		}
+		unsaid, say := lines.say()
 		if !say {
 			return
 		}
 		level = slog.LevelWarn
-		attrs = append(attrs, slog.String("remote", c.RemoteIP()), slog.String("err", err.Error()))
+		attrs = append(attrs, slog.String("path", shown(c.Request.URL.Path)), slog.String("remote", c.RemoteIP()), slog.String("err", err.Error()))
 		if unsaid > 0 {
 			attrs = append(attrs, slog.Int64("unsaid", unsaid))
 		}
 	}
 	d.opt.Log.LogAttrs(c.Request.Context(), level, "webhook", attrs...)
+}
+
+// maxShown is how much of a path is logged, in characters.
+const maxShown = 200
+
+// shown is a path as the log may hold it: short, and without what moves a
+// terminal's cursor.
+func shown(path string) string {
+	text := []rune(strings.ToValidUTF8(path, "\uFFFD"))
+	if len(text) > maxShown {
+		text = append(text[:maxShown], '…')
+	}
+	for i, r := range text {
+		if !unicode.IsPrint(r) {
+			text[i] = '\uFFFD'
+		}
+	}
+	return string(text)
+}
+
+// compressed tells whether a body has any coding.
+func compressed(h http.Header) bool {
+	codings := h.Values("Content-Encoding")
+	return len(codings) > 1 || len(codings) == 1 && codings[0] != "" && !strings.EqualFold(codings[0], "identity")
 }
 
 // accept checks a request in the order that costs least, and stores it.
@@ -196,7 +256,7 @@ func (d *Door) accept(c *gin.Context, source *Source) (queue.ID, error) {
 	case r.Method != http.MethodPost:
 		c.Header("Allow", http.MethodPost)
 		return queue.ID{}, &refusal{status: http.StatusMethodNotAllowed, text: "webhooks are sent with POST", result: "method"}
-	case r.Header.Get("Content-Encoding") != "" && r.Header.Get("Content-Encoding") != "identity":
+	case compressed(r.Header):
 		return queue.ID{}, &refusal{status: http.StatusUnsupportedMediaType, text: "the body must not be compressed", result: "encoding"}
 	case r.ContentLength > d.opt.MaxBody:
 		return queue.ID{}, d.tooLarge()

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -108,16 +109,22 @@ func TestRefusals(t *testing.T) {
 	short.Body, short.ContentLength = io.NopCloser(strings.NewReader(`{"a`)), 100
 	unread := request("POST", "/hooks/gitlab", "", "X-Gitlab-Token", "wrong")
 	unread.Body, unread.ContentLength = io.NopCloser(failing{}), 100
+	codings := request("POST", "/hooks/gitlab", `{}`)
+	codings.Header["Content-Encoding"] = []string{"identity", "gzip"}
 	for name, c := range map[string]struct {
 		request *http.Request
 		status  int
 	}{
 		"unknown path":         {request("POST", "/hooks/nobody", `{}`), 404},
 		"unknown path, GET":    {request("GET", "/x", ``), 404},
-		"trailing slash":       {request("POST", "/hooks/gitlab/", `{}`), 404},
+		"another path beneath": {request("POST", "/hooks/gitlab/x", `{}`), 404},
+		"no path":              {request("POST", "/", `{}`), 404},
 		"GET":                  {request("GET", "/hooks/gitlab", ``), 405},
 		"POST to healthz":      {request("POST", "/healthz", ``), 405},
 		"compressed":           {request("POST", "/hooks/gitlab", `{}`, "Content-Encoding", "gzip"), 415},
+		"compressed twice":     {request("POST", "/hooks/gitlab", `{}`, "Content-Encoding", "identity, gzip"), 415},
+		"two codings":          {codings, 415},
+		"POST to readyz":       {request("POST", "/readyz", ``), 405},
 		"too large":            {request("POST", "/hooks/gitlab", strings.Repeat(" ", 1025)), 413},
 		"too large in chunks":  {chunked, 413},
 		"wrong token":          {request("POST", "/hooks/gitlab", `{}`, "X-Gitlab-Token", "wrong"), 401},
@@ -178,13 +185,13 @@ func TestHangUpDoesNotStopTheCommit(t *testing.T) {
 func TestBodiesInFlightAreBounded(t *testing.T) {
 	d := door(t, &kept{}, io.Discard)
 	d.wait = time.Millisecond
-	d.budget.held = largeBudget + usualBudget
+	d.usual.held = usualBudget
 	w := answer(d, request("POST", "/hooks/gitlab", `{}`))
 	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
 		t.Errorf("answered %d %s", w.Code, w.Body)
 	}
-	if n := d.budget.held; n != largeBudget+usualBudget {
-		t.Errorf("%d bytes were not given back", n-largeBudget-usualBudget)
+	if n := d.usual.held; n != usualBudget {
+		t.Errorf("%d bytes were not given back", n-usualBudget)
 	}
 }
 
@@ -223,7 +230,7 @@ func TestAnnouncedLengthsTakeNoMemory(t *testing.T) {
 	})
 	var strangers sync.WaitGroup
 	end := make(chan struct{})
-	for range (largeBudget+usualBudget)/most + 1 {
+	for range (unprovedBudget+unprovedUsual)/most + 1 {
 		body := &stalled{wait: make(chan struct{}), end: end}
 		r := request("POST", "/hooks/signed", "", "Webhook-Id", "a", "Webhook-Timestamp", strconv.FormatInt(time.Now().Unix(), 10), "Webhook-Signature", "v1,AAAA", "X-Gitlab-Token", "")
 		r.Body, r.ContentLength = io.NopCloser(body), most
@@ -244,9 +251,90 @@ func TestAnnouncedLengthsTakeNoMemory(t *testing.T) {
 	}
 	close(end)
 	strangers.Wait()
-	if n := d.budget.held; n != 0 {
+	if n := d.strangers.held; n != 0 {
 		t.Errorf("%d bytes were not given back", n)
 	}
+}
+
+// GitLab stops sending to a URL that is answered 404.
+func TestSlashesTooManyDoNotCount(t *testing.T) {
+	for _, path := range []string{"/hooks/gitlab/", "//hooks/gitlab", "/hooks//gitlab", "///hooks//gitlab//", "/new_event/"} {
+		var k kept
+		r := request("POST", "/", `{}`)
+		r.URL.Path = path
+		if w := answer(door(t, &k, io.Discard), r); w.Code != http.StatusAccepted || len(k.hooks) != 1 {
+			t.Errorf("%s: answered %d %s", path, w.Code, w.Body)
+		}
+		if r.URL.Path != path {
+			t.Errorf("%s was made %s in the caller's request", path, r.URL.Path)
+		}
+	}
+	if w := answer(door(t, &kept{}, io.Discard), request("GET", "/healthz/", "")); w.Code != http.StatusOK {
+		t.Errorf("/healthz/: answered %d", w.Code)
+	}
+}
+
+// A path that is no source's is logged as it came, but for what does harm.
+func TestRefusedPathIsLogged(t *testing.T) {
+	var log bytes.Buffer
+	d := door(t, &kept{}, &log)
+	long := strings.Repeat("ä", 500)
+	for path, want := range map[string]string{
+		"/hook/gitlab":         "/hook/gitlab",
+		"/\x1b[31m\r\n\u202ex": "/\uFFFD[31m\uFFFD\uFFFD\uFFFDx",
+		"/\xff":                "/\uFFFD",
+		"/" + long:             "/" + long[:2*(maxShown-1)] + "…",
+		`/","level":"ERROR`:    `/","level":"ERROR`,
+		"/hooks/gitlab/extra/": "/hooks/gitlab/extra",
+	} {
+		log.Reset()
+		r := request("POST", "/", `{}`)
+		r.URL.Path = path
+		answer(d, r)
+		var line struct{ Level, Path, Outcome string }
+		if err := json.Unmarshal(log.Bytes(), &line); err != nil || line.Level != "WARN" || line.Path != want || line.Outcome != "not_found" {
+			t.Errorf("%q: %v, logged %+v, want the path %q", path, err, line, want)
+		}
+	}
+	log.Reset()
+	for range 5000 {
+		answer(d, request("POST", "/wp-login.php", ""))
+	}
+	if lines := bytes.Count(log.Bytes(), []byte("\n")); lines < 20 || lines > 200 {
+		t.Errorf("%d lines about 5000 requests of a scanner", lines)
+	}
+	log.Reset()
+	if answer(d, request("POST", "/hooks/gitlab", `{}`, "X-Gitlab-Token", "wrong")); !strings.Contains(log.String(), "unauthorized") {
+		t.Errorf("behind them a wrong token is not logged: %q", log.String())
+	}
+}
+
+// /readyz of the public listener tells whether webhooks can be stored, and asks
+// the queue at most once a second, whoever asks it.
+func TestPublicReadiness(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := door(t, &kept{}, io.Discard)
+		asked, failure := 0, errors.New("canary")
+		ready := cached(func(context.Context) error { asked++; return failure })
+		d.engine = newEngine(slog.New(slog.DiscardHandler))
+		d.engine.GET("/readyz", readyz(ready))
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		for range 100 {
+			w := answer(d, request("GET", "/readyz", "").WithContext(gone))
+			if w.Code != http.StatusServiceUnavailable || strings.Contains(w.Body.String(), "canary") {
+				t.Fatalf("answered %d %s", w.Code, w.Body)
+			}
+		}
+		failure = nil
+		time.Sleep(readyCache + time.Millisecond)
+		if w := answer(d, request("GET", "/readyz", "")); w.Code != http.StatusOK {
+			t.Errorf("answered %d %s", w.Code, w.Body)
+		}
+		if asked != 2 {
+			t.Errorf("the queue was asked %d times, want 2", asked)
+		}
+	})
 }
 
 func TestPanicLeaksNothing(t *testing.T) {
@@ -298,8 +386,11 @@ func admin(opt AdminOptions) func(method, path string, header ...string) *httpte
 		r.Host = "127.0.0.1:8081"
 		for i := 0; i < len(header); i += 2 {
 			r.Header.Set(header[i], header[i+1])
-			if header[i] == "Host" {
+			switch header[i] {
+			case "Host":
 				r.Host = header[i+1]
+			case "HTTP":
+				r.ProtoMinor = 0
 			}
 		}
 		return answer(h, r)
@@ -342,6 +433,20 @@ func TestAdminIsGuarded(t *testing.T) {
 		"open address, basic":          {AdminOptions{Token: secret}, []string{"Authorization", secret}, 401},
 		"open address, bearer":         {AdminOptions{Token: secret}, bearer, 200},
 		"loopback with a token":        {AdminOptions{Token: secret, Loopback: true}, nil, 401},
+		"a page of another site":       {AdminOptions{Loopback: true}, []string{"Sec-Fetch-Site", "cross-site"}, 403},
+		"one on another port":          {AdminOptions{Loopback: true}, []string{"Sec-Fetch-Site", "same-site"}, 403},
+		"a page of its own":            {AdminOptions{Loopback: true}, []string{"Sec-Fetch-Site", "same-origin"}, 200},
+		"typed by hand":                {AdminOptions{Loopback: true}, []string{"Sec-Fetch-Site", "none"}, 200},
+		"another site, with the token": {AdminOptions{Token: secret}, append([]string{"Sec-Fetch-Site", "cross-site"}, bearer...), 403},
+		"Forwarded":                    {AdminOptions{Loopback: true}, []string{"Forwarded", "for=192.0.2.1"}, 401},
+		"Forwarded, empty":             {AdminOptions{Loopback: true}, []string{"Forwarded", ""}, 401},
+		"X-Forwarded-For":              {AdminOptions{Loopback: true}, []string{"X-Forwarded-For", "127.0.0.1"}, 401},
+		"X-Forwarded-Proto":            {AdminOptions{Loopback: true}, []string{"X-Forwarded-Proto", "https"}, 401},
+		"X-Real-IP":                    {AdminOptions{Loopback: true}, []string{"X-Real-IP", "192.0.2.1"}, 401},
+		"Via":                          {AdminOptions{Loopback: true}, []string{"Via", "1.1 proxy"}, 401},
+		"CF-Connecting-IP":             {AdminOptions{Loopback: true}, []string{"CF-Connecting-IP", "192.0.2.1"}, 401},
+		"HTTP/1.0, as nginx":           {AdminOptions{Loopback: true}, []string{"HTTP", "1.0"}, 401},
+		"a proxy, with the token":      {AdminOptions{Loopback: true, Token: secret}, append([]string{"X-Forwarded-For", "192.0.2.1", "Host", "relay.example"}, bearer...), 200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			do := admin(c.opt)

@@ -35,7 +35,7 @@ func TestRefusalIsSeenAfterTheBody(t *testing.T) {
 			d := door(t, full, io.Discard)
 			d.opt.MaxBody, d.wait = maxBody, 0
 			if name == "no room" {
-				d.budget.held = largeBudget + usualBudget
+				d.usual.held = usualBudget
 			}
 			l := listening(t, d, mostConnections, usual, "", "")
 			encoding := ""

@@ -22,7 +22,7 @@ func newEngine(log *slog.Logger) *gin.Engine {
 	e.RedirectTrailingSlash = false
 	e.RedirectFixedPath = false
 	e.HandleMethodNotAllowed = true
-	e.Use(recovery(log))
+	e.Use(recovery(log), closeChunked)
 	e.NoMethod(func(c *gin.Context) {
 		answerError(c, &refusal{status: http.StatusMethodNotAllowed, text: "this path does not take " + c.Request.Method})
 	})
@@ -38,6 +38,16 @@ func recovery(log *slog.Logger) gin.HandlerFunc {
 			}
 		}()
 		c.Next()
+	}
+}
+
+// closeChunked closes the connection after a request with Transfer-Encoding. If it
+// had a Content-Length too, a proxy in front may have gone by that, and what
+// follows is then no request of the proxy's (RFC 9112, 6.3). net/http hides
+// whether it had one; GitLab sends no Transfer-Encoding.
+func closeChunked(c *gin.Context) {
+	if len(c.Request.TransferEncoding) > 0 && c.Request.ProtoMajor == 1 {
+		c.Header("Connection", "close")
 	}
 }
 
@@ -57,8 +67,8 @@ type Listener struct {
 }
 
 // Listen opens an address; ":0" takes a free port. With cert and key it speaks
-// TLS.
-func Listen(addr string, h http.Handler, cert, key string, log *slog.Logger) (*Listener, error) {
+// TLS. It holds at most so many connections open, see [Connections].
+func Listen(addr string, h http.Handler, cert, key string, most int, log *slog.Logger) (*Listener, error) {
 	// Go listens for Multipath TCP by default, of which nothing that sends
 	// webhooks makes use, and which takes no socket filter.
 	var plain net.ListenConfig
@@ -68,7 +78,7 @@ func Listen(addr string, h http.Handler, cert, key string, log *slog.Logger) (*L
 		return nil, err
 	}
 	last := &lastCall{TCPListener: tcp.(*net.TCPListener)} // what "tcp" is
-	l := newListener(&connections{Listener: last, most: mostConnections, log: log}, h, cert, key, usual)
+	l := newListener(&connections{Listener: last, most: most, log: log}, h, cert, key, usual)
 	l.last = last
 	return l, nil
 }

@@ -14,7 +14,7 @@ import (
 // Who is connected, and not accepted yet, is answered all the same.
 func TestShutdownAnswersWhoStandsAtTheDoor(t *testing.T) {
 	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) })
-	l, err := Listen("127.0.0.1:0", h, "", "", slog.New(slog.DiscardHandler))
+	l, err := Listen("127.0.0.1:0", h, "", "", mostConnections, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestNobodyIsLetInAfterTheLastCall(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("it takes a socket filter of Linux")
 	}
-	l, err := Listen("127.0.0.1:0", http.NotFoundHandler(), "", "", slog.New(slog.DiscardHandler))
+	l, err := Listen("127.0.0.1:0", http.NotFoundHandler(), "", "", mostConnections, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestNobodyIsLetInAfterTheLastCall(t *testing.T) {
 
 // A listener that never served ends as well.
 func TestShutdownWithoutServe(t *testing.T) {
-	l, err := Listen("127.0.0.1:0", http.NotFoundHandler(), "", "", slog.New(slog.DiscardHandler))
+	l, err := Listen("127.0.0.1:0", http.NotFoundHandler(), "", "", mostConnections, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,11 +21,11 @@ func TestOnePatienceForAllWaiting(t *testing.T) {
 			return queue.ID{}, context.Cause(ctx)
 		}), io.Discard)
 		d.opt.StoreTimeout = 9 * time.Second // as with a server elsewhere
-		d.budget.held = largeBudget + usualBudget
+		d.usual.held = usualBudget
 		begin := time.Now()
 		go func() {
 			time.Sleep(bodyWait - time.Second)
-			d.budget.give(largeBudget + usualBudget)
+			d.usual.give(usualBudget)
 		}()
 		w := answer(d, request("POST", "/hooks/gitlab", `{}`))
 		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {

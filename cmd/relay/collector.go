@@ -19,6 +19,8 @@ var (
 	deadLost   = prometheus.NewDesc("relay_dead_letters_dropped_total", "Dead letters that were dropped because there was no room for newer ones.", nil, nil)
 	queueDown  = prometheus.NewDesc("relay_queue_down", "1 while webhooks are refused because the queue cannot be written.", nil, nil)
 	outages    = prometheus.NewDesc("relay_queue_outages_total", "How often the embedded queue had to be started anew because it could not be written.", nil, nil)
+	diskFree   = prometheus.NewDesc("relay_disk_free_bytes", "Bytes that are free on the disk of the embedded queue.", nil, nil)
+	diskKept   = prometheus.NewDesc("relay_disk_reserve_bytes", "Bytes of that disk that stay free: with less webhooks are refused.", nil, nil)
 	damages    = prometheus.NewDesc("relay_queue_damaged_total", "Stored messages that were found damaged or gone.", nil, nil)
 )
 
@@ -30,6 +32,8 @@ func (queueCollector) Describe(c chan<- *prometheus.Desc) {
 	c <- queueDown
 	c <- outages
 	c <- damages
+	c <- diskFree
+	c <- diskKept
 }
 
 func (k queueCollector) Collect(c chan<- prometheus.Metric) {
@@ -42,6 +46,10 @@ func (k queueCollector) Collect(c chan<- prometheus.Metric) {
 	c <- prometheus.MustNewConstMetric(outages, prometheus.CounterValue, float64(count))
 	c <- prometheus.MustNewConstMetric(deadLost, prometheus.CounterValue, float64(k.q.DeadDropped()))
 	c <- prometheus.MustNewConstMetric(damages, prometheus.CounterValue, float64(k.q.Damage()))
+	if free, reserve, ok := k.q.DiskRoom(); ok {
+		c <- prometheus.MustNewConstMetric(diskFree, prometheus.GaugeValue, float64(free))
+		c <- prometheus.MustNewConstMetric(diskKept, prometheus.GaugeValue, float64(reserve))
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	states, err := k.q.States(ctx)

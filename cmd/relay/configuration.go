@@ -200,5 +200,6 @@ func hookID(raw string) string {
 	if err != nil {
 		return ""
 	}
-	return u.Path[strings.LastIndexByte(u.Path, '/')+1:]
+	path := strings.TrimRight(u.Path, "/")
+	return path[strings.LastIndexByte(path, '/')+1:]
 }

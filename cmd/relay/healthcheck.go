@@ -14,25 +14,34 @@ import (
 
 func (a *app) healthcheck() *cobra.Command {
 	var admin string
+	var live bool
 	cmd := &cobra.Command{
 		Use:   "healthcheck",
 		Short: "Ask a running relay whether it could store a webhook now; exit 1 if not",
-		Args:  noArguments,
+		Long: "Ask a running relay whether it could store a webhook now; exit 1 if not.\n\n" +
+			"With --live it asks only whether the relay answers: for what restarts the relay\nwhen it does not, because a restart gives a full disk no room.",
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), 5*time.Second)
 			defer cancel()
-			return a.askReady(ctx, admin)
+			if live {
+				return a.askHealth(ctx, admin, "/healthz", "ok")
+			}
+			return a.askHealth(ctx, admin, "/readyz", "ready")
 		},
 	}
+	cmd.Flags().BoolVar(&live, "live", false, "ask only whether it answers")
 	cmd.Flags().StringVar(&admin, "admin", "127.0.0.1:8081", "admin `address` of the running relay")
 	return cmd
 }
 
-func (a *app) askReady(ctx context.Context, admin string) error {
+// askHealth asks for a page of the admin listener that answers with a status, and
+// prints that.
+func (a *app) askHealth(ctx context.Context, admin, page, good string) error {
 	if err := checkAddress("--admin", admin); err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+asked(admin)+"/readyz", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+asked(admin)+page, nil)
 	if err != nil {
 		return usage("it takes HOST:PORT, such as 127.0.0.1:8081", "--admin: %q is no address", admin)
 	}
@@ -47,10 +56,10 @@ func (a *app) askReady(ctx context.Context, admin string) error {
 	switch {
 	case res.StatusCode == http.StatusServiceUnavailable:
 		return &exitError{exitFail, "not ready: the relay at " + admin + " cannot store webhooks", "its log says why"}
-	case res.StatusCode != http.StatusOK, notRelay != nil, answer.Status != "ready":
+	case res.StatusCode != http.StatusOK, notRelay != nil, answer.Status != good:
 		return &exitError{exitFail, "what answers at " + admin + " is no relay's --admin address", "is that its --listen address, or another program's?"}
 	}
-	_, err = fmt.Fprintln(a.stdout, "ready")
+	_, err = fmt.Fprintln(a.stdout, good)
 	return err
 }
 

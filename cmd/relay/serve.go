@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"math"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -99,6 +100,8 @@ type relay struct {
 	admin       *server.Listener
 	failed      chan error // a part ended that should not have
 	limited     bool       // the memory limit is the relay's own
+
+	adminGuarded bool // the admin listener has a token, or it was said that it needs one
 
 	clients *delivery.Clients
 	reports *reporter
@@ -240,24 +243,55 @@ func (r *relay) listen() error {
 		return err
 	}
 	r.secrets.add(token)
-	r.door = server.NewDoor(server.Options{Sources: sources, Store: r.queue, MaxBody: int64(r.f.maxBody), Log: r.log, Registerer: r.registry, StoreTimeout: r.f.storeTimeout()})
+	r.adminGuarded = token != ""
+	r.recommendToken(r.live.Load())
+	r.door = server.NewDoor(server.Options{
+		Sources: sources, Store: r.queue, Storing: r.queue.Storing, MaxBody: int64(r.f.maxBody), Log: r.log, Registerer: r.registry, StoreTimeout: r.f.storeTimeout(),
+	})
 	admin := server.NewAdmin(server.AdminOptions{
 		Ready: r.queue.Ready, Gatherer: prometheus.GathererFunc(r.gather), Log: r.log, Loopback: loopback(r.f.admin), Token: token,
 		Reload: func() error { return r.reloader.reload("POST /-/reload") },
 		Config: func() any { return r.reloader.report(r.live.Load()) },
 		API:    r.api(),
 	})
-	if r.public, err = server.Listen(r.f.listen, r.door, r.f.cert, r.f.key, r.log); err != nil {
+	most, mostAdmin := connections(r.log)
+	if r.public, err = server.Listen(r.f.listen, r.door, r.f.cert, r.f.key, most, r.log); err != nil {
 		return notListening("--listen", r.f.listen, err)
 	}
 	r.registry.MustRegister(prometheus.NewCounterFunc(
 		prometheus.CounterOpts{Name: "relay_connections_dropped_total", Help: "Connections at the public listener that were closed because too many were open: those that had said nothing for longest."},
 		func() float64 { return float64(r.public.Dropped()) }))
-	if r.admin, err = server.Listen(r.f.admin, admin, "", "", r.log); err != nil {
+	if r.admin, err = server.Listen(r.f.admin, admin, "", "", mostAdmin, r.log); err != nil {
 		r.public.Shutdown(context.Background())
 		return notListening("--admin", r.f.admin, err)
 	}
 	return nil
+}
+
+// connections is how many connections the listeners may hold open. The Go runtime
+// has raised the limit of open files as far as it may be.
+func connections(log *slog.Logger) (public, admin int) {
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		files.Cur = math.MaxUint64
+	}
+	public, admin, few := server.Connections(uint64(files.Cur))
+	if few {
+		log.Warn("this process may open few files, and therefore takes few connections at once: raise the limit (ulimit -n, LimitNOFILE= of systemd, --ulimit nofile= of Docker)",
+			"files", files.Cur, "connections", public)
+	}
+	return public, admin
+}
+
+// recommendToken warns once if confidential events can be read by whoever uses
+// this machine.
+func (r *relay) recommendToken(c *configuration) {
+	confidential := slices.ContainsFunc(c.Destinations, func(d configs.Destination) bool { return d.Confidential.All || len(d.Confidential.Channels) > 0 })
+	if !confidential || r.adminGuarded || !loopback(r.f.admin) {
+		return
+	}
+	r.adminGuarded = true // it is said
+	r.log.Warn("every user of this machine can read confidential events over the admin listener: set --admin-token-file")
 }
 
 // sources makes what the door needs of the configuration's sources.
@@ -294,6 +328,7 @@ func (r *relay) apply(c *configuration) error {
 		r.lanes.Update(both(destinations, r.destinations))
 	}
 	r.live.Store(c)
+	r.recommendToken(c)
 	r.door.Update(sources)
 	if r.lanes != nil {
 		r.lanes.Update(destinations)

@@ -1,13 +1,16 @@
 package configs
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/bmatcuk/doublestar/v4"
 	"go.yaml.in/yaml/v4"
 )
 
@@ -18,7 +21,18 @@ type Fence struct {
 	To       []Pattern // the only addresses they may route to; none: all
 }
 
-const maxIncluded = 1000 // files
+const (
+	maxIncluded = 1000 // files of one glob
+	maxFenced   = 100  // files of one glob of a fence
+)
+
+// maxOf is the bound of an entry with or without a fence.
+func maxOf(fence *Fence, without, with int) int {
+	if fence == nil {
+		return without
+	}
+	return with
+}
 
 // inclusion is the files that are read so far, to find one that comes twice.
 type inclusion struct {
@@ -26,7 +40,7 @@ type inclusion struct {
 	info fs.FileInfo
 }
 
-// include reads `include`: globs, or {files, projects, to}.
+// include reads `include`: globs, or {files, projects, to, env}.
 func (r *reader) include(top object) {
 	f, ok := top.fields["include"]
 	if !ok {
@@ -42,6 +56,7 @@ func (r *reader) include(top object) {
 	for _, n := range entries {
 		if !isMap(n) {
 			if v, ok := r.text1(n, f.key, "include"); ok {
+				r.allowed = variablesOf(r.pos(n), nil)
 				r.includeFiles(v, nil)
 			}
 			continue
@@ -64,6 +79,11 @@ func (r *reader) includeFenced(n *yaml.Node) {
 	if !o.has("projects") && !o.has("to") {
 		fence = nil
 	}
+	names, _ := r.patterns(o, "env")
+	for _, p := range names {
+		r.variableNames(p)
+	}
+	r.allowed = variablesOf(r.pos(n), names)
 	if !o.has("files") && !o.meant["files"] {
 		r.errorf(n, "add files: with a glob", "%s names no files", where)
 	}
@@ -94,6 +114,40 @@ func (r *reader) fenceAddress(p Pattern) {
 	wrong(fmt.Sprintf("unknown destination %q in to of an entry of include", harmless(name)), hint)
 }
 
+// variableNames checks a pattern of names of variables.
+func (r *reader) variableNames(p Pattern) {
+	_, err := path.Match(p.Text, "")
+	switch bare := strings.NewReplacer("*", "", "?", "", "[", "", "]", "", "-", "").Replace(p.Text); {
+	case err != nil, bare != "" && !variableName.MatchString("_"+bare):
+		r.found = append(r.found, Finding{
+			Pos: p.Pos, Message: fmt.Sprintf("%q is no pattern of names of environment variables", harmless(p.Text)), Hint: "for example PAY_*",
+			Width: len([]rune(p.Text)),
+		})
+	case bare == "":
+		r.found = append(r.found, Finding{
+			Pos: p.Pos, Severity: Warning, Message: fmt.Sprintf("env: %q lets these files read and post every variable, secrets too", p.Text),
+			Hint: "name those that they need, for example PAY_*", Width: len([]rune(p.Text)),
+		})
+	}
+}
+
+// variablesOf allows the variables that an entry of include names. Without any an
+// included file reads none: whoever writes it could post what the environment
+// holds.
+func variablesOf(entry Pos, names []Pattern) allowance {
+	return func(name string) *expandError {
+		for _, p := range names {
+			if ok, err := path.Match(p.Text, name); ok && err == nil {
+				return nil
+			}
+		}
+		return &expandError{
+			refused: true, message: fmt.Sprintf("reads the environment variable %s, and an included file may not", clip(name)),
+			hint: fmt.Sprintf("write the value out, or allow the variable at %s: {files: …, env: [%s]}", entry, clip(name)),
+		}
+	}
+}
+
 // includeFiles reads the files that a glob matches, in order of their names.
 func (r *reader) includeFiles(v value, fence *Fence) {
 	glob := r.path(v.text)
@@ -105,22 +159,44 @@ func (r *reader) includeFiles(v value, fence *Fence) {
 	paths := []string{glob}
 	if magic {
 		var err error
-		if paths, err = r.glob(glob); err != nil {
-			r.errorf(v.node, "for example routes.d/*.yaml", "%q is no glob", v.shown())
+		if paths, err = r.glob(r.dir, glob, fence); err != nil {
+			r.badGlob(v, fence, err)
 			return
 		}
 		if len(paths) == 0 {
-			severity := Error
-			if fence != nil {
-				severity = Warning // whoever removes a file there stops nobody else
-			}
-			r.report(severity, v.node, "write such a file, or remove the entry", "no file matches %q", v.shown())
+			r.report(ofFence(fence), v.node, "write such a file, or remove the entry", "no file matches %q", v.shown())
 			return
 		}
-		slices.Sort(paths)
+	}
+	if most := maxOf(fence, maxIncluded, maxFenced); len(paths) > most {
+		r.report(ofFence(fence), v.node, "join some of them, or write several entries", "%q of include is more than %d files, and none is read", v.shown(), most)
+		return
 	}
 	for _, p := range paths {
 		r.includeFile(p, v, fence)
+	}
+}
+
+// ofFence is the severity of what the folder of an include holds. Whoever adds or
+// removes files behind a fence must not stop the others.
+func ofFence(fence *Fence) Severity {
+	if fence != nil {
+		return Warning
+	}
+	return Error
+}
+
+// badGlob tells why the files of a glob are not known.
+func (r *reader) badGlob(v value, fence *Fence, err error) {
+	switch {
+	case errors.Is(err, errVisited):
+		r.report(ofFence(fence), v.node, "name the folder of the files, for example routes.d/*.yaml", "%q of include looks at more than %d files and folders, and none is read", v.shown(), maxOf(fence, maxVisited, maxFencedVisits))
+	case errors.Is(err, errAlternatives):
+		r.errorf(v.node, "write several entries", "%q of include stands for more than %d globs", v.shown(), maxAlternatives)
+	case errors.Is(err, doublestar.ErrBadPattern):
+		r.errorf(v.node, "for example routes.d/*.yaml", "%q is no glob", v.shown())
+	default:
+		r.errorf(v.node, "", "%q of include: %s", v.shown(), reason(err))
 	}
 }
 
@@ -131,7 +207,7 @@ func (r *reader) includeFile(name string, v value, fence *Fence) {
 		return
 	}
 	again := slices.Contains(r.cfg.Files, name)
-	data, message, hint := r.included1(name, v)
+	data, message, hint := r.included1(name, v, fence)
 	switch {
 	case message == "":
 		r.loading.readIncluded(name, data, fence)
@@ -143,16 +219,17 @@ func (r *reader) includeFile(name string, v value, fence *Fence) {
 }
 
 // included1 is what an included file holds, or why it cannot be included.
-func (r *reader) included1(name string, v value) (data []byte, message, hint string) {
+func (r *reader) included1(name string, v value, fence *Fence) (data []byte, message, hint string) {
 	info, err := os.Stat(r.at(name))
+	if fence != nil {
+		data, info, err = readBeneath(r.at(r.dir), r.at(name))
+	}
 	switch {
 	case err != nil:
 		r.read(name)
 		return nil, fmt.Sprintf("%q of include: %s", v.shown(), reason(err)), ""
 	case info.IsDir():
 		return nil, fmt.Sprintf("%q of include is a folder", v.shown()), fmt.Sprintf("did you mean %q?", strings.TrimSuffix(v.shown(), "/")+"/*.yaml")
-	case len(r.inclusions) > maxIncluded:
-		return nil, fmt.Sprintf("include takes %d files at most", maxIncluded), "join some of them"
 	}
 	for i, other := range r.inclusions {
 		if !os.SameFile(info, other.info) {
@@ -165,7 +242,10 @@ func (r *reader) included1(name string, v value) (data []byte, message, hint str
 	}
 	r.inclusions = append(r.inclusions, inclusion{name, info})
 	r.read(name)
-	if data, err = readFile(r.at(name)); err != nil {
+	if fence == nil {
+		data, err = readFile(r.at(name))
+	}
+	if err != nil {
 		return nil, fmt.Sprintf("%q of include: %s", v.shown(), reason(err)), ""
 	}
 	return data, "", ""
@@ -175,7 +255,16 @@ func (r *reader) included1(name string, v value) (data []byte, message, hint str
 func (l *loading) readIncluded(name string, data []byte, fence *Fence) {
 	l.fenced(name, fence)
 	r, root := l.open(name, data)
-	r.included, r.fence = true, fence
+	r.included, r.fence, r.may = true, fence, l.allowed
+	if fence == nil && linked(l.at(l.folder()), l.at(name)) {
+		r.text.mute = true
+		if root == nil || !hasKeys(root, includedKeys) {
+			root, r.found = nil, []Finding{{
+				Pos: Pos{File: name}, Message: "this file is reached through a link, and is no YAML with users, routes or tests",
+				Hint: "check the file that the link leads to",
+			}}
+		}
+	}
 	if root != nil {
 		if top, ok := r.object(root, "an included file", includedKeys); ok {
 			r.users(top)
@@ -188,6 +277,19 @@ func (l *loading) readIncluded(name string, data []byte, fence *Fence) {
 		l.lostAddress = true
 	}
 	l.close(r)
+}
+
+// folder is the main file's.
+func (l *loading) folder() string { return filepath.Dir(l.inclusions[0].path) }
+
+// hasKeys tells whether a node is a map with any of these keys.
+func hasKeys(n *yaml.Node, keys keyTable) bool {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Kind == yaml.MappingNode && keys.has(n.Content[i].Value) {
+			return true
+		}
+	}
+	return false
 }
 
 // within checks that a route of an included file may route to an address.

@@ -45,7 +45,7 @@ var topKeys = keyTable{
 	{"bots", botKeys.shape().atLeastOne(), "who counts as a bot, beside the built-in list"},
 	{"egress", word(EgressPrivate, EgressPublic), "whether the relay may connect to loopback and private networks (private, the default) or not (public)"},
 	{"templates", anyTexts, "what message templates are read from, later ones winning: standard, classic, folders"},
-	{"include", oneOrMore(anyText.or(includeKeys.shape().required("files"))), "other files with users, routes and tests: globs, or {files, projects, to}"},
+	{"include", oneOrMore(anyText.or(includeKeys.shape().required("files"))), "other files with users, routes and tests: globs, or {files, projects, to, env}"},
 	{"routes", listOf(routeKeys.shape().required("to")), "who gets what"},
 	{"unrouted", anyText, "what becomes of the standard events that no route took: drop (default), log, or an address"},
 	{"report", anyText, "an address for the relay's own troubles"},
@@ -145,6 +145,7 @@ var includeKeys = keyTable{
 	{"files", anyTexts, "globs"},
 	{"projects", anyTexts, "the only projects that these files may route"},
 	{"to", anyTexts, "the only addresses that these files may route to: mm#pay-*"},
+	{"env", anyTexts, "the environment variables that these files may read: PAY_*"},
 }
 
 var userKeys = keyTable{

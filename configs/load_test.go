@@ -25,6 +25,7 @@ func testEnv(name string) (string, bool) {
 		"MM_OPS":      "https://chat.example/hooks/canary-ops",
 		"SLACK_URL":   "https://hooks.slack.com/services/T0/B0/canary",
 		"EMPTY":       "",
+		"PAY_TEAM":    "eu",
 		"TOKEN":       "canary",
 		"RELAY_TOKEN": "canary",
 		"SIGNING_KEY": "whsec_Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2E=",

@@ -20,7 +20,7 @@ func (r *reader) secretOf(key string) reading {
 		if !r.single(n, before, what) {
 			return value{}, false
 		}
-		_, errs := expand(n.Value, r.env)
+		_, errs := expand(n.Value, r.env, r.may)
 		missing := len(errs) > 0
 		for _, err := range errs {
 			missing = missing && err.unset

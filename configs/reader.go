@@ -17,8 +17,9 @@ type reader struct {
 	dir   string // where relative paths start
 	found []Finding
 
-	included bool   // by the file that was named
-	fence    *Fence // what an included file is bound to; may be nil
+	included bool      // by the file that was named
+	fence    *Fence    // what an included file is bound to; may be nil
+	may      allowance // the variables of an included file; nil: all
 }
 
 // loading is what the readers of a file and of those that it includes share.
@@ -30,6 +31,8 @@ type loading struct {
 	found []Finding // of the files that are read to their end
 
 	inclusions []inclusion // the files so far, the one that includes them first
+	allowed    allowance   // what the entry of include that is read now allows
+	visits     int         // that globs may still make; see visiting
 
 	// lostAddress: an address could not be read, and may have named anything.
 	lostAddress bool
@@ -186,8 +189,11 @@ func (r *reader) text1(n, before *yaml.Node, what string) (value, bool) {
 	if !r.single(n, before, what) {
 		return value{}, false
 	}
-	s, errs := expand(n.Value, r.env)
+	s, errs := expand(n.Value, r.env, r.may)
 	for _, err := range errs {
+		if err.refused {
+			err.message = what + " " + err.message
+		}
 		r.unexpanded(n, err)
 	}
 	return value{text: s, node: n}, len(errs) == 0

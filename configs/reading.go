@@ -1,12 +1,6 @@
 package configs
 
-import (
-	"os"
-	"path/filepath"
-	"strings"
-
-	"github.com/bmatcuk/doublestar/v4"
-)
+import "path/filepath"
 
 // Reading says how a configuration is read. With Env alone it is read as [Load]
 // does.
@@ -34,25 +28,6 @@ func (o Reading) at(path string) string {
 		return path // there is no working directory, and no copy either
 	}
 	return filepath.Join(o.Copies, abs)
-}
-
-// glob finds the files that match a pattern.
-func (o Reading) glob(pattern string) ([]string, error) {
-	if o.Copies == "" {
-		return doublestar.FilepathGlob(pattern, doublestar.WithFilesOnly())
-	}
-	abs, err := filepath.Abs(pattern)
-	if err != nil {
-		return nil, err
-	}
-	found, err := doublestar.Glob(os.DirFS(o.Copies), strings.TrimPrefix(filepath.ToSlash(abs), "/"), doublestar.WithFilesOnly())
-	for i, name := range found {
-		found[i] = "/" + name
-		if here, err := filepath.Abs("."); err == nil && !filepath.IsAbs(pattern) {
-			found[i], _ = filepath.Rel(here, found[i]) // both are absolute
-		}
-	}
-	return found, err
 }
 
 // fenced notes an included file that a fence bounds.

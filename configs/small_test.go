@@ -49,12 +49,12 @@ func TestExpand(t *testing.T) {
 		"": "", "x": "x", "$": "$", "$A": "$A", "$default": "$default", "${A}": "a", "x${A}y${A}": "xaya",
 		"${B}": "${A}", "$${A}": "${A}", "x$${": "x${", "${EMPTY}": "", "${EMPTY:-d}": "d", "${NONE:-}": "", "${NONE:-a:-b}": "a:-b", "$${${A}": "${a",
 	} {
-		if got, errs := expand(s, env); got != want || errs != nil {
+		if got, errs := expand(s, env, nil); got != want || errs != nil {
 			t.Errorf("expand(%q) = %q, %v; want %q", s, got, errs, want)
 		}
 	}
 	for s, want := range map[string]int{"${NONE}": 1, "${NONE} ${A} ${NADA}": 2, "${": 1, "${}": 1, "${A-b}": 1, "${A:?b}": 1, "${A:-${B}}": 1, "${1}": 1} {
-		if _, errs := expand(s, env); len(errs) != want {
+		if _, errs := expand(s, env, nil); len(errs) != want {
 			t.Errorf("expand(%q): %v, want %d errors", s, errs, want)
 		}
 	}

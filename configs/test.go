@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -46,6 +47,7 @@ func (r *reader) test(n *yaml.Node, index int) Test {
 	if v, ok := r.scalar(o, "event"); ok {
 		t.Event, t.EventPos = v.text, r.pos(v.node)
 		if isFile(t.Event) {
+			r.payloadFile(v)
 			t.Event = absolute(r.path(t.Event))
 		}
 		if strings.TrimSpace(t.Event) == "" {
@@ -62,6 +64,18 @@ func (r *reader) test(n *yaml.Node, index int) Test {
 // isFile tells a payload file from the name of a sample.
 func isFile(event string) bool {
 	return strings.HasSuffix(event, ".json") || strings.ContainsAny(event, `/\`)
+}
+
+// payloadFile refuses the payload file of a fenced file that could not be
+// included itself.
+func (r *reader) payloadFile(v value) {
+	if r.fence == nil {
+		return
+	}
+	err := reachable(r.folder(), r.path(v.text))
+	if errors.Is(err, errOutside) || errors.Is(err, errLink) {
+		r.errorf(v.node, "", "payload file %q of a test: %s", v.shown(), reason(err))
+	}
 }
 
 // absolute is a path that holds wherever it is opened from.

@@ -18,6 +18,7 @@ type text struct {
 	edits   map[int][]edit
 	secret  map[int][]span // by line: what a shown line must not hold
 	public  map[int][]span // by line: URLs that are no secret
+	mute    bool           // no line is shown
 	guarded bool           // the file could not be read as YAML: guess at secrets
 	covered map[int][]span // by line: what annotate hides; see seal
 }
@@ -162,7 +163,7 @@ func (t *text) around(i, col int) (line []rune, hidden []span, from int) {
 
 // annotate fills in a finding's source line.
 func (t *text) annotate(f Finding) Finding {
-	if f.Brief {
+	if f.Brief || t.mute {
 		return f
 	}
 	if _, ok := t.covered[f.Pos.Line-1]; t.name != f.Pos.File || !ok {

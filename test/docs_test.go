@@ -514,6 +514,7 @@ var keyTables = []keyTable{
 		{"files", "must be there", `files: pay/relay.yaml`},
 		{"projects", "all", `projects: acme/pay/**`},
 		{"to", "all", `to: [mm#pay, "mm#pay-*"]`},
+		{"env", "none", `env: [PAY_*]`},
 	}},
 	{"route", "/properties/routes/items", []keyText{
 		{"name", "`routes[0]`, by its place", `name: Main is broken`},

@@ -150,9 +150,10 @@ func (r *Repeats) number(parts ...string) uint64 {
 }
 
 // key is what GitLab calls this delivery, or "". A replay repeats only what the
-// same request for a replay has brought.
+// same request for a replay has brought. Of a signed webhook only the signed id
+// counts: who has captured one could send it again with any other header.
 func key(w *queue.Webhook) string {
-	return cmp.Or(w.ReplayKey(), w.Get("Idempotency-Key"), w.Get("Webhook-Id"))
+	return cmp.Or(w.ReplayKey(), w.SignedID(), w.Get("Idempotency-Key"), w.Get("Webhook-Id"))
 }
 
 // hook is the hook that GitLab sent it for, or 0: X-Gitlab-Webhook-UUID, since

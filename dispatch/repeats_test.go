@@ -59,6 +59,47 @@ func TestRepeats(t *testing.T) {
 	}
 }
 
+// Of a signed webhook the signed id counts, whatever other headers say; without one
+// it is as ever.
+func TestRepeatsGoByTheSignedID(t *testing.T) {
+	for name, c := range map[string]struct {
+		first, second [3]string // signed id, Idempotency-Key, Webhook-Id
+		repeat        bool
+	}{
+		"captured, under another key":           {[3]string{"s1", "k1", "s1"}, [3]string{"s1", "k2", "s1"}, true},
+		"captured, without a key":               {[3]string{"s1", "k1", "s1"}, [3]string{"s1", "", "s1"}, true},
+		"another delivery under the same key":   {[3]string{"s1", "k1", "s1"}, [3]string{"s2", "k1", "s2"}, false},
+		"stored before signed ids were":         {[3]string{"", "s1", "s1"}, [3]string{"s1", "s1", "s1"}, true},
+		"not signed, under another key":         {[3]string{"", "k1", "w1"}, [3]string{"", "k2", "w1"}, false},
+		"not signed, under the same webhook-id": {[3]string{"", "", "w1"}, [3]string{"", "", "w1"}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, lane := NewRepeats(RepeatsSize, nil), queue.Lane{Destination: "mm"}
+			begin := time.UnixMicro(1700000000000000)
+			decide := func(seq uint64, from [3]string, after time.Duration) bool {
+				w := &queue.Webhook{Source: "gitlab", Body: []byte(`{}`), Received: begin.Add(after)}
+				for i, name := range []string{"Idempotency-Key", "Webhook-Id"} {
+					if v := from[i+1]; v != "" {
+						w.Header = append(w.Header, queue.Field{Name: name, Value: v})
+					}
+				}
+				if from[0] != "" {
+					w.Sign(from[0])
+				}
+				if _, same := r.sameEvent(queue.ID{Seq: seq}, w); same {
+					t.Fatal("it is taken for another hook's")
+				}
+				_, repeat := r.sameDelivery(queue.ID{Seq: seq}, w, lane)
+				return repeat
+			}
+			decide(1, c.first, 0)
+			if repeat := decide(2, c.second, 4*time.Minute); repeat != c.repeat { // signatures are good for five
+				t.Errorf("the second is a repeat: %t", repeat)
+			}
+		})
+	}
+}
+
 func TestRepeatsForgetWhatWasGivenUp(t *testing.T) {
 	r := NewRepeats(RepeatsSize, nil)
 	w := &queue.Webhook{Header: []queue.Field{{Name: "Webhook-Id", Value: "k"}}, Received: time.UnixMicro(1)}

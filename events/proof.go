@@ -77,6 +77,7 @@ type Verdict struct {
 	Outcome Outcome
 	By      string // which proof decided: ByToken, BySignature, ByBasic, ByInsecure; empty if none was sent
 	Reason  string // why it was refused, for the sender's eyes; never holds a secret
+	ID      string // webhook-id, if the signature covers it; otherwise empty
 }
 
 // OK tells whether the webhook is accepted.
@@ -240,7 +241,7 @@ func (p Proof) Body(h http.Header, body []byte, now time.Time) Verdict {
 	case seconds > now.Unix()+limit:
 		return refuse("signed more than 5 minutes in the future")
 	}
-	return Verdict{Outcome: Accepted, By: BySignature}
+	return Verdict{Outcome: Accepted, By: BySignature, ID: id}
 }
 
 // signed tells whether any of the signatures is right by any of the keys. All

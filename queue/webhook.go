@@ -30,6 +30,17 @@ func (w *Webhook) Get(name string) string {
 	return ""
 }
 
+// fieldSigned holds the id under which a webhook was signed. GitLab sends no
+// header of this name, and the door keeps none.
+const fieldSigned = "Relay-Signed-Id"
+
+// Sign notes the id that the webhook's signature covers.
+func (w *Webhook) Sign(id string) { w.Header = append(w.Header, Field{fieldSigned, id}) }
+
+// SignedID is the id that the webhook's signature covers, or "". Nobody but the
+// sender can send the webhook under another one.
+func (w *Webhook) SignedID() string { return w.Get(fieldSigned) }
+
 // ID names a stored webhook: the sequence of its envelope in RELAY_EVENTS and
 // its place in it. It is what GitLab shows under Recent events.
 type ID struct {

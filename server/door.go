@@ -285,7 +285,7 @@ func (d *Door) accept(c *gin.Context, source *Source) (queue.ID, error) {
 	if err := events.CheckObject(body); err != nil {
 		return queue.ID{}, &refusal{status: http.StatusBadRequest, text: err.Error(), result: "malformed"}
 	}
-	return d.store(r, source, body, patience-waited)
+	return d.store(r, source, verdict.ID, body, patience-waited)
 }
 
 func (d *Door) tooLarge() error {
@@ -302,13 +302,17 @@ func (d *Door) unproved(source *Source, v events.Verdict) error {
 }
 
 // store waits until the queue has the webhook. A client that hangs up does not
-// stop it. It may take what is left of the webhook's patience.
-func (d *Door) store(r *http.Request, source *Source, body []byte, left time.Duration) (queue.ID, error) {
+// stop it. It may take what is left of the webhook's patience. signed is the id that
+// its signature covers, if it has one.
+func (d *Door) store(r *http.Request, source *Source, signed string, body []byte, left time.Duration) (queue.ID, error) {
 	w := &queue.Webhook{Source: source.Name, Received: time.Now(), Body: body}
 	for _, name := range events.KeptHeaders() {
 		if v := r.Header.Get(name); v != "" {
 			w.Header = append(w.Header, queue.Field{Name: name, Value: bounded(v)})
 		}
+	}
+	if signed != "" {
+		w.Sign(bounded(signed))
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), min(left, cmp.Or(d.opt.StoreTimeout, storeTimeout)))
 	defer cancel()

@@ -247,6 +247,44 @@ func TestSignatures(t *testing.T) {
 	}
 }
 
+// TestCapturedWebhook: a signed webhook that somebody has captured and sends again
+// under another Idempotency-Key is a repeat of the first, also for a relay that was
+// started again since.
+func TestCapturedWebhook(t *testing.T) {
+	t.Parallel()
+	const key = "whsec_b3JkaW5hcnktb3JkaW5hcnktb3JkaW5hcnktMDE="
+	mattermost := chatServer(t)
+	here := install(t, `sources: {gitlab: {signing_key: "${KEY}"}}`+everything(mattermost.URL("hook")))
+	here.env = append(here.env, "KEY="+key)
+	relay := here.start()
+	now, body := time.Now(), issue("acme/api", 1, 0)
+	send := func(idempotency string) string {
+		req := webhook(soon(t), relay.hook, issueHook, body)
+		req.Header.Del("X-Gitlab-Token")
+		req.Header.Set("Idempotency-Key", idempotency)
+		sign(t, req, key, "signed-id", now, body)
+		a, err := roundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.id(t)
+	}
+	first := send("one")
+	if _, err := mattermost.WaitPosts(soon(t), "hook", 1); err != nil {
+		t.Fatal(err)
+	}
+	again := send("another")
+	relay.comes(here, "GitLab sent it again: it came as "+first, "explain", again)
+	relay.terminate()
+	relay = here.start()
+	again = send("a third")
+	relay.comes(here, "GitLab sent it again: it came as "+first, "explain", again)
+	relay.terminate()
+	if n := len(mattermost.Entries("hook")); n != 1 {
+		t.Errorf("it was posted %d times", n)
+	}
+}
+
 // sign signs a body for a request, which need not be the one that it sends.
 func sign(t *testing.T, req *http.Request, key, id string, at time.Time, body []byte) {
 	t.Helper()

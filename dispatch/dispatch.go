@@ -37,6 +37,7 @@ type Options struct {
 	Lanes      Lanes
 	Try        func(*delivery.Item) // writes a delivery's message and forgets it; see [delivery.Lanes.Try]
 	Repeats    *Repeats
+	Title      func(string) string // what the journal keeps of an event's title
 	History    time.Duration // how long settled events are kept
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
@@ -215,7 +216,7 @@ func (d *Dispatcher) settled(id queue.ID, a configs.Address) bool {
 // decided records and logs what becomes of an event.
 func (d *Dispatcher) decided(id queue.ID, w *queue.Webhook, e *events.Event, m routes.Decision, wanted []routes.Delivery, repeats []queue.Planned) {
 	rec := &queue.Decision{
-		ID: id, Time: time.Now(), Source: e.Source, Event: e.Name(), Project: e.Project.Path, Title: short(e.Title),
+		ID: id, Time: time.Now(), Source: e.Source, Event: e.Name(), Project: e.Project.Path, Title: d.Title(e.Title),
 		Outcome: outcome(m, wanted), Nearest: m.Nearest, Because: m.Because,
 		Received: w.Received, Repeats: repeats, Again: !d.State.Decided.Less(id),
 	}
@@ -276,21 +277,6 @@ func outcome(m routes.Decision, wanted []routes.Delivery) string {
 	default:
 		return queue.OutcomeUnrouted
 	}
-}
-
-// short keeps a title's beginning, for lists of events.
-func short(title string) string {
-	const most = 120
-	for i, n := 0, 0; i < len(title); n++ {
-		if n == most {
-			return title[:i]
-		}
-		i++
-		for i < len(title) && title[i]&0xC0 == 0x80 {
-			i++
-		}
-	}
-	return title
 }
 
 // tidy drops settled history every minute, and every few seconds where room is

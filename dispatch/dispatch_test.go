@@ -108,7 +108,7 @@ func newStageOn(t *testing.T, opt queue.Options) *stage {
 
 func options(q *queue.Queue, j *queue.Journal, state *queue.State, lanes Lanes, log io.Writer) Options {
 	return Options{
-		Queue: q, Journal: j, State: state, Routes: byProject{}, Direct: anywhere, Lanes: lanes, Repeats: NewRepeats(RepeatsSize, nil), History: time.Hour,
+		Queue: q, Journal: j, State: state, Routes: byProject{}, Direct: anywhere, Lanes: lanes, Repeats: NewRepeats(RepeatsSize, nil), Title: strings.Clone, History: time.Hour,
 		Log: slog.New(slog.NewTextHandler(log, nil)), Registerer: prometheus.NewRegistry(),
 	}
 }
@@ -234,15 +234,5 @@ func TestProgress(t *testing.T) {
 	p.done(a)
 	if got, want := p.checkpoint(99, 98), (queue.Checkpoint{Cursor: 3, Nonce: queue.Nonce{3}, Journal: 99, Parked: 98}); got != want {
 		t.Errorf("when all is settled: %+v, want %+v", got, want)
-	}
-}
-
-func TestShort(t *testing.T) {
-	long := strings.Repeat("é", 200)
-	if got := short(long); got != strings.Repeat("é", 120) {
-		t.Errorf("got %d bytes", len(got))
-	}
-	if got := short("Fix"); got != "Fix" {
-		t.Errorf("got %q", got)
 	}
 }

@@ -269,7 +269,7 @@ func stateOf(t *queue.Trace, l queue.Lane, parked func(queue.Lane) bool) string 
 
 func newEvent(t *queue.Trace, d *queue.Decision, parked func(queue.Lane) bool) Event {
 	e := Event{
-		ID: t.ID.String(), Received: d.Received.UTC(), Decided: d.Time.UTC(), Source: d.Source, Event: d.Event, Project: d.Project, Title: wholeWords(d.Title),
+		ID: t.ID.String(), Received: d.Received.UTC(), Decided: d.Time.UTC(), Source: d.Source, Event: d.Event, Project: d.Project, Title: titleOf(d.Title),
 		Outcome: d.Outcome, Deliveries: []Delivery{}, Withheld: planned(d.Withheld), Repeats: planned(d.Repeats), Nearest: d.Nearest, Because: d.Because,
 		ReplayTo: d.Replay.To,
 	}
@@ -297,10 +297,11 @@ func newEvent(t *queue.Trace, d *queue.Decision, parked func(queue.Lane) bool) E
 // titleRunes is how much of a title the journal keeps, in characters.
 const titleRunes = 120
 
-// wholeWords is a title that was cut off, up to its last whole word: half of a
-// secret would not be known for one.
-func wholeWords(title string) string {
-	if utf8.RuneCountInString(title) < titleRunes {
+// titleOf is a title from the journal. Older relays cut it off without a mark and
+// before its secrets were taken out. Of such a title only whole words are shown:
+// half of a secret would not be recognised.
+func titleOf(title string) string {
+	if utf8.RuneCountInString(title) < titleRunes || strings.HasSuffix(title, "…") {
 		return title
 	}
 	return title[:strings.LastIndexByte(title, ' ')+1] + "…"

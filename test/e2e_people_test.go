@@ -1,6 +1,7 @@
 package test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -298,6 +299,19 @@ func TestStandbyAnswers(t *testing.T) {
 	if text := standby.ask(here, "events", "--limit", "1"); !strings.Contains(text, "issue.open") {
 		t.Errorf("without the other relay, events says:\n%s", text)
 	}
+}
+
+// TestLongTitle: a title that is long and has no space is shown in the list as far as
+// there is room.
+func TestLongTitle(t *testing.T) {
+	t.Parallel()
+	mattermost := chatServer(t)
+	here := install(t, everything(mattermost.URL("hook")))
+	relay := here.start()
+	title := strings.Repeat("修", 200)
+	relay.accept(issueHook, bytes.ReplaceAll(issue("acme/api", 1, 0), []byte("number "), []byte(title)))
+	relay.comes(here, `"title": "修{119}…"`, "events", "-o", "json")
+	relay.terminate()
 }
 
 // TestAdminPagesHoldNoSecret walks every page of the admin API after everything

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/gitlab-mattermost/relay/configs"
 	"github.com/gitlab-mattermost/relay/delivery"
@@ -34,17 +35,25 @@ func eventOf(w *queue.Webhook) *events.Event {
 
 func (r *relay) describe(w *queue.Webhook) server.Description {
 	e := eventOf(w)
-	return server.Description{Event: e.Name(), Project: e.Project.Path, Title: shortTitle(r.secrets.clean(e.Title))}
+	return server.Description{Event: e.Name(), Project: e.Project.Path, Title: r.title(e.Title)}
 }
 
-// titleRunes is how much of a title stands in a list, in characters.
+// title is what is kept and shown of an event's title. Secrets go before it is cut
+// off, because half of one would not be recognised later.
+func (r *relay) title(s string) string { return shortTitle(r.secrets.clean(s)) }
+
+// titleRunes is how long a title in a list is at most, in characters.
 const titleRunes = 120
 
+// shortTitle ends in "…" if something is left out.
 func shortTitle(s string) string {
-	n := 0
+	n, end := 0, 0
 	for i := range s {
-		if n++; n > titleRunes {
-			return s[:i]
+		if n++; n == titleRunes-1 {
+			_, size := utf8.DecodeRuneInString(s[i:])
+			end = i + size
+		} else if n == titleRunes {
+			return s[:end] + "…"
 		}
 	}
 	return s

@@ -490,7 +490,7 @@ func (r *relay) lead(ctx context.Context, journal *queue.Journal, state *queue.S
 	r.swap.Unlock()
 	defer r.retire(registry, lanes, repeats)
 	d := dispatch.New(dispatch.Options{
-		Queue: r.queue, Journal: journal, State: state, Routes: &r.live, Direct: r.live.Direct, Lanes: lanes, Try: lanes.Try, Repeats: repeats,
+		Queue: r.queue, Journal: journal, State: state, Routes: &r.live, Direct: r.live.Direct, Lanes: lanes, Try: lanes.Try, Repeats: repeats, Title: r.title,
 		History: time.Duration(r.f.history), Log: r.log, Registerer: registry,
 	})
 	term, cancel := context.WithCancel(ctx)

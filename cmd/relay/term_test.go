@@ -109,7 +109,7 @@ func sharing(t *testing.T, url string) *queue.Queue {
 func relayOf(t *testing.T, q *queue.Queue) *relay {
 	t.Helper()
 	c, _ := loadText(t, "sources: {gitlab: {insecure: true}}\ndestinations: {screen: {kind: log}}\nroutes: [{to: screen}]\n", nil)
-	r := &relay{queue: q, log: slog.New(slog.DiscardHandler), stdout: io.Discard, registry: newRegistry(), dispatching: prometheus.NewGauge(prometheus.GaugeOpts{Name: "relay_dispatching"})}
+	r := &relay{queue: q, log: slog.New(slog.DiscardHandler), stdout: io.Discard, secrets: &redactor{}, registry: newRegistry(), dispatching: prometheus.NewGauge(prometheus.GaugeOpts{Name: "relay_dispatching"})}
 	r.registry.MustRegister(r.dispatching)
 	r.live.Store(c)
 	r.clients = delivery.NewClients("test")

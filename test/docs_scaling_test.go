@@ -155,6 +155,7 @@ func TestScalingMetrics(t *testing.T) {
 	relay := install(t, perProject(mattermost.URL("hook"), 1)).start()
 	relay.acceptIssues(1, 1, 1)
 	everyIssue(t, mattermost, 1, 1, 0)
+	relay.until(`relay_deliveries_total{destination="chat",outcome="delivered"}`, "1")
 	_, text := relay.get("/metrics")
 	names := regexp.MustCompile("relay_[a-z_]+").FindAllString(page, -1)
 	if len(names) < 5 {

@@ -38,7 +38,7 @@ type Options struct {
 	Try        func(*delivery.Item) // writes a delivery's message and forgets it; see [delivery.Lanes.Try]
 	Repeats    *Repeats
 	Title      func(string) string // what the journal keeps of an event's title
-	History    time.Duration // how long settled events are kept
+	History    time.Duration       // how long settled events are kept
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 }

@@ -1,39 +1,152 @@
 package events
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
-// suspect notes what a key that marks something as confidential says. One that
-// cannot be read is taken for true.
-func (d *decoder) suspect(v value) bool {
-	if d.isNull(v) {
+// isConfidential decides whether the event is confidential. GitLab says so in many
+// places: the header, event_type, keys named confidential. It does not say so for
+// everything: it takes comments on a confidential issue's designs for public
+// (Note#confidential? asks the noteable, and a design does not know). So an issue,
+// or what belongs to one, is confidential unless the payload proves that it is not.
+func (d *decoder) isConfidential() bool {
+	e := d.event
+	eventType := d.str(d.get("event_type"))
+	switch {
+	case d.header.confidential, strings.HasPrefix(eventType, "confidential"), d.marked("confidential"):
+		return true
+	case d.suspected, e.Kind == Vulnerability:
+		return true
+	case e.Kind == Other && d.marked("internal"):
+		return true
+	}
+	named := d.header.kind == e.Kind
+	switch e.Kind {
+	case Issue:
+		return !named && eventType != "issue" && eventType != "work_item" && !d.openIssue()
+	case Note:
+		return d.mayHide(e.Note.On, named || eventType == "note")
+	case Emoji:
+		return d.mayHide(d.awardedOn(), false)
+	case Other:
+		return d.mayBelong() && !d.openIssue()
+	}
+	return false
+}
+
+// mayHide tells whether what a comment or reaction is on may be confidential. GitLab
+// has a header and an event_type of their own for comments on confidential issues, so
+// that the others are named public by theirs.
+func (d *decoder) mayHide(on string, named bool) bool {
+	switch on {
+	case MergeRequest, "commit", "snippet":
+		return false
+	case Issue:
+		return !named && !d.openIssue()
+	}
+	return !d.openIssue()
+}
+
+// awardedOn is what a reaction is on: if it is on a comment, what that is on.
+func (d *decoder) awardedOn() string {
+	kind := ""
+	d.each("object_attributes", d.get("object_attributes"), func(key string, v value) {
+		if key == "awardable_type" {
+			kind = d.str(v)
+		}
+	})
+	if note := d.get("note"); d.isObject(note) {
+		kind = ""
+		d.each("note", note, func(key string, v value) {
+			if key == "noteable_type" {
+				kind = d.str(v)
+			}
+		})
+	}
+	return d.noteOn(kind)
+}
+
+// hiding are GitLab's words for what can be confidential, or belongs to an issue
+// that can: the types of work items, and what has a page of its own beside them.
+var hiding = []string{
+	"epic", "incident", "task", "objective", "key_result", "ticket", "requirement", "test_case", "design", "alert", "vulnerability",
+}
+
+// mayBelong tells whether an event of no known kind may be about something
+// confidential: by its word, or because there is an issue in it.
+func (d *decoder) mayBelong() bool {
+	return slices.Contains(hiding, d.event.Action) || slices.ContainsFunc(issueKeys, func(key string) bool { return d.isObject(d.get(key)) })
+}
+
+// issueKeys are where the issue stands that an event is about.
+var issueKeys = []string{"issue", "work_item", "epic"}
+
+// openIssue tells whether an issue in the payload says that it is not confidential.
+func (d *decoder) openIssue() (open bool) {
+	keys := issueKeys
+	if d.event.Kind == Issue || d.event.Kind == Other {
+		keys = append([]string{"object_attributes"}, keys...)
+	}
+	for _, name := range keys {
+		v := d.get(name)
+		if !d.isObject(v) {
+			continue
+		}
+		d.each(name, v, func(key string, v value) {
+			open = open || key == "confidential" && !d.isNull(v) && !d.affirms(v)
+		})
+	}
+	return open
+}
+
+// marked tells whether any key of this name, however deep, is true, or cannot be
+// read. Of a change, {"previous": …, "current": …}, either side counts.
+func (d *decoder) marked(name string) bool {
+	json := d.json
+	if !strings.Contains(json, `"`+name+`"`) {
 		return false
 	}
+	for i := nextQuote(json, 0); i < len(json); i = nextQuote(json, i) {
+		if json[i] != '"' {
+			i++ // a stray backslash
+			continue
+		}
+		quote, _ := d.closingQuote(i)
+		key := json[i+1 : quote]
+		i = min(quote+1, len(json))
+		if key != name {
+			continue
+		}
+		colon := skipSpace(json, i)
+		if colon < len(json) && json[colon] == ':' && d.affirms(at(d.space(colon))) {
+			return true
+		}
+	}
+	return false
+}
+
+// affirms tells whether the value of a mark says yes, or cannot be read.
+func (d *decoder) affirms(v value) bool {
+	if !d.isObject(v) {
+		b, ok := d.truth(v)
+		return b || !ok
+	}
+	sides, yes := 0, false
+	d.each("changes", v, func(_ string, v value) {
+		b, ok := d.truth(v)
+		sides, yes = sides+1, yes || b || !ok
+	})
+	return yes || sides == 0
+}
+
+// suspect notes what a key says that marks an issue or comment as confidential. One
+// that cannot be read is taken for true.
+func (d *decoder) suspect(v value) bool {
 	b, ok := d.truth(v)
 	if !ok {
 		d.warn("neither true nor false")
 	}
-	if b || !ok {
-		d.confidential = true
-	}
+	d.suspected = d.suspected || b || !ok
 	return b || !ok
-}
-
-// readEventType notes what event_type says of confidentiality.
-func (d *decoder) readEventType() {
-	switch word := d.str(d.get("event_type")); {
-	case strings.HasPrefix(word, "confidential"):
-		d.confidential = true
-	case word == "issue", word == "work_item", word == "note":
-		d.public = true
-	}
-	if d.header.kind == d.event.Kind && !d.header.confidential {
-		d.public = true // GitLab has a header of its own for what is confidential
-	}
-}
-
-// doubt makes confidential what nothing says is not.
-func (d *decoder) doubt() {
-	if !d.public {
-		d.confidential = true
-	}
 }

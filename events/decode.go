@@ -68,8 +68,7 @@ type decoder struct {
 	in, key string // what is being read, for warnings
 	strings int    // how many were read in lists
 
-	confidential bool // something says so
-	public       bool // something says it is not
+	suspected bool // an issue or comment in it says that it is confidential
 }
 
 // field is one key of the payload.
@@ -212,7 +211,7 @@ func (d *decoder) kindByHeader() string {
 // finish decides what takes the whole event to decide.
 func (d *decoder) finish() {
 	e := d.event
-	e.Confidential = d.confidential || d.header.confidential
+	e.Confidential = d.isConfidential()
 	d.completeProject()
 	if e.Actor.Name == "" {
 		e.Actor.Name = e.Actor.Username

@@ -40,7 +40,6 @@ func (d *decoder) readAwarded(part *EmojiPart, commit string) {
 	case d.isObject(d.get(issueKey)):
 		issue, _ := d.issue(issueKey, d.get(issueKey))
 		d.useIssue(issue)
-		d.doubt()
 		e.Title, part.OnReference = issue.Title, reference("#", issue.IID)
 	case d.isObject(d.get("merge_request")):
 		mr, _ := d.mergeRequest("merge_request", d.get("merge_request"))
@@ -60,7 +59,5 @@ func (d *decoder) readAwarded(part *EmojiPart, commit string) {
 				e.Title = d.str(v)
 			}
 		})
-	default:
-		d.doubt()
 	}
 }

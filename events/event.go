@@ -52,7 +52,7 @@ type Event struct {
 	Tag          string // the tag of a tag push, of a release, or of a pipeline or job on a tag
 
 	Labels       []string // of the merge request or issue, also for notes on it; GitLab sends none with pipelines
-	Confidential bool     // a confidential issue or a note on one, an internal note, a vulnerability; when in doubt, true
+	Confidential bool     // a confidential issue, a comment or reaction on one, an internal comment, a vulnerability; when in doubt, true
 	Draft        bool     // the merge request is a draft
 	Material     bool     // an update that changes something a person would tell; true for all that are no updates
 

@@ -30,8 +30,6 @@ func (d *decoder) readIssue() {
 			e.Action, e.Material = "close", true
 		}
 	}
-	d.readEventType()
-	d.doubt()
 }
 
 // GitLab's numbers of an issue's states (app/models/concerns/issuable.rb,
@@ -77,7 +75,6 @@ func (d *decoder) issue(name string, v value) (*IssuePart, attributes) {
 			}
 		case "confidential":
 			issue.Confidential = d.suspect(v)
-			d.public = d.public || !d.isNull(v)
 		case "labels":
 			issue.Labels = d.labels(v)
 		case "assignees":

@@ -20,7 +20,6 @@ func (d *decoder) readNote() {
 	if note.Edited {
 		e.Time = first(more.edited, more.updated, more.created)
 	}
-	d.readEventType()
 	d.readTarget(more.commit)
 	e.Action = note.On
 	if note.OnURL == "" {
@@ -33,42 +32,48 @@ func (d *decoder) readNote() {
 // on one.
 func (d *decoder) readTarget(commit string) {
 	e, note := d.event, d.event.Note
-	has := func(key string) bool { return d.isObject(d.get(key)) }
-	switch {
-	case note.OnType == "MergeRequest", note.OnType == "" && has("merge_request"):
-		note.On = MergeRequest
+	note.On = d.noteOn(note.OnType)
+	switch note.On {
+	case MergeRequest:
 		mr, more := d.mergeRequest("merge_request", d.get("merge_request"))
 		if e.Project.Path == "" && e.Project.URL == "" {
 			e.Project = more.project
 		}
 		d.useMergeRequest(mr)
 		note.OnTitle, note.OnURL, note.OnReference = mr.Title, mr.URL, reference("!", mr.IID)
-	case note.OnType == "Issue", note.OnType == "WorkItem", note.OnType == "" && has("issue"):
-		note.On = Issue
+	case Issue:
 		key := "issue"
-		if !has(key) {
+		if !d.isObject(d.get(key)) {
 			key = "work_item"
 		}
 		issue, _ := d.issue(key, d.get(key))
 		d.useIssue(issue)
 		note.OnTitle, note.OnURL, note.OnReference = issue.Title, issue.URL, reference("#", issue.IID)
-		d.doubt()
-	case note.OnType == "Commit", note.OnType == "" && has("commit"):
-		note.On = "commit"
+	case "commit":
 		e.Commit = d.headCommit(d.get("commit"), commit)
 		if c := e.Commit; c != nil {
 			note.OnTitle, note.OnURL, note.OnReference = c.Title, c.URL, c.ShortSHA()
 		}
-	case strings.HasSuffix(note.OnType, "Snippet"), note.OnType == "" && d.isObject(d.snippet()):
-		note.On = "snippet"
+	case "snippet":
 		d.readSnippet(d.snippet())
-	default:
-		note.On = Other
-		if note.OnType == "Vulnerability" {
-			d.confidential = true
-		}
-		d.doubt()
 	}
+}
+
+// noteOn is what a comment is on, by its noteable_type, or by the object that stands
+// beside it.
+func (d *decoder) noteOn(kind string) string {
+	has := func(key string) bool { return kind == "" && d.isObject(d.get(key)) }
+	switch {
+	case kind == "MergeRequest", has("merge_request"):
+		return MergeRequest
+	case kind == "Issue", kind == "WorkItem", has("issue"), has("work_item"):
+		return Issue
+	case kind == "Commit", has("commit"):
+		return "commit"
+	case strings.HasSuffix(kind, "Snippet"), kind == "" && d.isObject(d.snippet()):
+		return "snippet"
+	}
+	return Other
 }
 
 func (d *decoder) readSnippet(v value) {

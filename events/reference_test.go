@@ -52,6 +52,24 @@ GitLab does not tell whether a user is a bot; the relay goes by the username, wi
 
 `
 
+const confidentialText = `# What is confidential
+
+A confidential event goes only where [` + "`confidential`" + `](routing.md#confidential-issues) lets it. In doubt an event is confidential: GitLab does not mark everything that it should, for example comments on the designs of a confidential issue.
+
+| Event | Confidential |
+|---|---|
+| any event | if ` + "`X-Gitlab-Event` or `event_type`" + ` says so, or if a key named ` + "`confidential`" + ` is true, anywhere in the payload. A key that is neither true nor false counts as true |
+| an update of an issue | also if the issue was confidential before (` + "`changes.confidential`" + `) |
+| an issue or another work item | unless GitLab says that it is not, by its own key, ` + "`event_type`" + ` or header |
+| a comment on an issue | likewise |
+| a comment on a merge request, commit or snippet | only if it is internal, or something else in the payload is confidential |
+| a comment on anything else: a design, epic, wiki page, alert, vulnerability | unless the payload has an issue or epic that says that it is not |
+| a reaction | like a comment on the same thing; a reaction to an internal comment always |
+| ` + "`vulnerability`" + ` | always |
+| ` + "`other`" + ` | if a key named ` + "`internal`" + ` is true; if it is about an epic, incident, task, design, alert or the like, or has an issue in it, unless that says that it is not |
+
+`
+
 // kindRow is what a person wrote about a kind, nameRow about an event.
 type kindRow struct{ kind, triggers, hooks, since, meaning string }
 type nameRow struct{ name, since, meaning string }
@@ -80,7 +98,7 @@ func referencePage(t *testing.T) string {
 	for _, k := range kinds {
 		writeKind(&b, k, names)
 	}
-	b.WriteString("\n" + fieldsHead)
+	b.WriteString("\n" + confidentialText + fieldsHead)
 	writeFields(t, &b)
 	fmt.Fprintf(&b, botsText, codes(botEndings, " or "), codes(botBeginnings, " or "), codes(botNames, " or "))
 	return strings.TrimRight(b.String(), "\n") + "\n"

@@ -52,7 +52,7 @@ func TestRefusedElsewhere(t *testing.T) {
 
 		{"note on an epic", "Note Hook", note("Epic", ""), readOther, func(e *Event) bool { return e.Note.Body == "Nice" && e.Note.OnType == "Epic" }},
 		{"note on a wiki page", "Note Hook", note("WikiPage::Meta", ""), readOther, func(e *Event) bool { return e.Note.OnURL == "https://gitlab.example/acme/api/-/x/3" }},
-		{"note on a design", "Note Hook", note("DesignManagement::Design", ""), readOther, func(e *Event) bool { return e.Note.ID == 9 && !e.Confidential }},
+		{"note on a design", "Note Hook", note("DesignManagement::Design", ""), readOther, func(e *Event) bool { return e.Note.ID == 9 && e.Confidential }},
 		{"note on a vulnerability", "Note Hook", note("Vulnerability", ""), readOther, func(e *Event) bool { return e.Confidential }},
 		{"note on a work item", "Note Hook", strings.Replace(note("WorkItem", ""), `"object_attributes"`, `"work_item":{"iid":3,"title":"Write it down","type":"Task"},"object_attributes"`, 1),
 			"note.issue acme/api grace Write it down https://gitlab.example/acme/api/-/x/3#note_9", func(e *Event) bool { return e.Issue.Type == "task" && e.Note.OnReference == "#3" }},

@@ -452,8 +452,11 @@ func (p webhook) confidential(is bool) error {
 		put(p.issue(), "confidential", is)
 	case events.Note:
 		put(p.in("object_attributes"), "internal", is)
-		if o := p.issue(); o != nil {
+		switch o := p.issue(); {
+		case o != nil:
 			o["confidential"] = is
+		case !is && p.in("merge_request") == nil:
+			p.root["issue"] = object{"confidential": false} // nothing else proves it of what is not known
 		}
 	case events.Vulnerability:
 		if is {

@@ -130,7 +130,7 @@ func (l *lane) message(j *job, t target) (formatters.Post, bool) {
 	it := j.item
 	post, err := l.set.formatter.Render(l.set.kill, formatters.Request{
 		Event: it.Event, Kind: t.Kind, Channel: cmp.Or(l.name.Channel, t.Channel), Look: it.Look, Mention: it.Mention,
-		People: l.set.people(l.name.Destination), Now: time.Now(),
+		People: l.set.people(l.name.Destination), Now: time.Now(), Received: it.Webhook.FirstReceived(),
 	})
 	switch {
 	case err != nil && l.set.kill.Err() != nil:

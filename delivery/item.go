@@ -71,7 +71,7 @@ func unpark(p queue.Parked, address configs.Address, light bool) *Item {
 		Done: func() {},
 	}
 	if !light {
-		it.Event = events.Decode(events.Input{Source: p.Webhook.Source, Header: p.Webhook.Get("X-Gitlab-Event"), Body: p.Webhook.Body})
+		it.Event = events.Decode(events.NewInput(p.Webhook.Source, p.Webhook.Get, p.Webhook.Body))
 	}
 	return it
 }

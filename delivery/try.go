@@ -24,6 +24,6 @@ func (s *Lanes) Try(it *Item) {
 	}
 	_, _ = s.formatter.Render(s.kill, formatters.Request{ // what it returns will be returned again
 		Event: it.Event, Kind: dest.Kind, Channel: cmp.Or(l.name.Channel, dest.Channel), Look: it.Look, Mention: it.Mention,
-		People: s.people(l.name.Destination), Now: time.Now(),
+		People: s.people(l.name.Destination), Now: time.Now(), Received: it.Webhook.FirstReceived(),
 	})
 }

@@ -118,7 +118,7 @@ func (l *lane) load(j *job) held {
 		switch {
 		case err == nil && seq == place.Seq && place.Index < len(batch):
 			w := &batch[place.Index].Webhook
-			event := events.Decode(events.Input{Source: w.Source, Header: w.Get("X-Gitlab-Event"), Body: w.Body})
+			event := events.Decode(events.NewInput(w.Source, w.Get, w.Body))
 			l.mu.Lock()
 			j.item.Webhook, j.item.Event, j.item.light = w, event, false
 			l.mu.Unlock()

@@ -118,7 +118,7 @@ func (d *Dispatcher) readAlone(ctx context.Context, suspect *queue.Mark) error {
 // read does with an event all that is done with it before it is posted, and
 // forgets what came of it.
 func (d *Dispatcher) read(id queue.ID, nonce queue.Nonce, w *queue.Webhook) {
-	event := events.Decode(events.Input{Source: w.Source, Header: w.Get("X-Gitlab-Event"), Body: w.Body})
+	event := events.Decode(events.NewInput(w.Source, w.Get, w.Body))
 	for _, r := range d.match(event, w).Deliveries {
 		if d.Try != nil {
 			d.Try(&delivery.Item{

@@ -145,7 +145,7 @@ func (d *Dispatcher) webhook(ctx context.Context, open *envelope, id queue.ID, n
 	if err := d.Queue.DropReplayed(ctx, w); err != nil {
 		d.Log.Warn("a dead letter that was replayed cannot be dropped", "event_id", id.String(), "err", err)
 	}
-	event := events.Decode(events.Input{Source: w.Source, Header: w.Get("X-Gitlab-Event"), Body: w.Body})
+	event := events.Decode(events.NewInput(w.Source, w.Get, w.Body))
 	decision := d.match(event, w)
 	wanted, repeats := d.withoutRepeats(id, w, decision.Deliveries)
 	queue.Failpoint(queue.FailDecided)

@@ -13,6 +13,9 @@ type Input struct {
 	Source string // name of the source that sent it
 	Header string // X-Gitlab-Event
 	Body   []byte // the payload; the event keeps it, so do not write to it
+
+	Instance string // X-Gitlab-Instance: the address of the GitLab, if it came
+	Version  string // the GitLab's version, "17.5.1-ee", if its User-Agent has it
 }
 
 // Decode reads a webhook. It never fails: what it cannot read is left zero and
@@ -30,6 +33,8 @@ func Decode(in Input) *Event {
 	event := &Event{
 		Source:   in.Source,
 		Header:   strings.ToValidUTF8(in.Header, "\uFFFD"),
+		Instance: strings.ToValidUTF8(in.Instance, "\uFFFD"),
+		Version:  strings.ToValidUTF8(in.Version, "\uFFFD"),
 		Material: true,
 		Payload:  in.Body,
 	}
@@ -213,6 +218,7 @@ func (d *decoder) finish() {
 	e := d.event
 	e.Confidential = d.isConfidential()
 	d.completeProject()
+	d.completeAddresses()
 	if e.Actor.Name == "" {
 		e.Actor.Name = e.Actor.Username
 	}

@@ -40,6 +40,9 @@ type Event struct {
 	Source string // name of the source that sent it
 	Header string // X-Gitlab-Event as sent
 
+	Instance string // address of the GitLab that sent it, if a header says so
+	Version  string // version of that GitLab ("17.5.1-ee"), if a header says so
+
 	Project Project // where it happened; of a group-level event only the group is set, of one of the whole instance nothing
 	Actor   User    // who did it; of a deployment who started it, of members, keys and accounts whom it is about; empty where GitLab does not say, as with releases and milestones
 
@@ -293,7 +296,7 @@ type ReleasePart struct {
 	Name        string // its name, if it has one
 	Tag         string // the tag it is made of
 	Description string // release notes, Markdown
-	Assets      int    // how many there are, source archives included
+	Assets      int    // how many links are attached to it, without GitLab's source archives
 	URL         string // address of its page
 }
 

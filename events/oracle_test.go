@@ -509,7 +509,10 @@ func (o *oracle) compareOther() {
 		o.text("Action", e.Action, "action")
 		o.text("URL", e.URL, "url")
 		o.text("Release.Description", e.Release.Description, "description")
-		o.number("Release.Assets", int64(e.Release.Assets), "assets.count")
+		if links, ok := o.at("assets.links"); ok {
+			list, _ := links.([]any)
+			o.add("Release.Assets", strconv.Itoa(e.Release.Assets), strconv.Itoa(len(list)))
+		}
 		o.compareCommit("Commit", e.Commit, "commit")
 	case WikiPage:
 		o.text("Title", e.Title, path+".title")

@@ -10,11 +10,7 @@ func (d *decoder) readRelease() {
 		URL:         d.url(d.get("url")),
 	}
 	if v := d.get("assets"); d.isObject(v) {
-		d.each("assets", v, func(key string, v value) {
-			if key == "count" {
-				p.Assets = int(d.integer(v))
-			}
-		})
+		p.Assets = d.attached(v)
 	}
 	if p.URL == "" && p.Tag != "" {
 		p.URL = e.Project.page("/-/releases/", escapePath(p.Tag))
@@ -26,4 +22,31 @@ func (d *decoder) readRelease() {
 		e.Time = d.time(d.get("updated_at"))
 	}
 	e.Commit = d.headCommit(d.get("commit"), "")
+}
+
+// attached is how many links a release has. GitLab's count is of them and of the
+// source archives, which it makes for every release.
+func (d *decoder) attached(assets value) int {
+	count, links, sources := 0, -1, 0
+	d.each("assets", assets, func(key string, v value) {
+		switch key {
+		case "count":
+			count = int(d.integer(v))
+		case "links":
+			links = d.length(v)
+		case "sources":
+			sources = d.length(v)
+		}
+	})
+	if links >= 0 {
+		return links
+	}
+	return max(0, count-sources)
+}
+
+// length is how many items a list has, as far as they are read.
+func (d *decoder) length(v value) int {
+	n := 0
+	d.list(v, maxObjects, func(value) { n++ })
+	return n
 }

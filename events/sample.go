@@ -17,6 +17,9 @@ type Sample struct {
 	Name   string // the event's name, for a variant followed by "~" and a word: "note.issue~internal"
 	Header string // X-Gitlab-Event as GitLab would send it
 	Body   []byte // the payload; a copy of the caller's own
+
+	Instance string // as in [Input]
+	Version  string // as in [Input]
 }
 
 // Samples lists every built-in sample, sorted by name.
@@ -41,7 +44,12 @@ func SampleNamed(name string) (Sample, bool) {
 	if err != nil {
 		return Sample{}, false
 	}
-	return Sample{Name: name, Header: sampleHeader(name, body), Body: body}, true
+	return Sample{Name: name, Header: sampleHeader(name, body), Body: body, Instance: "https://gitlab.example"}, true
+}
+
+// Input is the webhook as a source sends it.
+func (s Sample) Input(source string) Input {
+	return Input{Source: source, Header: s.Header, Instance: s.Instance, Version: s.Version, Body: s.Body}
 }
 
 // sampleHeader is the X-Gitlab-Event of a sample: the kind's header, in its

@@ -88,7 +88,7 @@ func TestMentions(t *testing.T) {
 		{name: "both", body: "@grace look", mention: []string{"@grace"}, people: chatNames,
 			want: "Ada commented on **!42 Ask @\u2060grace** in acme/api: “@\u2060grace look” · @grace"},
 		{name: "late", body: "nit", mention: []string{"@anna"}, now: at.Add(2 * time.Hour),
-			want: "Ada commented on **!42 Ask @\u2060grace** in acme/api: “nit” · 2 h late · @anna"},
+			want: "Ada commented on **!42 Ask @\u2060grace** in acme/api: “nit” (posted 2 h late) · @anna"},
 		{name: "Slack", body: "@grace look", kind: configs.KindSlack, mention: []string{"<!here>"}, people: slackNames,
 			want: "Ada commented on **!42 Ask @\u2060grace** in acme/api: “<@U02ABC> look” · <!here>"},
 	} {
@@ -97,7 +97,7 @@ func TestMentions(t *testing.T) {
 			kind = configs.KindMattermost
 		}
 		post, err := set.Render(context.Background(), Request{
-			Event: note(tt.body), Kind: kind, Mention: tt.mention, People: tt.people, Now: tt.now,
+			Event: note(tt.body), Kind: kind, Mention: tt.mention, People: tt.people, Now: tt.now, Received: at,
 		})
 		if err != nil || post.Fault != "" {
 			t.Fatalf("%s: %v %s", tt.name, err, post.Fault)

@@ -1,9 +1,6 @@
 package formatters
 
-import (
-	"strings"
-	"unicode/utf8"
-)
+import "strings"
 
 // The lengths that receivers take. Mattermost counts characters and cuts a
 // longer text in the middle of whatever stands there (server app/webhook.go,
@@ -54,28 +51,28 @@ func cutName(s string) string { return cutEnd(oneLine(s), 100) }
 func mattermostBody(m message, r Request) []byte {
 	b := newHookBody(r)
 	if !m.isCard() {
-		b.Text = fit(m.markdown(), maxMattermostText, oneEach)
+		b.Text = fit(m.markdown(), mattermostText, m.url)
 		return encodeBody(b)
 	}
-	b.Text = fit(m.headline, maxMattermostText, oneEach)
+	b.Text = fit(m.headline, mattermostText, m.url)
 	short := fallback(m.body)
 	room := maxMattermostProps - emptyProps - jsonCost(b.Username) - jsonCost(b.IconEmoji) -
 		2*jsonCost(b.IconURL) - jsonCost(short)
-	b.Attachments = []attachment{{Fallback: short, Color: m.color, Text: fit(m.body, room, jsonRune)}}
+	b.Attachments = []attachment{{Fallback: short, Color: m.color, Text: fit(m.body, limit{most: room, cost: jsonRune}, m.url)}}
 	return encodeBody(b)
 }
 
 func slackBody(m message, r Request) []byte {
 	b := newHookBody(r)
 	if !m.isCard() {
-		b.Text = fit(mrkdwn(m.markdown()), maxSlackText, oneEach)
+		b.Text = fit(mrkdwn(m.markdown()), slackText, m.url)
 		return encodeBody(b)
 	}
-	b.Text = fit(mrkdwn(m.headline), maxSlackText, oneEach)
+	b.Text = fit(mrkdwn(m.headline), slackText, m.url)
 	b.Attachments = []attachment{{
 		Fallback: fallback(m.body),
 		Color:    m.color,
-		Text:     fit(mrkdwn(m.body), maxSlackText, oneEach),
+		Text:     fit(mrkdwn(m.body), slackText, m.url),
 	}}
 	return encodeBody(b)
 }
@@ -170,134 +167,4 @@ func fallback(body string) string {
 		l.list("", Markdown(s))
 	}
 	return widenAllPipes(inCode(cutEnd(l.String(), maxFallback)))
-}
-
-// fit cuts a message to a limit, at the end of a line if there is one. Code
-// fences are closed, links stay whole.
-func fit(s string, limit int, cost func(rune) int) string {
-	if len(s)*6 <= limit || costOf(s, cost) <= limit {
-		return s
-	}
-	const more = "…"
-	fence, closing, out := "", "", make([]byte, 0, len(s))
-	used := 0
-	for l := range strings.SplitSeq(s, "\n") {
-		next, end := nextFence(fence, l), closing
-		switch {
-		case next == "":
-			end = ""
-		case fence == "":
-			end = closingLine(l, next)
-		}
-		// Room for this line, for the marks that would close its fence, and
-		// for the line that says that there is more.
-		need := costOf(l, cost) + cost('\n')
-		reserve := 2*cost('\n') + cost('…') + costOf(end, cost)
-		if used+need+reserve > limit {
-			break
-		}
-		if len(out) > 0 {
-			out = append(out, '\n')
-		}
-		out = append(out, l...)
-		used += need
-		fence, closing = next, end
-	}
-	if len(out) == 0 {
-		first, _, _ := strings.Cut(s, "\n")
-		return cutLine(first, limit-cost('…'), cost) + more
-	}
-	if closing != "" {
-		out = append(append(out, '\n'), closing...)
-	}
-	return string(out) + "\n" + more
-}
-
-// closingLine is the line that closes the fence that line l opens: behind the
-// same quotes, and as far in as the list that it stands in.
-func closingLine(l, fence string) string {
-	b := make([]byte, 0, len(l))
-	for _, r := range l[:blockMarks(l)] {
-		if r != '>' {
-			r = ' '
-		}
-		b = append(b, byte(r))
-	}
-	return string(append(b, fence...))
-}
-
-// cutLine cuts a single line at a space that stands neither in a link nor in
-// code nor between marks; without one, nothing of it is kept but its plain
-// text.
-func cutLine(s string, limit int, cost func(rune) int) string {
-	used, safe := 0, 0
-	var in nesting
-	for i, r := range s {
-		if used += cost(r); used > limit {
-			break
-		}
-		if r == ' ' && in.outside() {
-			safe = i
-		}
-		in.next(s, i, r)
-	}
-	if safe > 0 {
-		return s[:safe]
-	}
-	plain := escape(oneLine(plainText(s)))
-	return cutRunes(plain, limit, cost)
-}
-
-// cutRunes keeps as many characters as fit, without half an escape at the end.
-func cutRunes(s string, limit int, cost func(rune) int) string {
-	used := 0
-	for i, r := range s {
-		if used += cost(r); used > limit {
-			s = s[:i]
-			if amp := strings.LastIndexByte(s, '&'); amp >= 0 && amp > len(s)-8 {
-				s = s[:amp]
-			}
-			return strings.TrimRight(s, `\`)
-		}
-	}
-	return s
-}
-
-// nesting follows a line of Markdown or mrkdwn through links, code and bold.
-type nesting struct {
-	brackets, parens, angles int
-	code, bold, skip         bool
-}
-
-func (n *nesting) outside() bool {
-	return n.brackets == 0 && n.parens == 0 && n.angles == 0 && !n.code && !n.bold
-}
-
-func (n *nesting) next(s string, i int, r rune) {
-	if n.skip {
-		n.skip = false
-		return
-	}
-	switch {
-	case r == '`':
-		n.code = !n.code
-	case n.code:
-	case r == '\\':
-		n.skip = true
-	case r == '[':
-		n.brackets++
-	case r == ']':
-		n.brackets = max(0, n.brackets-1)
-		if strings.HasPrefix(s[i+1:], "(") {
-			n.parens = 1
-		}
-	case r == ')':
-		n.parens = 0
-	case r == '<':
-		n.angles = 1
-	case r == '>':
-		n.angles = 0
-	case r == '*' && !strings.HasPrefix(s[i+utf8.RuneLen(r):], "*"):
-		n.bold = !n.bold
-	}
 }

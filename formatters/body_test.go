@@ -146,16 +146,16 @@ func TestFit(t *testing.T) {
 	}{
 		{"fits", "a\nb", 3, "a\nb"},
 		{"lines", "one\ntwo\nthree\nfour", 14, "one\ntwo\n…"},
-		{"fence", "a\n```go\nx\ny\nz\n```\nb", 17, "a\n```go\nx\n```\n…"},
-		{"quoted fence", "> ```\n> x\n> y\n> z\n> ```", 20, "> ```\n> x\n> ```\n…"},
+		{"fence", "a\n```go\nx\ny\nz\n```\nb", 17, "a\n```go\nx\ny\n```\n…"},
+		{"quoted fence", "> ```\n> x\n> y\n> z\n> ```", 20, "> ```\n> x\n> ```\n> …"},
 		{"fence in a list", "- ```go\n  x\n  y\n  z\n  ```\n- b", 22, "- ```go\n  x\n  ```\n…"},
-		{"list in a fence", "```\n- x\n- y\n- z\n```", 17, "```\n- x\n```\n…"},
-		{"fence in Slack's list", "> • ```\n>     x\n>     y\n>     ```", 30, "> • ```\n>     x\n>   ```\n…"},
+		{"list in a fence", "```\n- x\n- y\n- z\n```", 17, "```\n- x\n- y\n```\n…"},
+		{"fence in Slack's list", "> • ```\n>     x\n>     y\n>     ```", 30, "> • ```\n>     x\n>   ```\n> …"},
 		{"one line", "some words and [a link](https://x.example) here", 30, "some words and…"},
 		{"one word", strings.Repeat("x", 50), 10, "xxxxxxxxx…"},
 		{"one link", "[" + strings.Repeat("x", 50) + "](https://x.example)", 10, "xxxxxxxxx…"},
 	} {
-		if got := fit(tt.in, tt.limit, oneEach); got != tt.want {
+		if got := fit(tt.in, limit{most: tt.limit, cost: oneEach}, ""); got != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
 		}
 	}

@@ -57,8 +57,8 @@ func change(c *Change, d *Data, sentence bool) string {
 	case "source_branch":
 		return wasIs("source", codeSpan(cutMiddle(c.From.plain(), maxBranch)), codeSpan(cutMiddle(c.To.plain(), maxBranch)))
 	case "due_date", "start_date":
-		from, _ := date(c.From, d.Time)
-		to, _ := date(c.To, d.Time)
+		from, _ := date(c.From, d.Today)
+		to, _ := date(c.To, d.Today)
 		return wasIs(map[Text]string{"due_date": "due", "start_date": "start"}[c.Field], string(from), string(to))
 	case "draft":
 		return choose(c.To == "true", "marked as draft", "marked ready")

@@ -44,7 +44,8 @@ var (
 	slackMention     = regexp.MustCompile(`(?i)<(!(?:channel|here|all|everyone|subteam)|[@#]\w)`)
 )
 
-// widenPipes replaces the bar of every <a|b> on one line by the full-width one.
+// widenPipes replaces the bar of every <a|b> on one line by one that looks like
+// it, U+2502.
 // It is also run over finished messages, where < and > may come from different
 // pieces of code.
 func widenPipes(s string) string {
@@ -84,7 +85,7 @@ func widen(s string, closed bool) string {
 			open = open && !closed
 		case '|':
 			if open && i < last {
-				b = append(b, "\uff5c"...)
+				b = append(b, "\u2502"...)
 				continue
 			}
 		}

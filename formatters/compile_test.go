@@ -241,7 +241,7 @@ func TestClassicIsNeverLate(t *testing.T) {
 		"pipeline.failed": true,
 	} {
 		e := sampleEvent(t, sample)
-		post, err := set.Render(context.Background(), Request{Event: e, Kind: configs.KindLog, Now: e.Time.Add(3 * time.Hour)})
+		post, err := set.Render(context.Background(), Request{Event: e, Kind: configs.KindLog, Now: e.Time.Add(3 * time.Hour), Received: e.Time})
 		if err != nil || post.Fault != "" {
 			t.Errorf("%s: %v %s", sample, err, post.Fault)
 		}

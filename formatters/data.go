@@ -16,6 +16,7 @@ type Data struct {
 	Object Markdown // what it was done to: reference and title, bold, linked
 	Where  Markdown // the project or group, linked
 	In     Markdown // " in " and where; nothing for the whole instance
+	By     Markdown // " · " and the actor's name; nothing if GitLab does not say, or if the message mentions them
 
 	Kind   Text // "push", "merge_request", …
 	Action Text // "open", "failed", …; empty where the kind has none
@@ -39,6 +40,7 @@ type Data struct {
 
 	Time    time.Time // when it happened
 	Now     time.Time // when the message is written; zero where that must not show
+	Today   time.Time // the same, or else when it happened: what a date is seen from
 	Changes []Change  // what an update changed
 	Detail  string    // "full", "brief" or "title", as relay.yaml wants the message
 
@@ -123,16 +125,24 @@ func newData(r Request) *Data {
 		Material:     e.Material,
 		Time:         e.Time,
 		Now:          r.Now,
+		Today:        r.Now,
 		Changes:      newChanges(e.Changes),
 		Detail:       cmp.Or(r.Look.Detail, configs.DetailFull),
 		event:        e,
 	}
-	d.in = setting{at: &e.Project, audience: newAudience(r), names: e.Labels, labels: d.Labels}
+	if d.Today.IsZero() {
+		d.Today = e.Time
+	}
+	d.in = setting{
+		at: &e.Project, audience: newAudience(r), names: e.Labels, labels: d.Labels,
+		oldUploads: e.Major() > 0 && e.Major() < idUploads,
+	}
 	d.addParts(e, &d.in)
 	d.Who, d.Object, d.Where = who(d), object(d), where(d)
 	if d.Where != "" {
 		d.In = " in " + d.Where
 	}
+	d.By = by(d, r)
 	return d
 }
 
@@ -142,6 +152,8 @@ type setting struct {
 	audience *audience       // whom they may mention
 	names    []string        // of the event's labels
 	labels   []Text          // the same
+
+	oldUploads bool // uploaded files are below the project's page
 }
 
 // labelTexts are the labels of a part of the event, which mostly are its own.
@@ -156,7 +168,7 @@ func (s *setting) labelTexts(list []string) []Text {
 func (s *setting) document(raw string) *Document {
 	d := document(raw, s.at)
 	if d != nil {
-		d.audience = s.audience
+		d.audience, d.oldUploads = s.audience, s.oldUploads
 	}
 	return d
 }
@@ -178,7 +190,7 @@ func (d *Data) addParts(e *events.Event, s *setting) {
 		d.Pipeline = newPipeline(e.Pipeline, s)
 	}
 	if e.Job != nil {
-		j := newJob(e.Job)
+		j := newJob(e.Job, s.at)
 		d.Job = &j
 	}
 	if e.Deployment != nil {
@@ -209,7 +221,7 @@ func (d *Data) addSmallParts(e *events.Event) {
 		d.Member = &Member{Access: Text(e.Member.Access), ExpiresOn: Text(e.Member.ExpiresOn)}
 	}
 	if e.Token != nil {
-		d.Token = &Token{Name: Text(e.Token.Name), ExpiresOn: Text(e.Token.ExpiresOn)}
+		d.Token = newToken(e)
 	}
 	if e.Vulnerability != nil {
 		d.Vulnerability = newVulnerability(e.Vulnerability)

@@ -2,6 +2,7 @@ package formatters
 
 import (
 	"path"
+	"strconv"
 	"strings"
 
 	"github.com/gitlab-mattermost/relay/events"
@@ -14,6 +15,8 @@ type Document struct {
 	raw      string
 	at       *events.Project // what its links and references are relative to
 	audience *audience       // whom it may mention; nil: nobody
+
+	oldUploads bool // as in [setting]
 }
 
 // document returns nil for a text without anything to see.
@@ -64,7 +67,12 @@ func (d *Document) head() (string, bool) {
 	if len(s) == len(d.raw) {
 		return flatten(s), true
 	}
-	if i := strings.LastIndexByte(s, '\n'); i > 0 {
+	// Whole lines, unless that leaves out a long one: then whole words.
+	i := strings.LastIndexByte(s, '\n')
+	if i < len(s)*3/4 {
+		i = strings.LastIndexByte(s, ' ')
+	}
+	if i >= len(s)*3/4 {
 		s = s[:i]
 	}
 	return flatten(strings.ToValidUTF8(s, "")), false
@@ -159,8 +167,22 @@ func (d *Document) line(s string) string {
 	return string(w.buf)
 }
 
+// idUploads is the GitLab whose addresses of uploaded files hold the project's
+// number. GitLab 17.1 began to write them so (merge request 150939), and what is
+// uploaded to 17.2 and later has no other address (156939). GitLab 16 and older
+// know only the address below the project's page.
+const idUploads = 17
+
 // absolute makes a link of GitLab's Markdown one that works elsewhere, or
 // returns "" for one that cannot.
+func (w *writer) absolute(dest string) string {
+	if at := w.at; at != nil && at.ID != 0 && at.Base() != "" && !w.oldUploads && strings.HasPrefix(dest, "/uploads/") {
+		return at.Base() + "/-/project/" + strconv.FormatInt(at.ID, 10) + dest
+	}
+	return absolute(dest, w.at)
+}
+
+// absolute is the address of a link, whatever the version of the GitLab.
 func absolute(dest string, at *events.Project) string {
 	switch {
 	case dest == "" || dest[0] == '#':

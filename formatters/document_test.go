@@ -240,7 +240,7 @@ func TestMentionsAreCounted(t *testing.T) {
 	}{
 		{"shown", "@grace look", 1, 1},
 		{"twice", "@grace and @grace", 1, 1},
-		{"left out", strings.Repeat("words ", 45) + "\n\n@grace " + strings.Repeat("more words ", 60), 0, 0},
+		{"left out", strings.Repeat("words ", 65) + "\n\n@grace " + strings.Repeat("more words ", 60), 0, 0},
 		{"in the second reading", "@grace look\n\n" + strings.Repeat("<!-- nothing to see -->\n\n", 300), 1, 1},
 		{"in code", "`@grace` look", 0, 0},
 		{"in a link", "[@grace](https://x.example) look", 0, 0},

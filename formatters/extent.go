@@ -96,12 +96,12 @@ func (w *writer) back(to position) {
 }
 
 // cutBefore leaves out the block that was written since a position if it is
-// not whole and enough stands before it.
+// not whole and most of the room is taken by what stands before it.
 func (w *writer) cutBefore(at position) {
 	if !w.left || at.left {
 		return
 	}
-	if at.count*2 < w.limit.lines && (w.limit.chars-at.room)*2 < w.limit.chars {
+	if (w.limit.chars-at.room)*5 < w.limit.chars*3 {
 		return
 	}
 	w.back(at)
@@ -115,16 +115,29 @@ func (w *writer) skips(n ast.Node) bool {
 	case *ast.Heading, *ast.ThematicBreak:
 		return true
 	case *east.Table:
-		w.left = w.left || w.count > 0 && w.shows(n)
+		w.left = w.left || w.shows(n)
 		return true
 	case *ast.HTMLBlock:
 		return !w.shows(n)
 	case *ast.List:
 		return isChecklist(n)
 	case *ast.Paragraph:
-		return onlyImages(n, w.src)
+		if onlyImages(n, w.src) {
+			w.notePicture(n)
+			return true
+		}
 	}
 	return false
+}
+
+// notePicture remembers the first picture of a paragraph of pictures.
+func (w *writer) notePicture(p *ast.Paragraph) {
+	w.pictured = true
+	for n := p.FirstChild(); n != nil && w.picture == ""; n = n.NextSibling() {
+		if image, ok := n.(*ast.Image); ok {
+			w.picture = followable(w.absolute(decodeReferences(string(image.Destination))))
+		}
+	}
 }
 
 // shows tells whether anything of a block would be seen.

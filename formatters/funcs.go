@@ -30,7 +30,7 @@ var functions = template.FuncMap{
 	// Markup.
 	"link":       link,   // {{link .Title .URL}}: the text alone if there is no address
 	"bold":       bold,   // {{bold .Title .URL}}: at most 120 characters, bold, linked
-	"code":       code,   // {{code .Push.After}}: at most 300 characters
+	"code":       code,   // {{code .Push.After}}: at most 300 characters; shows its text as it came, also of what print or link returned
 	"branch":     branch, // {{branch .Branch}}: as code, cut in the middle at 48
 	"quote":      quote,  // {{quote 6 500 .Note.Body .URL}}: at most 6 lines or 500 characters
 	"prose":      prose,  // {{prose .Issue.Description .URL}}: the first prose only
@@ -95,6 +95,8 @@ func source(v any) (s string, finished bool) {
 		return v.shown(), false
 	case string:
 		return v, true
+	case printed:
+		return string(v), true
 	case Markdown:
 		return string(v), true
 	}
@@ -111,21 +113,18 @@ func markdownOf(v any) string {
 }
 
 func link(text, url any) Markdown {
-	to, _ := source(url)
-	return Markdown(linkTo(markdownOf(text), to))
+	return Markdown(linkTo(markdownOf(text), plainOf(url)))
 }
 
 func code(v any) Markdown {
-	s, _ := source(v)
-	return Markdown(codeSpan(cutMiddle(oneLine(s), maxCode)))
+	return Markdown(codeSpan(cutMiddle(oneLine(plainOf(v)), maxCode)))
 }
 
 // maxCode is the most that is shown of a text as code, in characters.
 const maxCode = 300
 
 func branch(v any) Markdown {
-	s, _ := source(v)
-	return Markdown(codeSpan(cutMiddle(oneLine(s), maxBranch)))
+	return Markdown(codeSpan(cutMiddle(oneLine(plainOf(v)), maxBranch)))
 }
 
 func raw(v any) Markdown {
@@ -134,11 +133,10 @@ func raw(v any) Markdown {
 }
 
 func cut(n int, v any) (Text, error) {
-	s, finished := source(v)
-	if _, literal := v.(string); finished && !literal {
+	if _, finished := v.(Markdown); finished {
 		return "", errors.New("cut: finished Markdown cannot be cut; cut the text that goes into it")
 	}
-	return Text(cutEnd(oneLine(s), n)), nil
+	return Text(cutEnd(oneLine(plainOf(v)), n)), nil
 }
 
 // cutEnd cuts a line to n characters, at a word if one ends nearby.
@@ -154,11 +152,10 @@ func cutEnd(s string, n int) string {
 }
 
 func short(n int, v any) (Text, error) {
-	s, finished := source(v)
-	if _, literal := v.(string); finished && !literal {
+	if _, finished := v.(Markdown); finished {
 		return "", errors.New("short: finished Markdown cannot be cut; cut the text that goes into it")
 	}
-	return Text(cutMiddle(oneLine(s), n)), nil
+	return Text(cutMiddle(oneLine(plainOf(v)), n)), nil
 }
 
 // cutMiddle cuts a line to n characters by leaving out its middle.
@@ -175,8 +172,7 @@ func cutMiddle(s string, n int) string {
 // folders keeps a path of at most two folders, and of a longer one the last
 // folder: …/impl/Bucket.java.
 func folders(v any) Text {
-	s, _ := source(v)
-	s = oneLine(s)
+	s := oneLine(plainOf(v))
 	if strings.Count(s, "/") <= 2 {
 		return Text(cutMiddle(s, maxPath))
 	}
@@ -188,12 +184,13 @@ func folders(v any) Text {
 // maxPath is the most that is shown of a path, in characters.
 const maxPath = 80
 
-func join(sep string, items any) (Markdown, error) {
+func join(sep, items any) (Markdown, error) {
 	var b strings.Builder
+	between := markdownOf(sep)
 	add := func(v any) {
 		if s := markdownOf(v); s != "" {
 			if b.Len() > 0 {
-				b.WriteString(sep)
+				b.WriteString(between)
 			}
 			b.WriteString(s)
 		}
@@ -259,15 +256,15 @@ func labels(list []Text) Markdown {
 
 // plural counts things: "1 commit", "12 commits". The plural adds an s unless
 // it is given.
-func plural(n any, one string, many ...string) Markdown {
+func plural(n, one any, many ...any) Markdown {
 	s := fmt.Sprint(n)
 	switch {
 	case s == "1":
-		return Markdown(s + nbsp + one)
+		return Markdown(s + nbsp + markdownOf(one))
 	case len(many) > 0:
-		return Markdown(s + nbsp + many[0])
+		return Markdown(s + nbsp + markdownOf(many[0]))
 	}
-	return Markdown(s + nbsp + one + "s")
+	return Markdown(s + nbsp + markdownOf(one) + "s")
 }
 
 // duration is a duration as 8s, 4m 12s, 2h 5m or 3d 4h; nothing for zero.
@@ -303,7 +300,7 @@ func date(v any, seen ...time.Time) (Markdown, error) {
 	case time.Time:
 		day = v
 	default:
-		s, _ := source(v)
+		s := plainOf(v)
 		if len(s) > len(time.DateOnly) {
 			s = s[:len(time.DateOnly)]
 		}

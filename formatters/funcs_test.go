@@ -58,7 +58,7 @@ func TestFunctions(t *testing.T) {
 		{`{{prose .Issue.Description .URL}}`, "> One. > > two"},
 		{`{{inSentence .Issue.Description}}x`, "x"},
 		{`{{raw .Title}}`, "a_b * @all"},
-		{`{{emoji "tada"}} {{emoji "fox_face"}} {{emoji "x:y"}}`, "🎉 :fox_face: x&#58;y"},
+		{`{{emoji "tada"}} {{emoji "our_logo"}} {{emoji "x:y"}}`, "🎉 :our_logo: x&#58;y"},
 		{`{{cut 5 .Title}}`, "a_b…"},
 		{`{{short 6 "abcdefghijkl"}}`, "abc…kl"},
 		{`{{path "a/b/c/d.go"}} {{path "b/c/d.go"}} {{path "d.go"}}`, "…/c/d.go b/c/d.go d.go"},
@@ -194,7 +194,7 @@ func TestChanges(t *testing.T) {
 		{events.Change{Field: "@all"}, "@\u2060all", ""},
 		{events.Change{Field: "labels", Added: strings.Split("a b c d e f g", " ")}, "added labels a, b, c, d, e, 2\u00a0more", "labels +a, +b, +c, +d, +e, 2\u00a0more"},
 	} {
-		d := &Data{Time: at, Changes: newChanges([]events.Change{tt.c})}
+		d := &Data{Today: at, Changes: newChanges([]events.Change{tt.c})}
 		if got := change(&d.Changes[0], d, true); got != tt.sentence {
 			t.Errorf("%+v in a sentence: %q, want %q", tt.c, got, tt.sentence)
 		}
@@ -215,7 +215,7 @@ func TestPrintfEscapes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if strings.Contains(got, "@all") {
+			if s, _ := source(got); strings.Contains(s, "@all") {
 				t.Errorf("printf %q of a %T prints %s", verb, v, got)
 			}
 		}

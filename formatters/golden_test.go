@@ -159,5 +159,5 @@ func newSet(t testing.TB) *Set {
 }
 
 func decodeSample(s events.Sample) *events.Event {
-	return events.Decode(events.Input{Source: "gitlab", Header: s.Header, Body: s.Body})
+	return events.Decode(s.Input("gitlab"))
 }

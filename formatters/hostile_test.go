@@ -125,7 +125,7 @@ func TestInvisible(t *testing.T) {
 		{classic, altered(t, "push", func(p map[string]any) {
 			p["commits"].([]any)[0].(map[string]any)["message"] = "\ufeff"
 		}), "* [5e6f7a8b](https://gitlab.example/acme/api/-/commit/5e6f7a8b"},
-		{standard, altered(t, "access_token.expiring", attribute("name", "\u00a0")), "Access token **(no title)** of"},
+		{standard, altered(t, "access_token.expiring", attribute("name", "\u00a0")), "Access token **[(no title)](https://gitlab.example/acme/api/-/settings/access_tokens)** of"},
 		{standard, altered(t, "issue.close", attribute("title", "\u00a0a\u00a0b \u00a0")), "[#7 a\u00a0b]"},
 	} {
 		post, err := tt.set.Render(context.Background(), Request{Event: tt.e, Kind: configs.KindMattermost})

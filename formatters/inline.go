@@ -1,6 +1,7 @@
 package formatters
 
 import (
+	"bytes"
 	"strings"
 	"unicode/utf8"
 
@@ -166,7 +167,7 @@ func (w *writer) reference(r reference, shown string) {
 // linked writes a link with finished Markdown as its text.
 func (w *writer) linked(shown, url string) {
 	w.buf = append(w.buf, '[')
-	w.buf = append(w.buf, shown...)
+	w.buf = append(w.buf, inLinkText(shown)...)
 	w.buf = append(w.buf, "]("...)
 	w.buf = append(w.buf, url...)
 	w.buf = append(w.buf, ')')
@@ -175,17 +176,12 @@ func (w *writer) linked(shown, url string) {
 // text writes a piece of text as far as there is room for it, whole words if
 // possible.
 func (w *writer) text(s string) {
-	s = tidyPiece(s)
+	s = tidyPiece(withEmoji(s)) // an escaped colon is marked until here
 	if k := len(w.buf); k > 0 && w.buf[k-1] == ' ' {
 		s = strings.TrimLeft(s, " ")
 	}
 	if n := runesUpTo(s, w.room); n < len(s) {
-		if i := strings.LastIndexByte(s[:n], ' '); i >= 0 {
-			n = i
-		} else if len(w.buf) > 0 && utf8.RuneCountInString(s) < 40 {
-			n = 0 // the word goes whole
-		}
-		s = s[:n]
+		s = s[:wholeWords(s, n, len(w.buf) > 0)]
 		w.room = 0
 		w.left = true
 	} else {
@@ -196,42 +192,29 @@ func (w *writer) text(s string) {
 		s = strings.TrimLeft(s, " ")
 		number = listNumber(s)
 	}
-	w.escaped(s, number)
-}
-
-// escaped writes text that was cut already; number is listNumber(s), if that
-// matters.
-func (w *writer) escaped(s string, number int) {
-	for i := 0; i < len(s); i++ {
-		switch {
-		case s[i] == '#' && i == len(s)-1:
+	for i := range len(s) {
+		if s[i] == '#' && i == len(s)-1 {
 			w.buf = append(w.buf, "&#35;"...) // a word may follow
 			continue
-		case s[i] == ':':
-			if n := emojiLength(s, i); n > 0 {
-				w.buf = append(w.buf, s[i:i+n]...)
-				i += n - 1
-				continue
-			}
 		}
 		w.buf = appendEscapedByte(w.buf, s, i, number)
 	}
 }
 
-// emojiLength is the length of the emoji at s[i], ":tada:", which people use in
-// GitLab as in the chat; 0 if there is none.
-func emojiLength(s string, i int) int {
-	if i > 0 && (isAlnum(s[i-1]) || s[i-1] == ':' || s[i-1] >= utf8.RuneSelf) {
+// longWord is the length from which on a word is cut, in characters.
+const longWord = 40
+
+// wholeWords is the length of the part of s[:n] that ends with a word: n if the
+// word there is long, 0 if s is one short word that follows others.
+func wholeWords(s string, n int, follows bool) int {
+	i := strings.LastIndexByte(s[:n], ' ')
+	switch {
+	case i < 0 && follows && !longerThan(s, longWord):
 		return 0
+	case i < 0 || utf8.RuneCountInString(s[i:n]) > longWord:
+		return n
 	}
-	n := strings.IndexByte(s[i+1:min(len(s), i+66)], ':')
-	if n < 1 || !emojiName.MatchString(s[i+1:i+1+n]) || strings.Trim(s[i+1:i+1+n], "0123456789") == "" {
-		return 0
-	}
-	if end := i + n + 2; end < len(s) && (isAlnum(s[end]) || s[end] == ':' || s[end] >= utf8.RuneSelf) {
-		return 0
-	}
-	return n + 2
+	return i
 }
 
 // space writes one space between words.
@@ -262,8 +245,8 @@ func (w *writer) code(n ast.Node) {
 		return
 	}
 	w.room -= utf8.RuneCountInString(s)
-	if isFormula(n, w.src) && len(w.buf) > 0 && w.buf[len(w.buf)-1] == '$' {
-		w.buf = w.buf[:len(w.buf)-1]
+	if before, ok := bytes.CutSuffix(w.buf, []byte("&#36;")); ok && isFormula(n, w.src) {
+		w.buf = before
 		w.skip = 1
 	}
 	// Code beside a backtick or other code would join it.
@@ -288,7 +271,7 @@ func isFormula(n ast.Node, src []byte) bool {
 }
 
 func (w *writer) link(n ast.Node, dest string) {
-	url := followable(absolute(decodeReferences(dest), w.at))
+	url := followable(w.absolute(decodeReferences(dest)))
 	if url == "" || w.inLink {
 		w.inlines(n)
 		return
@@ -302,6 +285,7 @@ func (w *writer) link(n ast.Node, dest string) {
 		w.buf = w.buf[:start]
 		return
 	}
+	w.buf = append(w.buf[:start+1], inLinkText(string(w.buf[start+1:]))...)
 	w.buf = append(w.buf, "]("...)
 	w.buf = append(w.buf, url...)
 	w.buf = append(w.buf, ')')
@@ -310,7 +294,7 @@ func (w *writer) link(n ast.Node, dest string) {
 // image writes an image as a link: GitLab's images need a login, and an image
 // that anybody put into a comment tells its owner who read it.
 func (w *writer) image(n *ast.Image) {
-	url := followable(absolute(decodeReferences(string(n.Destination)), w.at))
+	url := followable(w.absolute(decodeReferences(string(n.Destination))))
 	start, linked := len(w.buf), w.inLink
 	if url != "" && !linked {
 		w.buf = append(w.buf, '[')
@@ -324,6 +308,7 @@ func (w *writer) image(n *ast.Image) {
 		w.text("image")
 	}
 	if url != "" && !linked && len(w.buf) > start {
+		w.buf = append(w.buf[:textStart], inLinkText(string(w.buf[textStart:]))...)
 		w.buf = append(w.buf, "]("...)
 		w.buf = append(w.buf, url...)
 		w.buf = append(w.buf, ')')

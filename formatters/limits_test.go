@@ -197,6 +197,10 @@ func propsCost(t *testing.T, b hookBody) int {
 	return utf8.RuneCount(props)
 }
 
+func limitOf(most uint16, cost func(rune) int, slack bool) limit {
+	return limit{most: int(most), cost: cost, slack: slack}
+}
+
 // FuzzLength: a message that is cut keeps to the limit and stays as harmless as
 // it was, with its fences closed and its links whole.
 func FuzzLength(f *testing.F) {
@@ -216,7 +220,7 @@ func FuzzLength(f *testing.F) {
 		for _, whole := range []string{headline, tidyBody("facts\n" + string(body))} {
 			m := message{headline: "x", body: whole, layout: configs.LayoutCard}
 			m.finish()
-			cut := fit(m.body, int(limit), jsonRune)
+			cut := fit(m.body, limitOf(limit, jsonRune, false), "")
 			if n := jsonCost(cut); n > int(limit) {
 				t.Errorf("%q is cut to %d, want at most %d", m.body, n, limit)
 			}
@@ -228,7 +232,7 @@ func FuzzLength(f *testing.F) {
 				t.Errorf("%q cut to %d has code that was none\n%q", m.body, limit, cut)
 			}
 			checkFences(t, "cut", cut)
-			slack := fit(mrkdwn(m.body), int(limit), oneEach)
+			slack := fit(mrkdwn(m.body), limitOf(limit, oneEach, true), "")
 			if n := utf8.RuneCountInString(slack); n > int(limit) {
 				t.Errorf("%q is cut to %d for Slack, want at most %d", m.body, n, limit)
 			}

@@ -150,7 +150,50 @@ func linkTo(text, to string) string {
 	if to == "" || text == "" {
 		return text
 	}
-	return "[" + text + "](" + to + ")"
+	return "[" + inLinkText(text) + "](" + to + ")"
+}
+
+// inLinkText writes the escaped brackets of a link's text as character
+// references: renderers differ on where a text ends that holds brackets.
+func inLinkText(s string) string {
+	if !strings.Contains(s, `\[`) {
+		return s
+	}
+	b := make([]byte, 0, len(s)+16)
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '`':
+			n := codeLength(s[i:])
+			b = append(b, s[i:i+n]...)
+			i += n - 1
+		case s[i] != '\\' || i+1 == len(s):
+			b = append(b, s[i])
+		case s[i+1] == '[':
+			b = append(b, "&#91;"...)
+			i++
+		default:
+			b = append(b, s[i], s[i+1])
+			i++
+		}
+	}
+	return string(b)
+}
+
+// codeLength is the length of the code span that starts s; of the backticks
+// alone if nothing closes it.
+func codeLength(s string) int {
+	n := len(s) - len(strings.TrimLeft(s, "`"))
+	for i := n; i < len(s); {
+		if s[i] != '`' {
+			i++
+			continue
+		}
+		run := len(s[i:]) - len(strings.TrimLeft(s[i:], "`"))
+		if i += run; run == n {
+			return i
+		}
+	}
+	return n
 }
 
 // pathEscape escapes a ref or a path for the path of a URL, keeping its

@@ -20,6 +20,8 @@ type writer struct {
 	audience *audience // whom it may mention
 	limit    extent
 
+	oldUploads bool // as in [setting]
+
 	position
 	lines []string
 	buf   []byte // the line being written, without its prefix
@@ -29,7 +31,10 @@ type writer struct {
 	inCell bool
 	marks  marks
 	skip   int // bytes of the next text that are no text
-	depth  int
+
+	pictured bool   // the first prose leaves out pictures
+	picture  string // address of the first of them, if it has one
+	depth    int
 
 	heading struct { // the last one
 		before, after position
@@ -55,12 +60,17 @@ func rewrite(d *Document, limit extent) (lines []string, left, open bool) {
 		d.audience.forget(w.given)
 	}
 	w := written(d, raw, !all, limit)
-	return w.lines, w.left || !all, w.open
+	if len(w.lines) == 0 && w.picture != "" {
+		return []string{"[picture](" + w.picture + ")"}, w.left, true
+	}
+	return w.lines, w.left || !all || len(w.lines) == 0 && w.pictured, w.open
 }
 
 // written writes a document, or, if more follows, its first part.
 func written(d *Document, raw string, more bool, limit extent) *writer {
-	w := &writer{src: []byte(plainBlocks(manyLines(raw))), at: d.at, audience: d.audience, limit: limit}
+	w := &writer{
+		src: []byte(plainBlocks(manyLines(raw))), at: d.at, audience: d.audience, limit: limit, oldUploads: d.oldUploads,
+	}
 	w.room = limit.chars
 	w.blocks(parse(documentParser, w.src))
 	if (w.left || more) && w.heading.before.written > 0 && w.heading.after.written == w.written {

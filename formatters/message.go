@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/gitlab-mattermost/relay/configs"
-	"github.com/gitlab-mattermost/relay/events"
 )
 
 // message is what the templates wrote: Mattermost Markdown.
@@ -14,6 +13,7 @@ type message struct {
 	body     string
 	color    string // only with a body
 	layout   string // as in [configs.Look]
+	url      string // where to read what is cut off
 	whole    string // headline and body, once it is finished
 }
 
@@ -63,33 +63,52 @@ func withoutQuotes(body string) string {
 	return tidyBody(strings.Join(kept, "\n"))
 }
 
+// withoutQuoteMarks is the body of a card, whose frame tells already that it is
+// quoted. A blank line keeps what was a quote apart from what stands before it.
+func withoutQuoteMarks(body string) string {
+	if !strings.Contains(body, ">") {
+		return body
+	}
+	var kept []string
+	fence, quote := "", false
+	for l := range strings.SplitSeq(body, "\n") {
+		isQuote := strings.HasPrefix(l, ">") && (fence == "" || quote)
+		if isQuote && !quote && len(kept) > 0 && kept[len(kept)-1] != "" {
+			kept = append(kept, "")
+		}
+		fence = nextFence(fence, l)
+		if quote = isQuote; quote {
+			l = strings.TrimPrefix(l[1:], " ")
+		}
+		kept = append(kept, l)
+	}
+	return strings.Join(kept, "\n")
+}
+
 // finish makes the last changes, for which whole lines are needed.
 func (m *message) finish() {
 	m.headline = markDirection(widenPipes(m.headline))
 	if m.isCard() {
-		m.body = widenAllPipes(m.body)
+		m.body = widenAllPipes(withoutQuoteMarks(m.body))
 	}
 	m.body = markDirection(widenPipes(m.body))
 	m.whole = m.markdown()
 }
 
-// lateAfter is the age from which on a message says how late it is.
+// lateAfter is how long after its webhook a message is posted that says so.
 const lateAfter = 10 * time.Minute
 
-// lateness is what a headline ends with if the message comes late: " · 2 h
-// late".
+// lateness is what a headline ends with if the message is posted late: "
+// (posted 2 h late)".
 func lateness(r Request) string {
-	switch {
-	case r.Now.IsZero() || r.Event.Time.IsZero():
+	if r.Now.IsZero() || r.Received.IsZero() {
 		return ""
-	case r.Event.Kind == events.AccessToken || r.Event.Kind == events.DeployToken:
-		return "" // their only time is when the token was made
 	}
-	age := r.Now.Sub(r.Event.Time)
+	age := r.Now.Sub(r.Received)
 	if age <= lateAfter {
 		return ""
 	}
-	return " · " + roughly(age) + " late"
+	return " (posted " + roughly(age) + " late)"
 }
 
 // foldLines makes one line of a template's output.

@@ -59,7 +59,7 @@ func caller(f any) func(args []any) any {
 		return two(f)
 	case func(any, User) Markdown:
 		return two(f)
-	case func(any, string) URL:
+	case func(any, any) URL:
 		return two(f)
 	case func(int, any) (Text, error):
 		return two(func(n int, v any) Text { return sure(f(n, v)) })
@@ -67,17 +67,11 @@ func caller(f any) func(args []any) any {
 		return two(func(a, b any) Markdown { return sure(f(a, b)) })
 	case func(int, int, any, any) (Markdown, error):
 		return func(a []any) any { return sure(f(as[int](a[0]), as[int](a[1]), a[2], a[3])) }
-	case func(any, string, ...string) Markdown:
-		return func(a []any) any {
-			var more []string
-			for _, s := range a[2:] {
-				more = append(more, as[string](s))
-			}
-			return f(a[0], as[string](a[1]), more...)
-		}
+	case func(any, any, ...any) Markdown:
+		return func(a []any) any { return f(a[0], a[1], a[2:]...) }
 	case func(...any) Text:
 		return func(a []any) any { return f(a...) }
-	case func(...any) (string, error):
+	case func(...any) (any, error):
 		return func(a []any) any { return sure(f(a...)) }
 	case func(...any) (entries, error):
 		return func(a []any) any { return sure(f(a...)) }

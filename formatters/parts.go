@@ -23,7 +23,7 @@ type Commit struct {
 }
 
 // Message is the whole message.
-func (c Commit) Message() *Document { return c.in.document(c.commit.Message) }
+func (c Commit) Message() *Document { return c.in.document(withoutSignatures(c.commit.Message)) }
 
 // Added are the files that the commit added.
 func (c Commit) Added() []Text { return texts(c.commit.Added) }
@@ -79,7 +79,7 @@ func newPush(e *events.Event, in *setting) *Push {
 	return &Push{
 		Before: Text(p.Before), After: Text(p.After), Total: p.Total,
 		Created: p.Created, Deleted: p.Deleted, Forced: p.Forced, Protected: p.Protected,
-		TagMessage: in.document(p.TagMessage),
+		TagMessage: in.document(withoutSignatures(p.TagMessage)),
 		CompareURL: URL(p.CompareURL), MergedRef: Text(p.MergedRef),
 		part: p, in: in,
 	}
@@ -92,6 +92,51 @@ func (p *Push) Commits() []Commit {
 		out[i] = newCommit(&p.part.Commits[i], p.in)
 	}
 	return out
+}
+
+// Counts are the commits in words: "12 commits", "1 commit and a merge". They
+// are as many as are listed, and as come after "more". It says nothing of a
+// single one that is listed.
+func (p *Push) Counts() Markdown {
+	merges, others := p.merges()
+	switch {
+	case p.Total == 1 && len(p.part.Commits) == 1 || merges+others == 0:
+		return ""
+	case others == 0:
+		return plural(merges, "merge")
+	case merges == 0:
+		return plural(others, "commit")
+	case merges == 1:
+		return plural(others, "commit") + " and a merge"
+	}
+	return plural(others, "commit") + " and " + plural(merges, "merge")
+}
+
+// merges counts the commits that are known to be merges, and all others.
+func (p *Push) merges() (merges, others int) {
+	for i := range p.part.Commits {
+		if mergeTitle.MatchString(p.part.Commits[i].Title) {
+			merges++
+		}
+	}
+	return merges, max(0, p.Total-merges)
+}
+
+// Merged is the merge request that the push brings in, linked: "!42".
+func (p *Push) Merged() Markdown {
+	path, iid, ok := strings.Cut(string(p.MergedRef), "!")
+	if !ok {
+		return ""
+	}
+	url := projectURL(path, p.in.at)
+	shown := path + "!" + iid
+	if path == p.in.at.Path {
+		url, shown = p.in.at.URL, "!"+iid
+	}
+	if url != "" {
+		url += "/-/merge_requests/" + iid
+	}
+	return Markdown(linkTo(Text(shown).String(), url))
 }
 
 // Newest are the commits to show: at most 5, newest first, without merges
@@ -112,22 +157,22 @@ func (p *Push) Newest() []Commit {
 	return out
 }
 
-// More is how many commits there are beside the Newest, merges left out as far
-// as they are known.
+// More is how many commits there are beside the Newest; 0 if none is listed,
+// as of system hooks.
 func (p *Push) More() int {
-	known, shown := 0, 0
-	for i := range p.part.Commits {
-		if mergeTitle.MatchString(p.part.Commits[i].Title) {
-			known++
-		} else {
-			shown++
-		}
+	merges, others := p.merges()
+	shown := others
+	if merges == len(p.part.Commits) {
+		shown += merges // they are listed, because there is nothing else
 	}
-	if shown == 0 {
-		return max(0, p.Total-min(known, maxCommits))
+	if len(p.part.Commits) == 0 {
+		return 0
 	}
-	return max(0, p.Total-known-min(shown, maxCommits))
+	return max(0, shown-len(p.Newest()))
 }
+
+// Unsent is how many commits there are beside the Commits.
+func (p *Push) Unsent() int { return max(0, p.Total-len(p.part.Commits)) }
 
 // MergeRequest is the merge request of an event, or the one it is on.
 type MergeRequest struct {
@@ -243,13 +288,18 @@ type Release struct {
 	Name        Text
 	Tag         Text
 	Description *Document
-	Assets      int // how many
+	Assets      int // how many links are attached
 	URL         URL
+}
+
+// HasTag tells whether the name holds the tag already.
+func (r Release) HasTag() bool {
+	return strings.Contains(strings.ToLower(string(r.Name)), strings.ToLower(string(r.Tag)))
 }
 
 func newRelease(r *events.ReleasePart, in *setting) *Release {
 	return &Release{
-		Name: Text(r.Name), Tag: Text(r.Tag), Description: in.document(r.Description),
+		Name: Text(r.Name), Tag: Text(r.Tag), Description: in.document(withoutSignatures(r.Description)),
 		Assets: r.Assets, URL: URL(r.URL),
 	}
 }
@@ -305,6 +355,22 @@ type Member struct {
 type Token struct {
 	Name      Text
 	ExpiresOn Text // 2026-12-01
+	RenewURL  URL  // where it is renewed
+}
+
+func newToken(e *events.Event) *Token {
+	page := "/-/settings/access_tokens"
+	if e.Kind == events.DeployToken {
+		page = "/-/settings/repository#js-deploy-tokens"
+	}
+	t := &Token{Name: Text(e.Token.Name), ExpiresOn: Text(e.Token.ExpiresOn)}
+	switch p := e.Project; {
+	case p.URL != "":
+		t.RenewURL = URL(p.URL + page)
+	case p.GroupURL != "":
+		t.RenewURL = URL(p.GroupURL + page)
+	}
+	return t
 }
 
 // Vulnerability is a vulnerability.

@@ -1,6 +1,7 @@
 package formatters
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,12 +24,40 @@ func who(d *Data) Markdown {
 	return Markdown(Text(cutEnd(s, maxName)).String())
 }
 
+// by is the actor behind a headline that does not begin with them. Who is
+// mentioned at its end is named there.
+func by(d *Data, r Request) Markdown {
+	if blank(string(d.Actor.Name)) {
+		return ""
+	}
+	name := string(d.Actor.Username)
+	call := "@" + name
+	if r.People != nil {
+		if mention, ok := r.People(name); ok {
+			call = mention
+		}
+	}
+	if name != "" && slices.Contains(r.Mention, call) {
+		return ""
+	}
+	return " · " + d.Who
+}
+
 // profile is the user name of who did it, linked to the profile.
 func profile(d *Data) Markdown {
 	name := d.Actor.Username
 	if blank(string(name)) {
 		return d.Who
 	}
+	base := site(d)
+	if base == "" {
+		return Markdown(name.String())
+	}
+	return Markdown(linkTo(name.String(), base+"/"+pathEscape(string(name))))
+}
+
+// site is the address of the GitLab; "" if it is not known.
+func site(d *Data) string {
 	at, base := &d.event.Project, d.event.Project.Base()
 	for _, end := range [...]string{"/groups/" + at.Group, "/" + at.Group} {
 		if rest, ok := strings.CutSuffix(at.GroupURL, end); ok && base == "" && at.Group != "" {
@@ -36,9 +65,9 @@ func profile(d *Data) Markdown {
 		}
 	}
 	if base == "" {
-		return Markdown(name.String())
+		base = strings.TrimRight(d.event.Instance, "/")
 	}
-	return Markdown(linkTo(name.String(), base+"/"+pathEscape(string(name))))
+	return base
 }
 
 // where is the project, or the group of a group-level event, linked; nothing
@@ -83,7 +112,38 @@ func object(d *Data) Markdown {
 		}
 		return boldLink(Text(joinWords(numbered(mark, i.IID), i.Title.plain())), url)
 	}
-	return boldLink(d.Title, d.URL)
+	title, url := subject(d)
+	if d.gone() {
+		url = ""
+	}
+	return boldLink(title, url)
+}
+
+// subject is what an event is about: of one about a project, a group or an
+// account, that.
+func subject(d *Data) (Text, URL) {
+	p, about := &d.Project, string(d.Kind)
+	if about == events.System {
+		about, _, _ = strings.Cut(string(d.Action), "_")
+	}
+	switch {
+	case about == events.ProjectKind && p.Path != "":
+		return p.Path, p.URL
+	case (about == events.Subgroup || about == "group") && p.Group != "":
+		return p.Group, p.GroupURL
+	case about == "user" && d.Actor.Username != "":
+		url := ""
+		if site := site(d); site != "" {
+			url = site + "/" + pathEscape(string(d.Actor.Username))
+		}
+		return Text(d.Actor.shown() + " (" + string(d.Actor.Username) + ")"), URL(url)
+	}
+	return d.Title, d.URL
+}
+
+// gone tells whether what the event is about has no page any more.
+func (d *Data) gone() bool {
+	return d.Action == "delete" || d.Action == "destroy" || d.Kind == events.System && strings.HasSuffix(string(d.Action), "_destroy")
 }
 
 func withoutDraft(t Text) Text {
@@ -121,7 +181,7 @@ func boldLink(title Text, url URL) Markdown {
 		s = "(no title)"
 	}
 	if to := safeURL(string(url)); to != "" {
-		return Markdown("**[" + s + "](" + to + ")**")
+		return Markdown("**[" + inLinkText(s) + "](" + to + ")**")
 	}
 	return Markdown("**" + s + "**")
 }
@@ -169,7 +229,7 @@ func facts(d *Data) Markdown {
 		f.list("", labels(i.Labels))
 		f.list("severity ", Markdown(severity(i.Severity)))
 		f.list("milestone ", Markdown(Text(cutEnd(i.Milestone.plain(), maxName)).String()))
-		due, _ := date(i.DueDate, d.Time)
+		due, _ := date(i.DueDate, d.Today)
 		f.list("due ", due)
 	}
 	return Markdown(f.String())
@@ -294,6 +354,9 @@ func target(n *Note) Text {
 }
 
 func noteTarget(n *Note) Text {
+	if n.On == "commit" && n.OnReference != "" && n.OnTitle == "" {
+		return "commit " + n.OnReference
+	}
 	if t := words(n.OnReference, n.OnTitle); t != "" {
 		return t
 	}

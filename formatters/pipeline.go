@@ -27,6 +27,7 @@ type Pipeline struct {
 	Error          Text // what is wrong with the CI configuration of one that could not start
 
 	part *events.PipelinePart
+	at   *events.Project
 }
 
 // Job is a job, alone or of a pipeline.
@@ -42,6 +43,7 @@ type Job struct {
 	Duration      time.Duration
 	PipelineID    int64
 	PipelineName  Text
+	PipelineURL   URL
 	URL           URL
 	Environment   Text
 	Runner        Text
@@ -52,7 +54,7 @@ func newPipeline(p *events.PipelinePart, in *setting) *Pipeline {
 		ID: p.ID, IID: p.IID, Name: Text(p.Name), Status: Text(p.Status), DetailedStatus: Text(p.DetailedStatus),
 		Source: Text(p.Source), SHA: Text(p.SHA), Duration: p.Duration, QueuedDuration: p.QueuedDuration,
 		Stages: texts(p.Stages), Child: p.Child(), ParentID: p.ParentID, ParentProject: Text(p.ParentProject),
-		ParentURL: URL(p.ParentURL), Error: Text(p.Error), part: p,
+		ParentURL: URL(p.ParentURL), Error: Text(p.Error), part: p, at: in.at,
 	}
 	if p.MergeRequest != nil {
 		out.MergeRequest = newMergeRequest(p.MergeRequest, in)
@@ -60,11 +62,11 @@ func newPipeline(p *events.PipelinePart, in *setting) *Pipeline {
 	return out
 }
 
-func newJob(j *events.JobPart) Job {
+func newJob(j *events.JobPart, at *events.Project) Job {
 	return Job{
 		ID: j.ID, Name: Text(j.Name), Stage: Text(j.Stage), Status: Text(j.Status),
 		FailureReason: Text(j.FailureReason), AllowFailure: j.AllowFailure, Retried: j.Retried, Manual: j.Manual,
-		Duration: j.Duration, PipelineID: j.PipelineID, PipelineName: Text(j.PipelineName), URL: URL(j.URL),
+		Duration: j.Duration, PipelineID: j.PipelineID, PipelineName: Text(j.PipelineName), PipelineURL: URL(at.PipelineURL(j.PipelineID)), URL: URL(j.URL),
 		Environment: Text(j.Environment), Runner: Text(j.Runner),
 	}
 }
@@ -73,7 +75,7 @@ func newJob(j *events.JobPart) Job {
 func (p *Pipeline) Jobs() []Job {
 	out := make([]Job, len(p.part.Jobs))
 	for i := range out {
-		out[i] = newJob(&p.part.Jobs[i])
+		out[i] = newJob(&p.part.Jobs[i], p.at)
 	}
 	return out
 }
@@ -157,7 +159,7 @@ func (p *Pipeline) byStage(want func(*events.JobPart) bool) []StageJobs {
 		}
 		counts[n]++
 		if len(out[n].Jobs) < maxStageJobs {
-			out[n].Jobs = append(out[n].Jobs, newJob(j))
+			out[n].Jobs = append(out[n].Jobs, newJob(j, p.at))
 		}
 	}
 	return trimStages(out, counts)

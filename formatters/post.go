@@ -14,8 +14,10 @@ type Request struct {
 	Channel string // "" for the hook's own, "reviews", "@alice"
 	Look    configs.Look
 
-	// Now is when the message is written, for its lateness; zero: never late.
-	Now time.Time
+	// Now is when the message is written, and Received when its webhook came;
+	// of a replay that of the original. A message that is posted long after
+	// says so, unless one of them is zero.
+	Now, Received time.Time
 
 	// Mention is printed at the end of the headline, as the chat takes it:
 	// "@anna", "@here", "<@U02ABC>", "<!here>".

@@ -27,14 +27,16 @@ func quoted(v, url any, limit extent) (Markdown, error) {
 		return Markdown(s), nil
 	}
 	lines, left, open := rewrite(d, limit)
-	to, _ := source(url)
-	return Markdown(asQuote(lines, left, open, to)), nil
+	return Markdown(asQuote(lines, left, open, plainOf(url))), nil
 }
 
 // asQuote puts the mark of a quote before every line, and after the last what
 // tells that there is more.
 func asQuote(lines []string, left, open bool, url string) string {
 	if len(lines) == 0 {
+		if link := linkTo("read on", url); left && link != "read on" {
+			return "> " + link
+		}
 		return ""
 	}
 	var b strings.Builder

@@ -79,6 +79,9 @@ type run struct {
 	link  string
 }
 
+// meant is what a piece of text says, with the characters of its emoji.
+func meant(seg []byte) string { return strings.ReplaceAll(withEmoji(unescapeMarked(seg)), escaped, "") }
+
 func meaningOf(markdown string, source bool) []string {
 	m := meaning{src: []byte(markdown), source: source}
 	p := markdownParser
@@ -279,7 +282,7 @@ func (m *meaning) inline(n ast.Node, as run) {
 	case *ast.Text:
 		m.textNode(n, as)
 	case *ast.String:
-		m.text(unescape(n.Value), as)
+		m.text(meant(n.Value), as)
 	case *ast.CodeSpan:
 		m.codeSpan(n, as)
 	case *ast.Emphasis:
@@ -323,7 +326,7 @@ func (m *meaning) textNode(n *ast.Text, as run) {
 	}
 	skipped := min(m.skip, len(s))
 	m.skip -= skipped
-	m.text(unescape([]byte(s[skipped:])), as)
+	m.text(meant([]byte(s[skipped:])), as)
 	switch {
 	case n.HardLineBreak() && as == (run{}), n.SoftLineBreak() && !m.source:
 		m.flush()

@@ -133,6 +133,7 @@ func (s *Set) write(ctx context.Context, r Request) (m message, fault string, er
 			continue
 		}
 		m.reduce(r.Look)
+		m.url = whole(r.Event)
 		if len(failed) > 0 {
 			fault = "template " + why[0]
 			m.body = tidyBody(m.body + "\n" + failure(failed[0].name, why[0]))
@@ -145,6 +146,14 @@ func (s *Set) write(ctx context.Context, r Request) (m message, fault string, er
 		return m, fault, nil
 	}
 	return message{}, "", fmt.Errorf("render a message: template %s", strings.Join(why, "; and without it: "))
+}
+
+// whole is where to read all of what an event's message tells.
+func whole(e *events.Event) string {
+	if e.Note != nil && e.Note.URL != "" {
+		return e.Note.URL
+	}
+	return e.URL
 }
 
 // kinds are those of events that can have a template of their own; GitLab may

@@ -236,14 +236,14 @@ func TestLateness(t *testing.T) {
 		{events.Push, time.Time{}, ""},
 		{events.Push, at.Add(-time.Hour), ""},
 		{events.Push, at.Add(10 * time.Minute), ""},
-		{events.Push, at.Add(11 * time.Minute), " · 11\u00a0min late"},
-		{events.Push, at.Add(2*time.Hour + 50*time.Minute), " · 2\u00a0h late"},
-		{events.Push, at.Add(72 * time.Hour), " · 3\u00a0d late"},
-		{events.AccessToken, at.Add(72 * time.Hour), ""},
+		{events.Push, at.Add(11 * time.Minute), " (posted 11\u00a0min late)"},
+		{events.Push, at.Add(2*time.Hour + 50*time.Minute), " (posted 2\u00a0h late)"},
+		{events.Push, at.Add(72 * time.Hour), " (posted 3\u00a0d late)"},
+		{events.Milestone, at.Add(20 * time.Hour), " (posted 20\u00a0h late)"},
 	} {
 		e := pushEvent()
-		e.Kind, e.Time = tt.kind, at
-		post, err := set.Render(context.Background(), Request{Event: e, Kind: configs.KindMattermost, Now: tt.now})
+		e.Kind, e.Time = tt.kind, at.AddDate(-1, 0, 0) // what is said of is old
+		post, err := set.Render(context.Background(), Request{Event: e, Kind: configs.KindMattermost, Now: tt.now, Received: at})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -333,7 +333,7 @@ func TestCuts(t *testing.T) {
 				}
 				e.Push.Commits = append(e.Push.Commits, events.Commit{SHA: "abcdef0123", Title: title})
 			}
-		}), "Ada Lovelace pushed [12\u00a0commits](https://gitlab.example/c) to [`main`](commits/main) in [acme/api](https://gitlab.example/acme/api)\n" +
+		}), "Ada Lovelace pushed [11\u00a0commits and a merge](https://gitlab.example/c) to [`main`](commits/main) in [acme/api](https://gitlab.example/acme/api)\n" +
 			"`abcdef01` commit 12\n`abcdef01` commit 10\n`abcdef01` commit 9\n`abcdef01` commit 8\n`abcdef01` commit 7\n" +
 			"[and 6 more](https://gitlab.example/c)"},
 		{"facts", render("merge_request.open", func(e *events.Event) {
@@ -351,7 +351,7 @@ func TestCuts(t *testing.T) {
 				stage := e.Pipeline.Stages[i%3]
 				e.Pipeline.Jobs = append(e.Pipeline.Jobs, events.JobPart{Name: fmt.Sprintf("j%d", i), Stage: stage, Status: "failed", Retried: i == 0, AllowFailure: i == 1})
 			}
-		}), "❌ **[Pipeline #1287](pipelines/1287)** failed on [`main`](commits/main) in [acme/api](https://gitlab.example/acme/api) · Ada Lovelace · 4m\u00a012s\n" +
+		}), "❌ **[Pipeline #1287](pipelines/1287/failures)** failed on [`main`](commits/main) in [acme/api](https://gitlab.example/acme/api) · Ada Lovelace · 4m\u00a012s\n" +
 			"build: j3, j6, j9, j12, j15 [and 2 more](pipelines/1287/failures)\n" +
 			"test: j4, j7, j10, j13, j16 [and 2 more](pipelines/1287/failures)\n" +
 			"deploy: [8\u00a0jobs](pipelines/1287/failures)"},
@@ -368,7 +368,7 @@ func TestCuts(t *testing.T) {
 		{"config error", render("pipeline.failed~config", func(e *events.Event) {
 			e.Commit, e.Pipeline.Error = nil, "jobs:test config contains unknown keys: scrpt"
 		}), "❌ **[Pipeline #1289](pipelines/1289)** could not start on [`main`](commits/main) in [acme/api](https://gitlab.example/acme/api) · Ada Lovelace\n" +
-			"> jobs:test config contains unknown keys: scrpt"},
+			"jobs:test config contains unknown keys: scrpt"},
 	} {
 		if diff := cmp.Diff(tt.want, tt.got); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", tt.name, diff)

@@ -54,7 +54,7 @@ func (w *writer) rawHTML(n *ast.RawHTML) {
 
 // imageTag writes an image as a link.
 func (w *writer) imageTag(t tag) {
-	url := followable(absolute(t.attribute("src"), w.at))
+	url := followable(w.absolute(t.attribute("src")))
 	shown := oneLine(t.attribute("alt"))
 	if blank(shown) {
 		shown = "image"

@@ -56,7 +56,7 @@ func holdsSpecial(s string) bool {
 // stands beside them.
 var special = [256]bool{
 	'\\': true, '`': true, '*': true, '[': true, ']': true, '|': true, '<': true, '&': true, '#': true,
-	'~': true, '_': true, '!': true, ':': true, '@': true, '.': true, '>': true,
+	'~': true, '_': true, '!': true, ':': true, '@': true, '.': true, '>': true, '$': true,
 }
 
 // awkwardStart tells whether s could be the start of a block if it stood at the
@@ -89,6 +89,7 @@ func listNumber(s string) int {
 }
 
 func appendEscaped(dst []byte, s string) []byte {
+	s = withEmoji(s)
 	rtl := rightToLeft(s)
 	if rtl {
 		dst = append(dst, isolate...)
@@ -146,6 +147,10 @@ func appendEscapedByte(dst []byte, s string, i, number int) []byte {
 	case '.':
 		if joinsDomain(s, i) {
 			return append(dst, `\.`...)
+		}
+	case '$': // starts a formula in a Mattermost with inline LaTeX
+		if next != ' ' {
+			return append(dst, "&#36;"...)
 		}
 	}
 	if i == 0 || i == number {

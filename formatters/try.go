@@ -20,7 +20,7 @@ func (s *Set) try() []*mistake {
 	samples := events.Samples()
 	decoded := make([]*events.Event, len(samples))
 	for i, sample := range samples {
-		decoded[i] = events.Decode(events.Input{Source: "gitlab", Header: sample.Header, Body: sample.Body})
+		decoded[i] = events.Decode(sample.Input("gitlab"))
 	}
 	partial := false
 	for _, f := range s.files {

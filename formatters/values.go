@@ -60,6 +60,9 @@ func dict(pairs ...any) (entries, error) {
 	m := make(entries, len(pairs)/2)
 	for i := 0; i < len(pairs); i += 2 {
 		name, ok := pairs[i].(string)
+		if p, isPrinted := pairs[i].(printed); isPrinted {
+			name, ok = string(p), true
+		}
 		if !ok {
 			return nil, fmt.Errorf("dict: want a name, got %T", pairs[i])
 		}
@@ -88,9 +91,37 @@ func held(v any) int {
 	return n + 1
 }
 
-func sprint(args ...any) (string, error) { return bounded(fmt.Sprint(flat(args)...)) }
+// printed is what print, println and printf return: the template's own words,
+// and GitLab's text escaped.
+type printed string
 
-func sprintln(args ...any) (string, error) { return bounded(fmt.Sprintln(flat(args)...)) }
+// plainOf is a value as people read it: a text as it came, finished Markdown
+// without its markup. Whatever is shown as code, cut, or put into an address is
+// read so first, because it would show the escapes.
+func plainOf(v any) string {
+	switch v := v.(type) {
+	case nil, string, Text, *Document, URL, User:
+		s, _ := source(v)
+		return s
+	case Markdown:
+		return strings.ReplaceAll(plainText(string(v)), joiner, "")
+	case fmt.Stringer:
+		return withoutEscapes(v.String())
+	}
+	return withoutEscapes(fmt.Sprint(v))
+}
+
+// withoutEscapes takes back what [escape] did.
+func withoutEscapes(s string) string {
+	return invisible.Replace(unescape([]byte(s)))
+}
+
+// invisible are the characters that escape adds.
+var invisible = strings.NewReplacer(joiner, "", isolate, "", isolateEnd, "")
+
+func sprint(args ...any) (any, error) { return bounded(fmt.Sprint(flat(args)...), args) }
+
+func sprintln(args ...any) (any, error) { return bounded(fmt.Sprintln(flat(args)...), args) }
 
 // flat replaces all but numbers and words by their strings. The strings of
 // lists and dicts are bounded, while fmt would go through them for itself; and
@@ -99,7 +130,7 @@ func flat(args []any) []any {
 	args = slices.Clone(args)
 	for i, v := range args {
 		switch v := v.(type) {
-		case nil, bool, string, Markdown, int, int64, float64, time.Duration, json.Number:
+		case nil, bool, string, printed, Markdown, int, int64, float64, time.Duration, json.Number:
 		default:
 			args[i] = fmt.Sprint(v)
 		}
@@ -112,19 +143,26 @@ var wideVerb = regexp.MustCompile(`%[^a-zA-Z%]*(?:\d{3}|\*)`)
 // maxVerbs is how many values a format may print.
 const maxVerbs = 100
 
-func sprintf(format string, args ...any) (string, error) {
-	if wideVerb.MatchString(format) {
-		return "", errors.New("printf: width and precision are at most 99")
+func sprintf(format any, args ...any) (any, error) {
+	f := markdownOf(format)
+	if wideVerb.MatchString(f) {
+		return nil, errors.New("printf: width and precision are at most 99")
 	}
-	if strings.Count(format, "%") > maxVerbs {
-		return "", fmt.Errorf("printf: at most %d verbs", maxVerbs)
+	if strings.Count(f, "%") > maxVerbs {
+		return nil, fmt.Errorf("printf: at most %d verbs", maxVerbs)
 	}
-	return bounded(fmt.Sprintf(format, flat(args)...))
+	return bounded(fmt.Sprintf(f, flat(args)...), args)
 }
 
-func bounded(s string) (string, error) {
+// bounded is what was printed of these values: Markdown if one of them was.
+func bounded(s string, args []any) (any, error) {
 	if len(s) > maxOutput {
-		return "", errTooMuch
+		return nil, errTooMuch
 	}
-	return s, nil
+	for _, v := range args {
+		if _, finished := v.(Markdown); finished {
+			return Markdown(s), nil
+		}
+	}
+	return printed(s), nil
 }

@@ -1,7 +1,6 @@
 package formatters
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -10,7 +9,7 @@ import (
 // bold is a title, bold, linked if there is somewhere to go.
 func bold(title, url any) Markdown {
 	s, finished := source(title)
-	to, _ := source(url)
+	to := plainOf(url)
 	if finished && blank(s) {
 		return ""
 	}
@@ -24,7 +23,7 @@ func bold(title, url any) Markdown {
 func words(parts ...any) Text {
 	var out []string
 	for _, p := range parts {
-		if s, _ := source(p); !blank(s) {
+		if s := plainOf(p); !blank(s) {
 			out = append(out, oneLine(s))
 		}
 	}
@@ -33,8 +32,7 @@ func words(parts ...any) Text {
 
 // plainWords reads one of GitLab's identifiers as words.
 func plainWords(v any) Text {
-	s, _ := source(v)
-	return Text(cutEnd(oneLine(strings.ReplaceAll(s, "_", " ")), maxName))
+	return Text(cutEnd(oneLine(strings.ReplaceAll(plainOf(v), "_", " ")), maxName))
 }
 
 // capital starts a phrase with a capital letter.
@@ -63,8 +61,7 @@ var statuses = map[string]Markdown{
 }
 
 func status(v any) Markdown {
-	s, _ := source(v)
-	if words, ok := statuses[s]; ok {
+	if words, ok := statuses[plainOf(v)]; ok {
 		return words
 	}
 	return Markdown("is " + plainWords(v).String())
@@ -77,12 +74,12 @@ func lineNumber(n int) string {
 	return ":" + strconv.Itoa(n)
 }
 
-func suffix(url any, s string) URL {
-	to, _ := source(url)
+func suffix(url, end any) URL {
+	to := plainOf(url)
 	if to == "" {
 		return ""
 	}
-	return URL(to + s)
+	return URL(to + plainOf(end))
 }
 
 // inSentence is a comment short and plain enough to stand in a sentence.
@@ -97,27 +94,6 @@ func aside(d *Document) Markdown {
 	return Markdown(d.line(string(s)))
 }
 
-var emojiName = regexp.MustCompile(`^[a-z0-9+-](?:[a-z0-9_+-]{0,62}[a-z0-9+-])?$`)
-
-// emojis are those that people react with most; others are written by name.
-var emojis = map[string]Markdown{
-	"thumbsup": "👍", "thumbsdown": "👎", "heart": "❤️", "tada": "🎉", "rocket": "🚀", "eyes": "👀",
-	"smile": "😄", "laughing": "😆", "confused": "😕", "cry": "😢", "thinking": "🤔", "clap": "👏",
-	"pray": "🙏", "fire": "🔥", "100": "💯", "raised_hands": "🙌", "muscle": "💪", "star": "⭐",
-	"white_check_mark": "✅", "heavy_check_mark": "✔️", "x": "❌", "warning": "⚠️",
-}
-
-func emoji(v any) Markdown {
-	s, _ := source(v)
-	if e, ok := emojis[s]; ok {
-		return e
-	}
-	if !emojiName.MatchString(s) {
-		return Markdown(Text(cutEnd(oneLine(s), maxName)).String())
-	}
-	return Markdown(":" + s + ":")
-}
-
 // expires says when something ends, counted in days when it is known how late
 // it is now.
 func expires(d *Data, v any) (Markdown, error) {
@@ -129,7 +105,7 @@ func expires(d *Data, v any) (Markdown, error) {
 	if err != nil || day == "" {
 		return "expires soon", err
 	}
-	s, _ := source(v)
+	s := plainOf(v)
 	end, err := time.Parse(time.DateOnly, s[:min(len(s), len(time.DateOnly))])
 	if err != nil || d.Now.IsZero() {
 		return "expires on " + day, nil
@@ -147,9 +123,9 @@ func expires(d *Data, v any) (Markdown, error) {
 
 // get finds a value of the payload by its path: names and indexes, separated
 // by dots. What is not there is an empty Text.
-func get(d *Data, path string) any {
+func get(d *Data, path any) any {
 	var v any = d.Payload()
-	for key := range strings.SplitSeq(path, ".") {
+	for key := range strings.SplitSeq(plainOf(path), ".") {
 		switch at := v.(type) {
 		case map[string]any:
 			v = at[key]

@@ -94,7 +94,7 @@ func Change(e *events.Event, with map[string]any) (*events.Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := events.Input{Source: e.Source, Header: e.Header, Body: payload}
+	in := events.Input{Source: e.Source, Header: e.Header, Instance: e.Instance, Version: e.Version, Body: payload}
 	if source, ok := with["source"].(string); ok {
 		in.Source = source
 	}

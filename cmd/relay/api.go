@@ -30,7 +30,7 @@ func (r *relay) api() *server.API {
 
 // eventOf decodes a stored webhook.
 func eventOf(w *queue.Webhook) *events.Event {
-	return events.Decode(events.Input{Source: w.Source, Header: w.Get("X-Gitlab-Event"), Body: w.Body})
+	return events.Decode(events.NewInput(w.Source, w.Get, w.Body))
 }
 
 func (r *relay) describe(w *queue.Webhook) server.Description {

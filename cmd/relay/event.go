@@ -182,7 +182,7 @@ func (c *configuration) decode(f eventFlags, s events.Sample) (*events.Event, er
 		}
 		return nil, usage(didYouMean(source, "source", names), "there is no source %q", source)
 	}
-	return f.changed(events.Decode(events.Input{Source: source, Header: s.Header, Body: s.Body}))
+	return f.changed(events.Decode(s.Input(source)))
 }
 
 // changed is the event as --with asks for it.

@@ -50,7 +50,7 @@ func (a *app) send() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				event, err := f.changed(events.Decode(events.Input{Header: sample.Header, Body: sample.Body}))
+				event, err := f.changed(events.Decode(sample.Input("")))
 				if err != nil {
 					return err
 				}

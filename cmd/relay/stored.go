@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -56,12 +57,15 @@ func (s *storedEvent) sample(ctx context.Context, f eventFlags) (events.Sample, 
 		return events.Sample{}, err
 	}
 	header, err := f.event()
-	for _, h := range s.Webhook.Headers {
-		if h.Name == "X-Gitlab-Event" && header == "" {
-			header = h.Value
+	in := events.NewInput("", func(name string) string {
+		for _, h := range s.Webhook.Headers {
+			if strings.EqualFold(h.Name, name) {
+				return h.Value
+			}
 		}
-	}
-	return events.Sample{Name: s.ID, Header: header, Body: body}, err
+		return ""
+	}, body)
+	return events.Sample{Name: s.ID, Header: cmp.Or(header, in.Header), Body: body, Instance: in.Instance, Version: in.Version}, err
 }
 
 // decode decodes the event as it came, or as the flags want it.
@@ -74,7 +78,7 @@ func (s *storedEvent) decode(ctx context.Context, f eventFlags) (*events.Event, 
 	if source == "" {
 		source = s.Webhook.Source
 	}
-	return f.changed(events.Decode(events.Input{Source: source, Header: sample.Header, Body: sample.Body}))
+	return f.changed(events.Decode(sample.Input(source)))
 }
 
 // explainedThen is an explanation of a stored event.

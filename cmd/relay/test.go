@@ -78,7 +78,7 @@ func (a *app) runTests(files []string, out string) error {
 func (a *app) testEvent(file string) func(string) (*events.Event, error) {
 	return func(name string) (*events.Event, error) {
 		if s, ok := events.SampleNamed(name); ok {
-			return events.Decode(events.Input{Header: s.Header, Body: s.Body}), nil
+			return events.Decode(s.Input("")), nil
 		}
 		if name == "-" {
 			return nil, usage("name a sample such as merge_request.open, or a payload file", "a test reads no standard input")

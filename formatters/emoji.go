@@ -66,7 +66,9 @@ func withEmoji(s string) string {
 	return b.String()
 }
 
-func touchesEmoji(r rune) bool { return r == ':' || r == 0 || unicode.IsLetter(r) || unicode.IsDigit(r) }
+func touchesEmoji(r rune) bool {
+	return r == ':' || r == 0 || unicode.IsLetter(r) || unicode.IsDigit(r)
+}
 
 var emojiName = regexp.MustCompile(`^[a-z0-9+-](?:[a-z0-9_+-]{0,62}[a-z0-9+-])?$`)
 

@@ -181,10 +181,13 @@ func (l limit) text(line string, room int) string {
 		cut = c.space
 	}
 	part := strings.TrimRight(line[:cut.at], " ")
+	if c.rest != "" {
+		part = line[:c.far.at] + c.rest
+		cut = c.far
+	}
 	if part == "" || part == strings.TrimRight(quoteMarks(line), " ") {
 		return l.plain(line, room)
 	}
-	part += c.rest
 	for n := len(cut.open); n > 0; n-- {
 		mark := cut.open[n-1]
 		if bare, ok := strings.CutSuffix(part, mark); ok && c.rest == "" { // nothing stands in it
@@ -228,7 +231,8 @@ type cutter struct {
 	room int
 
 	far, space place  // as far as it came, and the last space before that
-	rest       string // what follows far: the start of a code span
+	rest       string // what follows far: the start of code or of a link
+	lost       int    // brackets that nothing closes
 }
 
 func (c *cutter) run() {
@@ -238,9 +242,7 @@ func (c *cutter) run() {
 		token := c.line[i : i+n]
 		closers := c.of(strings.Join(open, ""))
 		if used+c.of(token)+closers+c.of(token)*c.opens(i, n, open) > c.room {
-			if token[0] == '`' {
-				c.splitCode(token, c.room-used-closers)
-			}
+			c.split(token, c.room-used-closers)
 			return
 		}
 		used += c.of(token)
@@ -271,11 +273,9 @@ func (c *cutter) token(i int) int {
 			return n
 		}
 	case ch == '[' && !c.slack:
-		if n := linkLength(s); n > 0 {
-			return n
-		}
+		return c.link(s)
 	case ch == '<':
-		if n := strings.IndexByte(s[:min(len(s), longestLink)], '>'); n > 0 {
+		if n := strings.IndexByte(s, '>'); n > 0 {
 			return n + 1
 		}
 	case ch == '*' || ch == '_' || ch == '~':
@@ -284,6 +284,22 @@ func (c *cutter) token(i int) int {
 		return 2*len(zeroWidth) + 1 // a mark that is none
 	}
 	return size
+}
+
+// link is the length of the link that starts s, or of its bracket. Brackets that
+// nothing closes are looked at a few times only, because each is looked for up
+// to the end.
+func (c *cutter) link(s string) int {
+	if c.lost < 20 {
+		n := linkLength(s)
+		if n > 0 {
+			return n
+		}
+		if n < 0 {
+			c.lost++
+		}
+	}
+	return 1
 }
 
 // opens is 1 if a mark of emphasis opens at line[i:i+n], else 0.
@@ -303,30 +319,48 @@ func (c *cutter) opens(i, n int, open []string) int {
 	return 1
 }
 
-// splitCode keeps the start of a code span that does not fit, if that is much.
-func (c *cutter) splitCode(span string, room int) {
-	n := len(span) - len(strings.TrimLeft(span, "`"))
-	if n == len(span) || room < 2*n+2*longWord {
+// split keeps the start of a code span, or of a link's text, that does not fit,
+// if there is room for much of it.
+func (c *cutter) split(token string, room int) {
+	var before, inside, after string
+	marks := token[:len(token)-len(strings.TrimLeft(token, "`"))]
+	switch {
+	case marks != "" && marks != token:
+		before, inside, after = marks, strings.Trim(token, "`"), marks
+		if len(marks) > 1 {
+			after = " " + marks
+		}
+	case c.slack && token[0] == '<':
+		url, text, _ := strings.Cut(strings.TrimSuffix(token, ">"), "|")
+		before, inside, after = url+"|", text, ">"
+	case !c.slack && strings.HasPrefix(token, "["):
+		end := strings.LastIndex(token, "](")
+		before, inside, after = "[", token[1:max(1, end)], token[max(1, end):]
+	}
+	if room -= c.of(before + after); inside == "" || room < longWord {
 		return
 	}
-	marks := span[:n]
-	inside := strings.TrimSuffix(strings.TrimPrefix(span, marks), marks)
-	if part := strings.TrimRight(c.code(inside, room-2*n-2), " "); strings.TrimSpace(part) != "" {
-		c.rest = marks + part
-		if n > 1 {
-			c.rest += " "
-		}
-		c.rest += marks
-		c.space = place{}
+	if part := c.start(inside, room, before == "["); strings.TrimSpace(part) != "" {
+		c.rest, c.space = before+part+after, place{}
 	}
 }
 
-// longestLink is more than a link in a message takes, in bytes.
-const longestLink = 3 * maxURL
+// start is the start of what stands in code or, as people read it, in a link.
+func (c *cutter) start(inside string, room int, link bool) string {
+	if !link {
+		return strings.TrimRight(c.code(inside, room), " ")
+	}
+	for n := room; n > 0; n -= 1 + n/4 {
+		if part := inLinkText(c.plain(inside, n)); c.of(part) <= room {
+			return part
+		}
+	}
+	return ""
+}
 
-// linkLength is the length of the link that starts s, [text](address), or 0.
+// linkLength is the length of the link that starts s, [text](address); 0 if it
+// is none, -1 if its text does not end.
 func linkLength(s string) int {
-	s = s[:min(len(s), longestLink)]
 	depth := 0
 	for i := 0; i < len(s); i++ {
 		switch s[i] {
@@ -350,5 +384,5 @@ func linkLength(s string) int {
 			return i + end + 1
 		}
 	}
-	return 0
+	return -1
 }

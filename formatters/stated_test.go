@@ -36,7 +36,7 @@ func TestWithoutAction(t *testing.T) {
 }
 
 // aVerb matches the verbs of the standard set.
-var aVerb = regexp.MustCompile(`\b(?:is|was|were|sent|opened|merged|closed|changed|commented|edited|added|pushed|force-pushed|created|deleted|failed|passed|started|waits|deployed|approved|rejected|reacted|took|turned|joined|left|asked|expires|moved|found|could not start)\b`)
+var aVerb = regexp.MustCompile(`\b(?:is|was|were|sent|opened|merged|closed|changed|updated|commented|edited|added|pushed|force-pushed|created|deleted|failed|passed|started|waits|deployed|approved|rejected|reacted|took|turned|joined|left|asked|expires|moved|found|could not start)\b`)
 
 // withoutAction is a payload without any action.
 func withoutAction(t *testing.T, body []byte) []byte {

@@ -108,6 +108,7 @@ type Destination struct {
 	Look         Look
 	Confidential Confidential
 	Only         []Conditions  // any of them must match, whatever a route says; none: no gate
+	OnlyToo      []Conditions  // the same of another version of the file; see [Config.Restrict]
 	RateLimit    Rate          // zero: none
 	Concurrency  int           // lanes' deliveries in flight; 1 keeps the order
 	Mentions     string        // MentionsNone, MentionsRoute or MentionsMapped

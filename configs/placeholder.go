@@ -1,9 +1,11 @@
 package configs
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -84,4 +86,33 @@ func placeholderURL(text string) string { return "https://missing.invalid/hooks/
 func placeholderKey(text string) string {
 	sum := sha256.Sum256([]byte("placeholder for " + text))
 	return "whsec_" + base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// CloseMissing puts a random secret, which nobody can know, in the place of each
+// one of a source that is not at hand: the source refuses what only that secret
+// could prove.
+func (c *Config) CloseMissing() {
+	random := func(s Secret, made string) Secret {
+		if s.Missing() {
+			return newPlaceholder(made)
+		}
+		return s
+	}
+	for i := range c.Sources {
+		s := &c.Sources[i]
+		for j, t := range s.Tokens {
+			s.Tokens[j] = random(t, rand.Text())
+		}
+		for j, k := range s.SigningKeys {
+			s.SigningKeys[j] = random(k, placeholderKey(rand.Text()))
+		}
+		if s.Basic != nil {
+			s.Basic.Password = random(s.Basic.Password, rand.Text())
+		}
+	}
+}
+
+// Incomplete tells whether a secret of the source is not at hand.
+func (s *Source) Incomplete() bool {
+	return slices.ContainsFunc(slices.Concat(s.Tokens, s.SigningKeys), Secret.Missing) || s.Basic != nil && s.Basic.Password.Missing()
 }

@@ -27,6 +27,8 @@ type Route struct {
 	// Fence is what the include says of the file that the route stands in; nil
 	// for no bounds. Its addresses are checked in loading.
 	Fence *Fence
+
+	FenceToo *Fence // of another version of the including file; see [Config.Restrict]
 }
 
 // Words of a route's mention.

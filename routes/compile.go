@@ -92,12 +92,36 @@ func (c *compiler) destination(t *Table, d *configs.Destination) {
 	if d.Mentions == configs.MentionsMapped {
 		t.mapped[d.Name] = d.Kind
 	}
-	for _, w := range d.Only {
+	own := c.gate(d.Only)
+	told := c.found
+	c.gates[d.Name] = both(own, c.gate(d.OnlyToo))
+	c.found = told // mistakes in OnlyToo are another version's
+	t.destinations[d.Name] = &gatedDestination{d, c.gates[d.Name]}
+}
+
+// gate compiles an only.
+func (c *compiler) gate(only []configs.Conditions) []conditions {
+	var out []conditions
+	for _, w := range only {
 		keys, written := c.keys(w)
-		c.gates[d.Name] = append(c.gates[d.Name], conditions{keys: keys})
+		out = append(out, conditions{keys: keys})
 		c.checkKeys(checkedConditions{w, written}, partOnly)
 	}
-	t.destinations[d.Name] = &gatedDestination{d, c.gates[d.Name]}
+	return out
+}
+
+// both is the gate that opens when two do.
+func both(a, b []conditions) []conditions {
+	if len(a) == 0 || len(b) == 0 {
+		return slices.Concat(a, b)
+	}
+	var out []conditions
+	for _, x := range a {
+		for _, y := range b {
+			out = append(out, conditions{keys: slices.Concat(x.keys, y.keys)})
+		}
+	}
+	return out
 }
 
 // route compiles one route, and gives what checks want to know of it.
@@ -113,7 +137,7 @@ func (c *compiler) route(r configs.Route) (route, checkedRoute) {
 		when = []configs.Conditions{{Pos: r.Pos}}
 	}
 	for _, w := range when {
-		compiled, written := c.when(w, r.Fence)
+		compiled, written := c.when(w, r.Fence, r.FenceToo)
 		out.when = append(out.when, compiled)
 		facts.when = append(facts.when, checkedConditions{w, written})
 	}
@@ -131,15 +155,17 @@ func (c *compiler) route(r configs.Route) (route, checkedRoute) {
 }
 
 // when compiles one entry of when, with what holds for each of them.
-func (c *compiler) when(w configs.Conditions, fence *configs.Fence) (conditions, []writtenEvent) {
+func (c *compiler) when(w configs.Conditions, fences ...*configs.Fence) (conditions, []writtenEvent) {
 	keys, patterns := c.keys(w)
 	if w.Events == nil {
 		standard := eventPattern{text: setStandard, set: setStandard}
 		keys = slices.Insert(keys, 0, eventsKey([]string{setStandard}, []eventPattern{standard}))
 		patterns = []writtenEvent{{eventPattern: standard}}
 	}
-	if k, ok := c.fenceKey(fence); ok {
-		keys = slices.Insert(keys, 1, k)
+	for _, f := range fences {
+		if k, ok := c.fenceKey(f); ok {
+			keys = slices.Insert(keys, 1, k)
+		}
 	}
 	out := conditions{keys: append(keys, alsoKey(w.Also)), bots: w.Bots != nil && w.Bots.Value}
 	if ignore := c.cfg.Ignore; ignore != nil {

@@ -97,7 +97,8 @@ func lockDir(dir string) (*dirLock, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data directory: %w", err)
 	}
-	if err := os.Chmod(dir, 0o700); err != nil {
+	// One that belongs to another user cannot be closed; whoever chose it is told.
+	if err := os.Chmod(dir, 0o700); err != nil && !errors.Is(err, os.ErrPermission) {
 		return nil, fmt.Errorf("close the data directory to others: %w", err)
 	}
 	path := filepath.Join(dir, "LOCK")

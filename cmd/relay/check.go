@@ -4,8 +4,10 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -77,7 +79,7 @@ func (a *app) runCheck(paths []string, out string, read func(path string) (*conf
 		}
 		list = append(list, checkedFindings(findings)...)
 		if out == "text" {
-			if err := a.printChecked(path, findings); err != nil {
+			if err := a.printChecked(path, c, findings); err != nil {
 				return err
 			}
 		}
@@ -161,10 +163,14 @@ func codeQuality(findings []checkedFinding) []qualityIssue {
 }
 
 // printChecked prints the findings of one file, and the sum of them.
-func (a *app) printChecked(path string, findings []configs.Finding) error {
+func (a *app) printChecked(path string, c *configuration, findings []configs.Finding) error {
 	configs.ErrorsFirst(findings)
 	if err := printFindings(a.stdout, findings); err != nil {
 		return err
+	}
+	fenced, _ := c.errorsByFile(findings)
+	for _, file := range slices.Sorted(maps.Keys(fenced)) {
+		fmt.Fprintf(a.stdout, "%s: relay serve does without this file, or with its last good version; the rest is loaded\n", file)
 	}
 	wrong := errorsIn(findings)
 	sum := "ok"

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -23,6 +24,9 @@ type configuration struct {
 	*configs.Config
 	table     *routes.Table
 	formatter delivery.Formatter
+
+	broken []brokenFile // fenced files with mistakes
+	copied time.Time    // when the copies were made that all of it is from; zero: it is from the files themselves
 }
 
 // places are where relay.yaml is looked for.
@@ -101,11 +105,16 @@ func (a *app) load(cmd *cobra.Command) (*configuration, []configs.Finding, error
 func (a *app) compiled(cfg *configs.Config, findings []configs.Finding) (*configuration, []configs.Finding, error) {
 	c, findings := compile(cfg, findings)
 	a.secrets.add(c.secrets()...)
-	if n := errorsIn(findings); n > 0 {
-		_ = printFindings(a.stderr, findings)
-		return nil, findings, &exitError{code: exitUsage, message: "the configuration has " + count(n, "error")}
+	if errorsIn(findings) > 0 {
+		return nil, findings, a.refuse(findings)
 	}
 	return c, findings, nil
+}
+
+// refuse prints what is wrong with a configuration, and is the error of that.
+func (a *app) refuse(findings []configs.Finding) error {
+	_ = printFindings(a.stderr, findings)
+	return &exitError{code: exitUsage, message: "the configuration has " + count(errorsIn(findings), "error")}
 }
 
 // compile compiles what was loaded, as far as its errors allow, and returns all
@@ -120,7 +129,7 @@ func compile(cfg *configs.Config, findings []configs.Finding) (*configuration, [
 		findings = append(findings, unproved(cfg)...)
 	}
 	configs.SortFindings(findings)
-	return &configuration{cfg, table, set}, findings
+	return &configuration{Config: cfg, table: table, formatter: set}, findings
 }
 
 // unproved tells of sources whose proof cannot be made of what the file says.

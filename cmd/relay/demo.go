@@ -43,7 +43,16 @@ func (a *app) runDemo(ctx context.Context, f serveFlags) error {
 	defer os.RemoveAll(dir)
 	f.data, f.listen, f.admin, f.natsURL, f.cert, f.key = dir, "127.0.0.1:0", "127.0.0.1:0", "", "", ""
 	f.replicas = 1
-	return a.runServe(ctx, f, c, nil, func(r *relay) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-hangups(): // the terminal has gone
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return a.runServe(ctx, f, loaded{configuration: c}, func(r *relay) {
 		hook := "http://" + r.public.Addr() + c.Sources[0].Paths[0]
 		fmt.Fprintf(a.stdout, `this is a demo: it prints messages in place of posting them, and forgets everything at Ctrl-C
 send it another webhook with: RELAY_TOKEN=%s relay send issue.close --via %s

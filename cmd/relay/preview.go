@@ -104,7 +104,7 @@ func (a *app) loadOrNone(cmd *cobra.Command) (*configuration, error) {
 		}
 		cfg := &configs.Config{Sources: []configs.Source{{Name: "gitlab"}}}
 		table, _ := routes.Compile(cfg, vocabulary()) // no routes, no findings
-		return &configuration{cfg, table, set}, nil
+		return &configuration{Config: cfg, table: table, formatter: set}, nil
 	}
 	return c, err
 }

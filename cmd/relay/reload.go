@@ -5,18 +5,13 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gitlab-mattermost/relay/configs"
@@ -24,10 +19,6 @@ import (
 	"github.com/gitlab-mattermost/relay/formatters"
 	"github.com/gitlab-mattermost/relay/routes"
 )
-
-// settle is how long files must be left alone before they are read again:
-// editors and Kubernetes replace them in several steps.
-const settle = 200 * time.Millisecond
 
 // live is the configuration in force. The dispatcher and the lanes ask it anew
 // for every event and every message.
@@ -54,14 +45,17 @@ func (l *live) People(destination string) func(username string) (string, bool) {
 // reloader replaces the configuration while the relay runs. Everything that
 // can fail comes first; a bad file leaves the old configuration in force.
 type reloader struct {
-	load  loader // nil: there is nothing to load
-	apply func(*configuration) error
-	log   *slog.Logger
-
-	trouble func(kind, text string) bool // tells the operator
+	load    loader // nil: there is nothing to load
+	apply   func(*configuration) error
+	log     *slog.Logger
+	reports *reporter
+	broken  *brokenFiles
+	keep    *lastGood
+	unkept  string // why the last configuration was not kept
 
 	successful prometheus.Gauge
 	at         prometheus.Gauge
+	copied     atomic.Int64 // when the copies in force were made, in Unix nanoseconds; 0: it is no copies
 
 	seen [sha256.Size]byte // fingerprint of the files that were loaded first
 
@@ -71,15 +65,21 @@ type reloader struct {
 	problems []configs.Finding
 }
 
-func newReloader(c *configuration, load loader, apply func(*configuration) error, log *slog.Logger, registry prometheus.Registerer) *reloader {
+func newReloader(l loaded, apply func(*configuration) error, log *slog.Logger, reports *reporter, registry prometheus.Registerer) *reloader {
 	r := &reloader{
-		load: load, apply: apply, log: log, files: c.Files, seen: fingerprint(c.Files), last: time.Now(),
+		load: l.load, apply: apply, log: log, reports: reports, broken: newBrokenFiles(log, reports, registry), keep: l.keep,
+		files: l.Files, seen: fingerprint(l.Files), last: time.Now(), problems: l.findings,
 		successful: prometheus.NewGauge(prometheus.GaugeOpts{Name: "relay_config_last_reload_successful", Help: "1 if the last attempt to load relay.yaml succeeded."}),
-		at:         prometheus.NewGauge(prometheus.GaugeOpts{Name: "relay_config_last_reload_success_timestamp_seconds", Help: "When the configuration in force was loaded."}),
+		at:         prometheus.NewGauge(prometheus.GaugeOpts{Name: "relay_config_last_reload_success_timestamp_seconds", Help: "When the configuration in force was loaded; of copies, when they were made."}),
 	}
-	registry.MustRegister(r.successful, r.at)
-	r.successful.Set(1)
-	r.at.SetToCurrentTime()
+	age := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "relay_config_last_good_age_seconds", Help: "Age of the last good copy of relay.yaml while that is in force, because relay.yaml itself has mistakes; 0 otherwise."}, func() float64 {
+		if at := r.copied.Load(); at != 0 {
+			return time.Since(time.Unix(0, at)).Seconds()
+		}
+		return 0
+	})
+	registry.MustRegister(r.successful, r.at, age)
+	r.told(l.configuration, l.findings)
 	return r
 }
 
@@ -94,7 +94,7 @@ func (r *reloader) reload(why string) error {
 	c, findings := r.load()
 	r.last, r.problems, r.files = time.Now(), findings, c.Files
 	var err error
-	if configs.HasErrors(findings) {
+	if c.refused(findings) {
 		err = findingsError(findings)
 	}
 	if err == nil {
@@ -102,14 +102,19 @@ func (r *reloader) reload(why string) error {
 	}
 	if err != nil {
 		r.successful.Set(0)
-		r.trouble("reload", "⚠️ relay.yaml has mistakes; the old one stays in force:\n```\n"+strings.NewReplacer("```", "'''", "<", "‹", ">", "›").Replace(err.Error())+"\n```")
+		r.reports.trouble("reload", "⚠️ relay.yaml has mistakes; the old one stays in force:\n"+codeBlock(err.Error()))
 		r.log.Error("relay.yaml cannot be loaded; the old one stays in force", "trigger", why, "err", err)
 		return err
 	}
-	r.successful.Set(1)
-	r.at.SetToCurrentTime()
+	r.told(c, findings)
+	r.kept(c)
 	r.log.Info("relay.yaml loaded", "trigger", why, "routes", len(c.Routes), "destinations", len(c.Destinations), "sources", len(c.Sources))
 	return nil
+}
+
+// codeBlock shows a text as it is in Mattermost and Slack.
+func codeBlock(text string) string {
+	return "```\n" + strings.NewReplacer("```", "'''", "<", "‹", ">", "›").Replace(text) + "\n```"
 }
 
 // findingsError is all errors among the findings, one a line.
@@ -136,92 +141,6 @@ func (r *reloader) watched() []string {
 	return slices.Clone(r.files)
 }
 
-// watch reloads whenever one of the files that were read has changed, until
-// ctx ends. It watches their directories, so that files that are replaced, and
-// links that are turned to another target, are seen.
-func (r *reloader) watch(ctx context.Context) error {
-	w, err := fsnotify.NewWatcher()
-	if err != nil {
-		return fmt.Errorf("watch relay.yaml: %w", err)
-	}
-	defer w.Close()
-	dirs := map[string]bool{}
-	seen := r.seen
-	r.follow(w, dirs)
-	quiet := time.NewTimer(settle) // looks once for what changed before it was watched
-	for {
-		select {
-		case <-w.Events:
-			quiet.Reset(settle)
-		case err := <-w.Errors:
-			r.log.Warn("a change of relay.yaml may have been missed", "err", err)
-			quiet.Reset(settle)
-		case <-quiet.C:
-			files := r.watched()
-			if now := fingerprint(files); now != seen {
-				_ = r.reload("file changed") // it has been logged
-				seen = now                   // of before: what changed while it was read is read again
-				if !slices.Equal(files, r.watched()) {
-					seen = fingerprint(r.watched())
-				}
-			}
-			r.follow(w, dirs)
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-// follow watches the directories of all files, and of what links among them
-// point to.
-func (r *reloader) follow(w *fsnotify.Watcher, dirs map[string]bool) {
-	want := map[string]bool{}
-	for _, f := range r.watched() {
-		want[filepath.Dir(f)] = true
-		if target, err := filepath.EvalSymlinks(f); err == nil {
-			want[filepath.Dir(target)] = true
-		}
-	}
-	for _, dir := range slices.Sorted(maps.Keys(want)) {
-		if !dirs[dir] {
-			if err := w.Add(dir); err != nil {
-				r.log.Warn("changes in this directory will not be seen; reload with SIGHUP", "dir", dir, "err", err)
-				continue
-			}
-			dirs[dir] = true
-		}
-	}
-	for dir := range dirs {
-		if !want[dir] {
-			_ = w.Remove(dir) // gone already, then
-			delete(dirs, dir)
-		}
-	}
-}
-
-// fingerprint tells whether files have other contents than before.
-func fingerprint(files []string) [sha256.Size]byte {
-	h := sha256.New()
-	for _, name := range files {
-		fmt.Fprintf(h, "%q\n", name)
-		f, err := os.Open(name)
-		if err != nil {
-			fmt.Fprintf(h, "%v\n", err)
-			continue
-		}
-		info, err := f.Stat()
-		if err == nil && info.IsDir() {
-			entries, err := f.Readdirnames(-1)
-			slices.Sort(entries)
-			fmt.Fprintf(h, "%q %v\n", entries, err)
-		} else if _, err := io.Copy(h, io.LimitReader(f, 16<<20)); err != nil {
-			fmt.Fprintf(h, "%v\n", err)
-		}
-		f.Close()
-	}
-	return [sha256.Size]byte(h.Sum(nil))
-}
-
 // configReport is the answer of GET /api/v1/config: what is in force, without
 // secrets, and the mistakes of the last attempt to load it.
 type configReport struct {
@@ -229,6 +148,8 @@ type configReport struct {
 	Sources      []sourceReport      `json:"sources"`
 	Destinations []destinationReport `json:"destinations"`
 	Routes       []routeReport       `json:"routes"`
+	LastGood     *time.Time          `json:"last_good,omitempty"` // when the copies were made that are in force; nil: relay.yaml itself is
+	BrokenFiles  []brokenFile        `json:"broken_files"`
 	LastReload   struct {
 		Time       time.Time        `json:"time"`
 		Successful bool             `json:"successful"`
@@ -258,7 +179,7 @@ type routeReport struct {
 }
 
 func (r *reloader) report(c *configuration) configReport {
-	rep := configReport{Files: c.Files, Sources: []sourceReport{}, Destinations: []destinationReport{}, Routes: []routeReport{}}
+	rep := configReport{Files: c.Files, Sources: []sourceReport{}, Destinations: []destinationReport{}, Routes: []routeReport{}, BrokenFiles: append([]brokenFile{}, c.broken...)}
 	for _, s := range c.Sources {
 		rep.Sources = append(rep.Sources, sourceReport{s.Name, s.Paths, s.Require, proofNames(s), patterns(s.Projects)})
 	}
@@ -272,8 +193,11 @@ func (r *reloader) report(c *configuration) configReport {
 		}
 		rep.Routes = append(rep.Routes, routeReport{route.Name, route.Pos.File, route.Pos.Line, to})
 	}
+	if !c.copied.IsZero() {
+		rep.LastGood = &c.copied
+	}
 	at, problems := r.status()
-	rep.LastReload.Time, rep.LastReload.Successful = at, !configs.HasErrors(problems)
+	rep.LastReload.Time, rep.LastReload.Successful = at, !c.refused(problems)
 	rep.LastReload.Problems = checkedFindings(problems)
 	return rep
 }

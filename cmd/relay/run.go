@@ -61,13 +61,16 @@ func run(ctx context.Context, args []string, env configs.Env, stdin io.Reader, s
 
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
-		Use:               "relay",
-		Short:             "GitLab webhooks in, the right Mattermost or Slack channel out",
-		Example:           "  relay serve --demo                 see it work; needs nothing\n  relay preview merge_request.open   see one message\n  relay check                        find the mistakes in relay.yaml",
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.fromEnvironment(cmd.Flags()) },
-		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Use:           "relay",
+		Short:         "GitLab webhooks in, the right Mattermost or Slack channel out",
+		Example:       "  relay serve --demo                 see it work; needs nothing\n  relay preview merge_request.open   see one message\n  relay check                        find the mistakes in relay.yaml",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			signalsOf(cmd)
+			return a.fromEnvironment(cmd.Flags())
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"math"
 	"os"
-	"os/signal"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -23,7 +22,6 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/spf13/cobra"
 
-	"github.com/gitlab-mattermost/relay/configs"
 	"github.com/gitlab-mattermost/relay/delivery"
 	"github.com/gitlab-mattermost/relay/dispatch"
 	"github.com/gitlab-mattermost/relay/queue"
@@ -64,17 +62,11 @@ func (a *app) serve() *cobra.Command {
 			if err := f.check(); err != nil {
 				return err
 			}
-			path, err := a.find(cmd)
-			if err != nil {
+			l := loaded{hangups: hangups()} // from before the files are read
+			if err := a.loadFor(cmd, &f, &l); err != nil {
 				return err
 			}
-			load := func() (*configuration, []configs.Finding) { return compile(a.read(path)) }
-			c, warnings, err := a.compiled(a.read(path))
-			if err != nil {
-				return err
-			}
-			_ = printFindings(a.stderr, warnings)
-			return a.runServe(cmd.Context(), f, c, load, nil)
+			return a.runServe(cmd.Context(), f, l, nil)
 		},
 	}
 	f.add(cmd)
@@ -113,12 +105,10 @@ type relay struct {
 	active atomic.Pointer[delivery.Lanes] // while this relay dispatches
 }
 
-// loader reads the configuration anew.
-type loader func() (*configuration, []configs.Finding)
-
 // runServe runs a relay until ctx ends. When it listens, started is called, or
 // without one, what to paste into GitLab is printed.
-func (a *app) runServe(ctx context.Context, f serveFlags, c *configuration, load loader, started func(*relay)) error {
+func (a *app) runServe(ctx context.Context, f serveFlags, l loaded, started func(*relay)) error {
+	c := l.configuration
 	a.secrets.add(f.secrets()...)
 	format := f.logFormat.word
 	if format == "auto" && terminal(a.stderr) {
@@ -140,8 +130,10 @@ func (a *app) runServe(ctx context.Context, f serveFlags, c *configuration, load
 	}
 	defer r.clients.Close()
 	r.reports = newReporter(r.reportAddress, a.secrets.clean, log)
-	r.reloader = newReloader(c, load, r.apply, log, r.registry)
-	r.reloader.trouble = r.reports.trouble
+	r.reloader = newReloader(l, r.apply, log, r.reports, r.registry)
+	for _, note := range l.notes {
+		log.Warn(note)
+	}
 	if _, set := a.env("GOMEMLIMIT"); !set && f.natsURL == "" {
 		debug.SetMemoryLimit(memoryLimit)
 		r.limited = true
@@ -162,7 +154,8 @@ func (a *app) runServe(ctx context.Context, f serveFlags, c *configuration, load
 			r.failed <- err
 		}
 	}()
-	reloading := r.reloading(stop)
+	r.reloader.kept(c)
+	reloading := r.reloading(stop, l.hangups)
 	go r.reports.run(stop)
 	r.serve()
 	log.Info("listening", "public", r.public.Addr(), "admin", r.admin.Addr(), "version", versionString(), "config", strings.Join(c.Files[:min(len(c.Files), 1)], ""), "routes", len(c.Routes))
@@ -359,13 +352,10 @@ func both(destinations, old []delivery.Destination) []delivery.Destination {
 }
 
 // reloading reloads when a file changes, and on SIGHUP, until ctx ends.
-func (r *relay) reloading(ctx context.Context) <-chan struct{} {
+func (r *relay) reloading(ctx context.Context, hangups <-chan os.Signal) <-chan struct{} {
 	var running sync.WaitGroup
 	if r.reloader.load != nil {
-		hangups := make(chan os.Signal, 1)
-		signal.Notify(hangups, syscall.SIGHUP)
 		running.Go(func() {
-			defer signal.Stop(hangups)
 			for {
 				select {
 				case <-hangups:

@@ -24,6 +24,7 @@ type serveFlags struct {
 	adminTokenFile string
 	cert, key      string
 	data           string
+	lastGood       bool
 	natsURL        string
 	natsCreds      string
 	natsCA         string
@@ -52,6 +53,7 @@ func (f *serveFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.cert, "tls-cert", "", "certificate `file` for --listen (PEM, with the chain)")
 	flags.StringVar(&f.key, "tls-key", "", "key `file` for --tls-cert (PEM)")
 	flags.StringVar(&f.data, "data", "./data", "`directory` of the embedded queue")
+	flags.BoolVar(&f.lastGood, "last-good", true, "start with the files that came into force last, which the data directory keeps, where relay.yaml has mistakes")
 	flags.StringVar(&f.natsURL, "nats-url", "", "`URL` of a NATS server or cluster to use in place of the embedded queue")
 	flags.StringVar(&f.natsCreds, "nats-creds", "", "credentials `file` for --nats-url")
 	flags.StringVar(&f.natsCA, "nats-ca", "", "`file` with the certificates (PEM) that the one of --nats-url is checked against; without it the system's")

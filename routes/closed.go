@@ -1,6 +1,8 @@
 package routes
 
 import (
+	"slices"
+
 	"github.com/gitlab-mattermost/relay/configs"
 	"github.com/gitlab-mattermost/relay/events"
 )
@@ -58,8 +60,9 @@ func (t *Table) Closed(e *events.Event, a configs.Address, file string) (reason 
 	if reason := to.closed(s, a.Channel); reason != "" {
 		return reason
 	}
-	f, known := t.fences[file]
-	if file == "" || known && f.permits(s, a, to.config) {
+	fences, known := t.fences[file]
+	forbids := func(f fence) bool { return !f.permits(s, a, to.config) }
+	if file == "" || known && !slices.ContainsFunc(fences, forbids) {
 		return ""
 	}
 	for _, d := range t.decide(s, nil).Deliveries {

@@ -18,7 +18,7 @@ func Compile(cfg *configs.Config, v Vocabulary) (*Table, []configs.Finding) {
 	c := &compiler{cfg: cfg, vocabulary: newVocabulary(v), addresses: map[configs.Address]int{}, gates: map[string][]conditions{}}
 	t := &Table{
 		defaults: cfg.Defaults, chat: newDirectory(cfg), sources: map[string][]glob{}, known: map[string]bool{},
-		mapped: map[string]string{}, destinations: map[string]*gatedDestination{}, fences: map[string]fence{}, index: newIndex(),
+		mapped: map[string]string{}, destinations: map[string]*gatedDestination{}, fences: map[string][]fence{}, index: newIndex(),
 	}
 	if len(cfg.Files) > 0 {
 		c.file = cfg.Files[0]
@@ -38,11 +38,16 @@ func Compile(cfg *configs.Config, v Vocabulary) (*Table, []configs.Finding) {
 	for _, r := range cfg.Routes {
 		compiled, facts := c.route(r)
 		if _, known := t.fences[r.Pos.File]; !known {
-			t.fences[r.Pos.File] = c.fence(r.Fence)
+			t.fences[r.Pos.File] = []fence{c.fence(r.Fence), c.fence(r.FenceToo)}
 		}
 		t.index.add(len(t.routes), r.When)
 		t.routes = append(t.routes, compiled)
 		checked = append(checked, facts)
+	}
+	for file, f := range cfg.Fences {
+		if _, known := t.fences[file]; !known { // nothing of it is in force, because of a mistake
+			t.fences[file] = []fence{c.fence(f)}
+		}
 	}
 	if cfg.Unrouted.Mode == configs.UnroutedAddress {
 		if target, ok := c.target(cfg.Unrouted.Address, configs.Route{Name: unroutedName}); ok {
@@ -203,7 +208,7 @@ func (c *compiler) target(a configs.Address, r configs.Route) (target, bool) {
 		c.addresses[a] = id
 	}
 	file := ""
-	if r.Fence != nil {
+	if r.Fence != nil || r.FenceToo != nil {
 		file = r.Pos.File
 	}
 	return target{

@@ -1,6 +1,8 @@
 package routes
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -62,5 +64,27 @@ func TestRestrict(t *testing.T) {
 				t.Errorf("what goes: %q, want %q", goes, tt.goes)
 			}
 		})
+	}
+}
+
+// TestClosedLeftOut: what waits was routed by a file that has a mistake now, so
+// that nothing of it is in force. It is posted: the fence is as it was.
+func TestClosedLeftOut(t *testing.T) {
+	dir := t.TempDir()
+	main, team := filepath.Join(dir, "relay.yaml"), filepath.Join(dir, "team.yaml")
+	text := "sources: {gitlab: {token: abcdefghijklmnopqrst}}\ndestinations: {mm: \"https://chat.example/hooks/x\"}\ninclude: {files: team.yaml, to: \"mm#a\"}\n"
+	if err := os.WriteFile(main, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, found := configs.Reading{Env: env, Instead: map[string][]byte{team: nil}}.Load(main)
+	table, more := Compile(cfg, listed)
+	if found = append(found, more...); configs.HasErrors(found) {
+		t.Fatal(text, found)
+	}
+	for channel, want := range map[string]string{"a": "", "b": ReasonFence} {
+		got := table.Closed(named("issue", "open"), configs.Address{Destination: "mm", Channel: channel}, team)
+		if got != want {
+			t.Errorf("mm#%s is closed: %q, want %q", channel, got, want)
+		}
 	}
 }

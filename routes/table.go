@@ -30,7 +30,7 @@ type Table struct {
 	mapped   map[string]string // kind of the destinations that map @user in texts
 
 	destinations map[string]*gatedDestination
-	fences       map[string]fence // by the files that have routes
+	fences       map[string][]fence // by file; all of them must permit
 }
 
 // route is one entry of routes:, ready to be asked.

@@ -158,6 +158,7 @@ func (q *Queue) OldestDead(ctx context.Context, above uint64, f func(DeadLetter)
 // DropDead drops a dead letter. One that is not kept any more is no error. One
 // that the server cannot read it drops only when no older one is kept.
 func (q *Queue) DropDead(ctx context.Context, seq uint64) error {
+	q.lines.dropped(deadLetters, seq)
 	dropped, err := q.dropsDead(ctx)
 	if err != nil {
 		return err
@@ -167,7 +168,7 @@ func (q *Queue) DropDead(ctx context.Context, seq uint64) error {
 	if err == nil {
 		return nil
 	}
-	if !errors.Is(err, jetstream.ErrMsgNotFound) && !errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) {
+	if !notThere(err) {
 		return fmt.Errorf("drop a dead letter: %w", err)
 	}
 	kept, err := q.keptDead(ctx)

@@ -203,6 +203,9 @@ func (q *Queue) rebuild(old *generation) error {
 	}
 	q.log.Info("the queue stands again", "after", time.Since(began).Round(time.Millisecond).String())
 	q.health.stand(g)
+	if err := q.dropReturned(ctx, q.lines.settled()); err != nil {
+		q.log.Warn("what was dropped may still be listed until the next start", "err", err)
+	}
 	return nil
 }
 

@@ -43,25 +43,19 @@ func (p *packer) envelope(n Nonce, hooks []*Webhook) message {
 }
 
 func decodeEnvelope(seq uint64, msg []byte, limit int) (Envelope, error) {
-	nonce, content, err := unseal(Events, msg, limit)
-	if err != nil {
-		return Envelope{}, damaged(Events, seq, msg, err)
-	}
-	r := reader{b: content}
-	count := r.uint()
-	e := Envelope{Seq: seq, Nonce: nonce, Webhooks: make([]Webhook, 0, min(count, 512))}
-	for i := uint64(0); i < count && !r.bad; i++ {
-		w := r.webhook()
-		if count > 1 {
-			w.Body = bytes.Clone(w.Body) // so that one that is kept does not keep all
+	return decode(Events, seq, msg, limit, func(nonce Nonce, r *reader) (Envelope, error) {
+		e := Envelope{Seq: seq, Nonce: nonce, Webhooks: list(r, minWebhook, r.webhook)}
+		if len(e.Webhooks) > 1 {
+			for i := range e.Webhooks {
+				e.Webhooks[i].Body = bytes.Clone(e.Webhooks[i].Body) // so that one that is kept does not keep all
+			}
 		}
-		e.Webhooks = append(e.Webhooks, w)
-	}
-	if err := r.err(); err != nil {
-		return Envelope{}, damaged(Events, seq, msg, err)
-	}
-	return e, nil
+		return e, nil
+	})
 }
+
+// minWebhook is how many bytes a webhook takes at least.
+const minWebhook = 4
 
 func (w *buffer) parked(p *Parked) {
 	w.id(p.ID)
@@ -88,20 +82,9 @@ func encodeParked(n Nonce, batch []Parked) message {
 }
 
 func decodeParked(seq uint64, msg []byte, limit int) ([]Parked, error) {
-	_, content, err := unseal(ParkedStream, msg, limit)
-	if err != nil {
-		return nil, damaged(ParkedStream, seq, msg, err)
-	}
-	r := reader{b: content}
-	count := r.uint()
-	batch := make([]Parked, 0, min(count, 512))
-	for i := uint64(0); i < count && !r.bad; i++ {
-		batch = append(batch, r.parked())
-	}
-	if err := r.err(); err != nil {
-		return nil, damaged(ParkedStream, seq, msg, err)
-	}
-	return batch, nil
+	return decode(ParkedStream, seq, msg, limit, func(_ Nonce, r *reader) ([]Parked, error) {
+		return list(r, 2+len(Nonce{})+1+minWebhook, r.parked), nil
+	})
 }
 
 func encodeDead(n Nonce, d *Dead) message {
@@ -115,14 +98,7 @@ func encodeDead(n Nonce, d *Dead) message {
 }
 
 func decodeDead(seq uint64, msg []byte, limit int) (Dead, error) {
-	_, content, err := unseal(DeadStream, msg, limit)
-	if err != nil {
-		return Dead{}, damaged(DeadStream, seq, msg, err)
-	}
-	r := reader{b: content}
-	d := Dead{Parked: r.parked(), Lane: r.lane(), Reason: r.str(), Attempts: int(r.uint()), Time: r.time()}
-	if err := r.err(); err != nil {
-		return Dead{}, damaged(DeadStream, seq, msg, err)
-	}
-	return d, nil
+	return decode(DeadStream, seq, msg, limit, func(_ Nonce, r *reader) (Dead, error) {
+		return Dead{Parked: r.parked(), Lane: r.lane(), Reason: r.str(), Attempts: int(r.uint()), Time: r.time()}, nil
+	})
 }

@@ -164,7 +164,7 @@ func TestWhatIsGoneIsSaid(t *testing.T) {
 		},
 		"dead letters": {
 			harm:   func(t *testing.T, dir string) { cut(t, dir, DeadStream, "letter 3", true) },
-			damage: 1, says: []string{"dead letters are gone from RELAY_DEAD, at least 1"}, // the second one is back
+			damage: 2, says: []string{"dead letters are gone from RELAY_DEAD, at least 2"}, // the second one, which was dropped, is back
 		},
 		"dead letters, kill": {
 			killed: true,

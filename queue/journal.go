@@ -23,6 +23,9 @@ const (
 	// journalSpare is how much larger a full journal may grow for the message
 	// that lets its history go, in bytes.
 	journalSpare = 1 << 20
+	// restateAfter is how many messages the journal may grow by before it says again
+	// what is settled in all lanes.
+	restateAfter = 1000
 	// takeoverSpare is how much a full journal grows for a relay that takes over.
 	takeoverSpare = 4 << 10
 	// heartbeat is how often the writer shows a standby that it lives.
@@ -61,8 +64,11 @@ type Journal struct {
 	stuck  atomic.Bool // what is to be written is not, for now
 	ending atomic.Bool // what is written now is the last
 	told   uint64      // see [Kept]; set before anything is written
-	starts atomic.Uint64
-	heads  atomic.Uint64 // see [Kept]
+	// restated is the newest message that says of all lanes what is settled; of who
+	// writes.
+	restated uint64
+	starts   atomic.Uint64
+	heads    atomic.Uint64 // see [Kept]
 }
 
 func newJournal(q *Queue, writer Nonce, last uint64, base Checkpoint) *Journal {
@@ -363,11 +369,21 @@ func entrySize(recs []Record) int {
 	return min(len(recs), maxEntry)
 }
 
+// restates tells whether the message behind last is to say of all lanes what is
+// settled, so that older messages can go.
+func (j *Journal) restates(last uint64) bool {
+	return j.restated == 0 || last-j.restated >= restateAfter || j.stuck.Load() || j.q.lines.none()
+}
+
 // write stores one message, for as long as it takes, or returns ErrFull.
 func (j *Journal) write(c Checkpoint, recs []Record) error {
 	nonce := newNonce()
 	expect := j.Last()
-	kept, stored := j.kept(), false
+	all := j.restates(expect)
+	kept, stored := j.kept(all), false
+	if !all {
+		c.Journal = min(c.Journal, j.restated-1) // a start reads what was said there
+	}
 	defer func() {
 		if !stored {
 			j.q.lines.unsaid(kept.Lines)
@@ -389,6 +405,9 @@ func (j *Journal) write(c Checkpoint, recs []Record) error {
 		case err == nil:
 			Failpoint(FailJournaled)
 			stored = true
+			if all {
+				j.restated = seq
+			}
 			j.mu.Lock()
 			j.last, j.durable, j.written = seq, c, begun
 			j.mu.Unlock()

@@ -77,9 +77,11 @@ func (q *Queue) dropsDead(ctx context.Context) (dropped func(), err error) {
 	return dropped, nil
 }
 
-// kept is what the next message of the journal says of what the streams hold.
-func (j *Journal) kept() *Kept {
-	k := &Kept{Told: j.told, Heads: j.heads.Load(), Lines: j.q.lines.news()}
+// kept is what the next message of the journal says of what the streams hold; with
+// all it says again what was said before of lanes.
+func (j *Journal) kept(all bool) *Kept {
+	k := &Kept{Told: j.told, Heads: j.heads.Load()}
+	k.Lines, k.Settled = j.q.lines.news(all)
 	if !j.q.External() { // there others may drop dead letters
 		var c census
 		c, k.Sure = j.q.kept.mark(j.ctx, j.q, j.ending.Load())
@@ -144,8 +146,8 @@ func (q *Queue) checkDead(ctx context.Context, said *Kept) error {
 	q.kept.mu.Lock()
 	early := q.kept.early
 	q.kept.mu.Unlock()
-	if early || there.count == said.Dead && there.sum == said.DeadSum {
-		return nil
+	if early || there.count == said.Dead && there.sum == said.DeadSum || there.count > said.Dead {
+		return nil // those that are too many came back
 	}
 	gone := uint64(1)
 	if there.count < said.Dead {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -49,9 +50,11 @@ type lines struct {
 	mu      sync.Mutex
 	of      map[Lane]*line
 	changed map[Lane]bool // whose end is to be written to the journal
+	some    bool          // something is settled for good
 }
 
 type line struct {
+	ended // for good: see returned.go
 	end   Place
 	total uint64
 	gone  Place  // up to here a message may be gone: settled, given up, or said to be missing
@@ -107,19 +110,28 @@ func (s *lines) stated(r *LaneState) {
 	defer s.mu.Unlock()
 	l := s.lane(r.Lane)
 	r.Gone = later(r.Gone, l.gone)
+	l.settle(r.Done)
+	s.some = s.some || r.Done != Place{}
 	s.changed[r.Lane] = true
 }
 
-// news takes the ends that the journal does not know.
-func (s *lines) news() (ends []LineEnd) {
+// news takes the ends that the journal does not know, and what is settled for good
+// in these lanes, or in all of them.
+func (s *lines) news(all bool) (ends []LineEnd, settled []LaneSettled) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for name := range s.changed {
 		l := s.of[name]
 		ends = append(ends, LineEnd{name, l.end, l.total, l.gone})
+		if !all && !l.empty() {
+			settled = append(settled, LaneSettled{name, l.settled, slices.Clone(l.dropped)})
+		}
 	}
 	clear(s.changed)
-	return ends
+	if all {
+		settled = s.settledLocked()
+	}
+	return ends, settled
 }
 
 // unsaid gives back what news has taken and was not written.
@@ -284,7 +296,9 @@ func (k *ledger) lane(name Lane) *line {
 // apply reads one message of the journal.
 func (k *ledger) apply(e Entry) {
 	if k.older = e.Kept == nil; k.older {
-		clear(k.lines)
+		for _, l := range k.lines {
+			*l = line{ended: l.ended} // that holds for good
+		}
 		return
 	}
 	for _, rec := range e.Records {
@@ -295,6 +309,16 @@ func (k *ledger) apply(e Entry) {
 		case *LaneState:
 			l := k.lane(r.Lane)
 			l.gone = later(l.gone, later(r.Done, r.Gone))
+			l.settle(r.Done)
+		}
+	}
+	for _, r := range e.Kept.Settled {
+		l := k.lane(r.Lane)
+		l.gone = later(l.gone, r.Done)
+		l.settle(r.Done)
+		for _, seq := range r.Dropped {
+			l.gone = later(l.gone, Place{seq, math.MaxInt32})
+			l.drop(seq)
 		}
 	}
 	for _, end := range e.Kept.Lines {
@@ -339,19 +363,20 @@ func (s *lines) resume(ctx context.Context, q *Queue, said *ledger, found []Lane
 				q.parkedGone(name, count, "after", now.end.Seq)
 			}
 		}
+		now.ended = was.ended
 		if now.gone = later(now.gone, was.gone); now.end.Seq < now.gone.Seq {
 			now.gone = Place{now.end.Seq, math.MaxInt32}
 		}
 		if was.end != now.end {
 			changed[name] = true
 		}
-		if (now.end != Place{}) || changed[name] {
+		if (now.end != Place{}) || changed[name] || !now.empty() {
 			there[name] = now
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.of, s.changed = there, changed
+	s.of, s.changed, s.some = there, changed, len(settledOf(there)) > 0
 	return nil
 }
 

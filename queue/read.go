@@ -305,6 +305,7 @@ func BatchSize(waiting []Parked) int {
 // PurgeParked drops a lane's messages up to and including the sequence.
 func (q *Queue) PurgeParked(ctx context.Context, lane Lane, upTo uint64) error {
 	q.lines.went(lane, upTo)
+	q.lines.purged(lane, upTo)
 	subject := jetstream.WithPurgeSubject(subjectParked + laneToken(lane))
 	for _, seq := range slices.Compact(append(q.loads.upTo(lane, upTo), upTo)) { // what is large one after the other
 		err := q.unload(ctx, lane, seq, func() error { return q.parked.Purge(ctx, subject, jetstream.WithPurgeSequence(seq+1)) })
@@ -395,6 +396,11 @@ func (q *Queue) dropOldestDead(ctx context.Context, kept uint64) error {
 	if err != nil {
 		return fmt.Errorf("purge %s: %w", DeadStream, err)
 	}
+	info, err := q.dead.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", DeadStream, err)
+	}
+	q.lines.purged(deadLetters, max(info.State.FirstSeq, 1)-1)
 	q.deadDropped.Add(drop)
 	q.log.Error("the dead letters are full: the oldest were dropped for good", "count", drop)
 	return nil

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"time"
@@ -185,12 +186,7 @@ func (w *buffer) planned(ps []Planned) {
 }
 
 func (r *reader) planned() []Planned {
-	n := r.uint()
-	var ps []Planned
-	for i := uint64(0); i < n && !r.bad; i++ {
-		ps = append(ps, Planned{r.lane(), r.str(), r.str()})
-	}
-	return ps
+	return list(r, 4, func() Planned { return Planned{r.lane(), r.str(), r.str()} })
 }
 
 // decision reads what stood in the first decisions, then what was appended to
@@ -271,11 +267,7 @@ func decodeRecord(kind uint64, r *reader) (Record, error) {
 	case kindSettled:
 		rec = &Settled{r.id(), r.lane(), r.time(), r.str(), int(r.uint()), int(r.uint()), r.str(), time.Duration(r.uint()), r.place(), r.uint()}
 	case kindLane:
-		l := &LaneState{Lane: r.lane(), Time: r.time(), State: r.str(), Reason: r.str(), Done: r.place()}
-		n := r.uint()
-		for i := uint64(0); i < n && !r.bad; i++ {
-			l.Early = append(l.Early, r.id())
-		}
+		l := &LaneState{Lane: r.lane(), Time: r.time(), State: r.str(), Reason: r.str(), Done: r.place(), Early: list(r, 2, r.id)}
 		if !r.ends() {
 			l.Gone = r.place()
 		}
@@ -336,6 +328,7 @@ type Kept struct {
 	Heads   uint64 // how many starts running have delivered nothing that was parked, with no orderly end
 	Told    uint64 // newest sequence of RELAY_JOURNAL that was missed and said to be gone
 	Lines   []LineEnd
+	Settled []LaneSettled
 }
 
 func encodeEntry(n Nonce, e Entry) []byte {
@@ -379,41 +372,45 @@ func (w *buffer) kept(k *Kept) {
 		w.uint(l.Total)
 		w.place(l.Gone)
 	}
+	w.uint(uint64(len(k.Settled)))
+	for _, l := range k.Settled {
+		w.lane(l.Lane)
+		w.place(l.Done)
+		w.uint(uint64(len(l.Dropped)))
+		for _, seq := range l.Dropped {
+			w.uint(seq)
+		}
+	}
 }
 
 func (r *reader) kept() *Kept {
 	k := &Kept{Dead: r.uint(), DeadEnd: r.uint(), DeadSum: r.uint(), Sure: r.bool(), Heads: r.uint(), Told: r.uint()}
-	n := r.uint()
-	for i := uint64(0); i < n && !r.bad; i++ {
-		k.Lines = append(k.Lines, LineEnd{r.lane(), r.place(), r.uint(), r.place()})
+	k.Lines = list(r, 7, func() LineEnd { return LineEnd{r.lane(), r.place(), r.uint(), r.place()} })
+	if !r.ends() {
+		k.Settled = list(r, 5, func() LaneSettled { return LaneSettled{r.lane(), r.place(), list(r, 1, r.uint)} })
 	}
 	return k
 }
 
 func decodeEntry(seq uint64, msg []byte, limit int) (Entry, error) {
-	_, content, err := unseal(JournalStream, msg, limit)
-	if err != nil {
-		return Entry{}, damaged(JournalStream, seq, msg, err)
-	}
-	r := reader{b: content}
-	e := Entry{Seq: seq, Writer: r.nonce(), Checkpoint: Checkpoint{r.uint(), r.nonce(), r.uint(), r.uint()}}
-	count := r.uint()
-	for i := uint64(0); i < count && !r.bad; i++ {
-		kind := r.uint()
-		rec, err := decodeRecord(kind, &reader{b: r.bytes()})
-		if err != nil {
-			return Entry{}, damaged(JournalStream, seq, msg, err)
+	return decode(JournalStream, seq, msg, limit, func(_ Nonce, r *reader) (e Entry, err error) {
+		e = Entry{Seq: seq, Writer: r.nonce(), Checkpoint: Checkpoint{r.uint(), r.nonce(), r.uint(), r.uint()}}
+		for range r.count(2) {
+			kind := r.uint()
+			one := reader{b: r.bytes(), items: r.items}
+			rec, err := decodeRecord(kind, &one)
+			if r.bad || err != nil {
+				return Entry{}, cmp.Or(r.err(), err)
+			}
+			r.items = one.items
+			e.Records = append(e.Records, rec)
 		}
-		e.Records = append(e.Records, rec)
-	}
-	if !r.bad && !r.ends() {
-		e.Ends = Ends{r.uint(), r.uint(), r.uint(), r.uint()}
-	}
-	if !r.bad && !r.ends() {
-		e.Kept = r.kept()
-	}
-	if err := r.err(); err != nil {
-		return Entry{}, damaged(JournalStream, seq, msg, err)
-	}
-	return e, nil
+		if !r.bad && !r.ends() {
+			e.Ends = Ends{r.uint(), r.uint(), r.uint(), r.uint()}
+		}
+		if !r.bad && !r.ends() {
+			e.Kept = r.kept()
+		}
+		return e, nil
+	})
 }

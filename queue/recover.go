@@ -99,11 +99,7 @@ func (q *Queue) recover(ctx context.Context, last uint64) (*State, uint64, error
 	if err := q.catchUp(ctx, Events, end.Ends.Events); err != nil {
 		return nil, 0, err
 	}
-	if !said.unsure {
-		if err := q.checkDead(ctx, end.Kept); err != nil {
-			return nil, 0, err
-		}
-	}
+	sure := !said.unsure
 	before = q.Damage()
 	var read uint64
 	err = q.Entries(ctx, s.Checkpoint.Journal, func(e Entry) bool { s.apply(e); said.apply(e); read = e.Seq; return true })
@@ -114,6 +110,14 @@ func (q *Queue) recover(ctx context.Context, last uint64) (*State, uint64, error
 		return nil, 0, err
 	}
 	said.unsure = said.unsure || q.Damage() > before
+	if err := q.dropReturned(ctx, settledOf(said.lines)); err != nil {
+		return nil, 0, err
+	}
+	if sure {
+		if err := q.checkDead(ctx, end.Kept); err != nil {
+			return nil, 0, err
+		}
+	}
 	before = q.Damage()
 	if err := q.catchUp(ctx, ParkedStream, max(end.Ends.Parked, s.parkEnd(), q.lastPark.load())); err != nil {
 		return nil, 0, err
@@ -298,6 +302,11 @@ func (q *Queue) recoverParked(ctx context.Context, s *State, said *ledger, count
 	}
 	for _, name := range lanes {
 		s.lane(name).Last = q.lines.last(name)
+	}
+	for _, l := range q.lines.settled() {
+		if at := s.Lanes[l.Lane]; at != nil {
+			at.Done = later(at.Done, l.Done)
+		}
 	}
 	err = walk(ctx, q.parked, subjectParked+">", s.Checkpoint.Parked, func(msg *jetstream.RawStreamMsg) (bool, error) {
 		if msg.Subject == subjectFence {

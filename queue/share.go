@@ -159,8 +159,9 @@ func (q *Queue) Expendable(ctx context.Context, destination string, why error) (
 // DropParked drops one message of a lane.
 func (q *Queue) DropParked(ctx context.Context, lane Lane, seq uint64) error {
 	q.lines.went(lane, seq)
+	q.lines.dropped(lane, seq)
 	err := q.unload(ctx, lane, seq, func() error { return q.parked.DeleteMsg(ctx, seq) })
-	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) && !errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) {
+	if err != nil && !notThere(err) {
 		return fmt.Errorf("drop from %s: %w", ParkedStream, err)
 	}
 	q.shares.drop(lane, func(s uint64) bool { return s == seq })

@@ -131,8 +131,65 @@ func (w *buffer) time(t time.Time) {
 }
 
 type reader struct {
-	b   []byte
-	bad bool // something was missing; every later value is zero
+	b     []byte
+	bad   bool // something was missing; every later value is zero
+	items int  // that were announced so far
+}
+
+// maxItems is how many values of lists one message may hold: what a few bytes unpack
+// to must not take memory many times over.
+const maxItems = 1 << 20
+
+// count reads how many values of a list follow, of at least so many bytes each. One
+// that cannot be true ends the reading.
+func (r *reader) count(least int) int {
+	n := r.uint()
+	if n > uint64(len(r.b)/least) || n > uint64(maxItems-r.items) {
+		r.fail()
+		return 0
+	}
+	r.items += int(n)
+	return int(n)
+}
+
+// list reads a list of values of at least so many bytes each.
+func list[T any](r *reader, least int, one func() T) []T {
+	n := r.count(least)
+	if n == 0 {
+		return nil
+	}
+	all := make([]T, 0, n)
+	for range n {
+		v := one()
+		if r.bad {
+			return nil
+		}
+		all = append(all, v)
+	}
+	return all
+}
+
+// decode reads a stored message with f. Whatever is wrong with it, also what f did
+// not expect, makes it a damaged one, which is set aside.
+func decode[T any](stream string, seq uint64, msg []byte, limit int, f func(n Nonce, r *reader) (T, error)) (v T, err error) {
+	var none T
+	defer func() {
+		if p := recover(); p != nil {
+			v, err = none, damaged(stream, seq, msg, fmt.Errorf("it cannot be decoded: %v", p))
+		}
+	}()
+	nonce, content, err := unseal(stream, msg, limit)
+	if err != nil {
+		return none, damaged(stream, seq, msg, err)
+	}
+	r := reader{b: content}
+	if v, err = f(nonce, &r); err == nil {
+		err = r.err()
+	}
+	if err != nil {
+		return none, damaged(stream, seq, msg, err)
+	}
+	return v, nil
 }
 
 func (r *reader) err() error {
@@ -207,18 +264,10 @@ func (w *buffer) webhook(h *Webhook) {
 
 // webhook shares the body's memory with the reader.
 func (r *reader) webhook() Webhook {
-	h := Webhook{Received: r.time(), Source: r.str()}
-	n := r.uint()
-	if n > uint64(len(r.b)) {
-		r.fail()
-		return h
+	return Webhook{
+		Received: r.time(), Source: r.str(),
+		Header: list(r, 2, func() Field { return Field{r.str(), r.str()} }), Body: r.bytes(),
 	}
-	h.Header = make([]Field, 0, min(n, 16))
-	for range n {
-		h.Header = append(h.Header, Field{r.str(), r.str()})
-	}
-	h.Body = r.bytes()
-	return h
 }
 
 // size is about what the webhook takes in an envelope, in bytes.

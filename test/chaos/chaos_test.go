@@ -121,7 +121,44 @@ func TestCheck(t *testing.T) {
 			h.crashes(4, true)
 			h.came(5, b, north, true)
 			h.came(5, a, north, true)
-		}, []string{duplicate, disorder}},
+		}, []string{duplicate, disorder, duplicate}},
+		{"one from the middle of a line", rules{unordered: func(address) bool { return true }}, func(h *history) {
+			a, b, c := h.took(1, "1-0", north), h.took(2, "2-0", north), h.took(3, "3-0", north)
+			for _, n := range []int{a, b, c} {
+				h.came(4, n, north, true)
+			}
+			h.crashes(5, true)
+			h.came(6, b, north, true)
+		}, []string{duplicate}},
+		{"one of each of two starts, many starts later", rules{unordered: func(address) bool { return true }}, func(h *history) {
+			a := h.took(1, "1-0", north)
+			h.came(2, a, north, true)
+			h.crashes(3, true)
+			b := h.took(4, "2-0", north)
+			h.came(5, b, north, true)
+			h.crashes(6, true)
+			h.crashes(7, true)
+			h.came(8, a, north, true)
+			h.came(8, b, north, true)
+		}, []string{duplicate, duplicate, duplicate}},
+		{"sent once more where somebody asked for it", rules{}, func(h *history) {
+			a, b := h.took(1, "1-0", north), h.took(1, "1-1", north)
+			h.came(2, a, north, true)
+			h.came(2, b, north, true)
+			h.mayGo(a, south)
+			h.mayGo(b, south)
+			h.mustGo(b, south)
+			h.came(3, b, south, true)
+			h.came(3, a, south, true)
+		}, []string{disorder}},
+		{"asked for once more, and lost", rules{}, func(h *history) {
+			a, b := h.took(1, "1-0", north), h.took(1, "1-1", north)
+			h.came(2, a, north, true)
+			h.came(2, b, north, true)
+			h.mayGo(a, south)
+			h.mayGo(b, south)
+			h.mustGo(b, south)
+		}, []string{lost}},
 		{"two repeats in one lane after a crash, concurrency 2", rules{concurrency: 2}, func(h *history) {
 			a, b := h.took(1, "1-0", north), h.took(2, "2-0", north)
 			h.came(3, a, north, true)

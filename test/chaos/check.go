@@ -89,6 +89,7 @@ func (l *ledger) check(r rules) verdict {
 	c.numbers()
 	for _, to := range sortedAddresses(c.byAddress) {
 		c.line(to, c.byAddress[to])
+		c.middle(to, c.byAddress[to])
 	}
 	return c.verdict
 }
@@ -143,13 +144,15 @@ func (c *checker) event(n int, s *sent) {
 }
 
 // repetition checks that a message came again only after its answer had not
-// been sent whole, or, at most concurrency of them in a lane, after a crash.
+// been sent whole, or, at most concurrency of them in a lane, after a crash. They
+// count for the process that repeats: what was recorded must not come again many
+// starts later either.
 func (c *checker) repetition() {
-	type end struct {
+	type start struct {
 		epoch int
 		to    address
 	}
-	again := map[end]int{}
+	again := map[start]int{}
 	keys := slices.SortedFunc(maps.Keys(c.byDelivery), func(a, b delivery) int {
 		return cmp.Or(cmp.Compare(a.event, b.event), cmp.Compare(a.to.hook, b.to.hook), cmp.Compare(a.to.channel, b.to.channel))
 	})
@@ -162,7 +165,7 @@ func (c *checker) repetition() {
 			case p.epoch != before.epoch && c.crashed[before.epoch]:
 				c.repeats++
 				c.crashes[before.epoch]++
-				e := end{before.epoch, d.to}
+				e := start{p.epoch, d.to}
 				if again[e]++; again[e] > c.concurrency {
 					c.add(duplicate, "%s is again at %s: %d repeats in that lane after one crash", c.name(d.event), d.to.channel, again[e])
 				}
@@ -200,6 +203,25 @@ func (c *checker) numbers() {
 		}
 		if earliest.IsZero() || s.answered.Before(earliest) {
 			earliest = s.answered
+		}
+	}
+}
+
+// middle checks that what comes again after a crash is what came last before it:
+// a lane posts nothing more before the outcome of the last message is recorded. An
+// answer that was not sent whole means an attempt that is made again, now or later.
+func (c *checker) middle(to address, posts []post) {
+	if c.concurrency > 1 || c.late || c.mayRepeat != nil {
+		return
+	}
+	last := map[int]int{} // by event: where it came last
+	for i, p := range posts {
+		before, again := last[p.event]
+		if last[p.event] = i; !again || !posts[before].answered {
+			continue
+		}
+		if newer := i - before - 1; newer > 0 {
+			c.add(duplicate, "%s is again at %s, with %d posts in between: it comes from the middle of the line", c.name(p.event), to.channel, newer)
 		}
 	}
 }

@@ -46,6 +46,7 @@ const (
 // sent is one webhook.
 type sent struct {
 	to       []address
+	also     []address // where it may be too: somebody has asked for that, and got no answer
 	at       time.Time // when it was begun
 	outcome  int
 	answered time.Time
@@ -150,7 +151,7 @@ func (l *ledger) arrive(seq int, to address, at time.Time, answered bool, text s
 		l.strange = append(l.strange, fmt.Sprintf("a message about %s, which nobody sent", found[0]))
 		return
 	}
-	if !slices.Contains(l.events[n].to, to) {
+	if !slices.Contains(l.events[n].to, to) && !slices.Contains(l.events[n].also, to) {
 		l.strange = append(l.strange, fmt.Sprintf("event %d at %s, where it does not belong", n, to.channel))
 		return
 	}
@@ -165,6 +166,38 @@ func (l *ledger) arrive(seq int, to address, at time.Time, answered bool, text s
 		l.got[n] = map[address]bool{}
 	}
 	l.got[n][to] = true
+}
+
+// anyAccepted is a webhook that was accepted, chosen at random.
+func (l *ledger) anyAccepted(d dicer) (n int, id place, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.events) == 0 {
+		return 0, place{}, false
+	}
+	n = d.IntN(len(l.events))
+	return n, l.events[n].id, l.events[n].outcome == accepted
+}
+
+// mayGo writes down that a webhook may come to one more address.
+func (l *ledger) mayGo(n int, to address) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.events[n].also = append(l.events[n].also, to)
+}
+
+// mustGo writes down that an accepted webhook has to come to one more address.
+func (l *ledger) mustGo(n int, to address) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.events[n].to = append(slices.Clip(l.events[n].to), to)
+	if slices.ContainsFunc(l.posts, func(p post) bool { return p.event == n && p.to == to }) {
+		return
+	}
+	if l.open[n] == nil {
+		l.open[n] = map[address]bool{}
+	}
+	l.open[n][to] = true
 }
 
 // bury writes down that the relay gave a delivery up.

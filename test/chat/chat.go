@@ -45,6 +45,7 @@ type Server struct {
 	mu    sync.Mutex
 	hooks map[string]*hook
 	conns int
+	open  int // connections, those that were hijacked left out
 
 	watch func(Entry)
 }
@@ -81,6 +82,7 @@ func Start(opts Options) (*Server, error) {
 	s.http = &http.Server{
 		Handler:           http.HandlerFunc(s.serve),
 		ConnContext:       s.number,
+		ConnState:         s.track,
 		ReadHeaderTimeout: time.Minute,
 	}
 	s.handlers.Add(1)
@@ -154,6 +156,49 @@ func (s *Server) number(ctx context.Context, _ net.Conn) context.Context {
 	defer s.mu.Unlock()
 	s.conns++
 	return context.WithValue(ctx, connKey{}, s.conns)
+}
+
+// track counts the connections that are open.
+func (s *Server) track(_ net.Conn, state http.ConnState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch state {
+	case http.StateNew:
+		s.open++
+	case http.StateClosed, http.StateHijacked:
+		s.open--
+	}
+}
+
+// Drain waits until the server has read all that was sent by clients that are gone:
+// until nobody is connected any more. It returns ctx's error when that ends first.
+func (s *Server) Drain(ctx context.Context) error {
+	// Connections are accepted in the order in which they came: when this one is
+	// answered, the older ones are counted.
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.Addr()+"/", nil)
+	if err != nil {
+		return fmt.Errorf("drain the chat server: %w", err)
+	}
+	req.Close = true
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("drain the chat server: %w", err)
+	}
+	resp.Body.Close()
+	for s.connected() > 0 {
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func (s *Server) connected() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.open
 }
 
 // enter counts a request in, unless the server is closing.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -96,7 +97,11 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	if err := d.remember(ctx); err != nil {
 		return err
 	}
-	go d.tidy(ctx)
+	var tidying sync.WaitGroup
+	defer tidying.Wait() // nothing is dropped any more when Run has returned
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	tidying.Go(func() { d.tidy(ctx) })
 	for after := d.progress.cursor; ; {
 		e, err := d.Queue.Next(ctx, after)
 		if damage := (*queue.DamageError)(nil); errors.As(err, &damage) {
@@ -215,11 +220,13 @@ func (d *Dispatcher) settled(id queue.ID, a configs.Address) bool {
 
 // decided records and logs what becomes of an event.
 func (d *Dispatcher) decided(id queue.ID, w *queue.Webhook, e *events.Event, m routes.Decision, wanted []routes.Delivery, repeats []queue.Planned) {
+	past := d.past(id)
 	rec := &queue.Decision{
 		ID: id, Time: time.Now(), Source: e.Source, Event: e.Name(), Project: e.Project.Path, Title: d.Title(e.Title),
 		Outcome: outcome(m, wanted), Nearest: m.Nearest, Because: m.Because,
 		Received: w.Received, Repeats: repeats, Again: !d.State.Decided.Less(id),
 	}
+	rec.Again = rec.Again || past.known()
 	rec.Replay, _ = w.Replay()
 	if rec.Outcome == queue.OutcomeRepeat {
 		rec.Because = repeats[0].Reason
@@ -227,10 +234,13 @@ func (d *Dispatcher) decided(id queue.ID, w *queue.Webhook, e *events.Event, m r
 	for _, r := range wanted {
 		rec.Deliveries = append(rec.Deliveries, queue.Planned{Lane: delivery.LaneOf(r.Address), Route: r.Route})
 	}
+	if added := past.beside(rec); len(added) > 0 {
+		rec.Deliveries, rec.Outcome = append(rec.Deliveries, added...), queue.OutcomeRouted
+	}
 	for _, w := range m.Withheld {
 		rec.Withheld = append(rec.Withheld, queue.Planned{Lane: delivery.LaneOf(w.Address), Route: w.Route, Reason: w.Reason})
 	}
-	d.Journal.Note(rec)
+	d.Journal.Note(past.records(rec)...)
 	d.events.WithLabelValues(rec.Outcome).Inc()
 	d.reportExceeded(id, m.Exceeded)
 	for _, w := range m.Withheld {
@@ -279,21 +289,20 @@ func outcome(m routes.Decision, wanted []routes.Delivery) string {
 	}
 }
 
-// tidy drops settled history every minute, and every few seconds where room is
-// short.
+// tidy drops settled history every minute, and where room is short at once and every
+// few seconds: also a relay that never lives for long makes room.
 func (d *Dispatcher) tidy(ctx context.Context) {
 	const look, whole = 3 * time.Second, 20
 	t := time.NewTicker(look)
 	defer t.Stop()
 	for n := 1; ; n++ {
-		select {
-		case <-t.C:
-			if n%whole != 0 && !d.Queue.Tight(ctx) {
-				continue
-			}
+		if n%whole == 0 || d.Queue.Tight(ctx) {
 			if err := d.Queue.Tidy(ctx, d.Journal.Durable(), d.History); err != nil && !errors.Is(err, context.Canceled) {
 				d.Log.Warn("old history could not be dropped", "err", err)
 			}
+		}
+		select {
+		case <-t.C:
 		case <-ctx.Done():
 			return
 		}

@@ -76,16 +76,20 @@ func lead(t *testing.T, opt queue.Options) (*queue.Queue, *queue.Journal, *queue
 	return q, j, state
 }
 
-func newStage(t *testing.T, dir string) *stage {
+func newStage(t *testing.T, dir string, change ...func(*Options)) *stage {
 	t.Helper()
-	return newStageOn(t, queue.Options{Dir: dir})
+	return newStageOn(t, queue.Options{Dir: dir}, change...)
 }
 
-func newStageOn(t *testing.T, opt queue.Options) *stage {
+func newStageOn(t *testing.T, opt queue.Options, change ...func(*Options)) *stage {
 	t.Helper()
 	q, j, state := lead(t, opt)
 	s := &stage{t: t, hands: &hands{items: make(chan *delivery.Item, 100)}, log: &strings.Builder{}}
-	s.Dispatcher = New(options(q, j, state, s.hands, s.log))
+	o := options(q, j, state, s.hands, s.log)
+	for _, f := range change {
+		f(&o)
+	}
+	s.Dispatcher = New(o)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error)
 	go func() { ended <- s.Run(ctx) }()

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -20,9 +18,8 @@ const (
 	// page of events; if they hold too few, scanGrowth times as many.
 	firstScan  = 2048
 	scanGrowth = 8
-	// readAhead is how many messages of the journal are asked for at once, and
-	// readers by how many goroutines.
-	readAhead, readers = 64, 8
+	// traceBytes and traceTime are how much of the journal is read about one event.
+	traceBytes, traceTime = 64 << 20, 5 * time.Second
 	// maxOpen bounds the undelivered events that a scan keeps in memory.
 	maxOpen = 20_000
 )
@@ -41,6 +38,18 @@ func (t *Trace) Decision() *Decision {
 		return nil
 	}
 	return t.Decisions[len(t.Decisions)-1]
+}
+
+// Deliveries are those that a decision of the event names, and those that have an
+// outcome though it does not name them: the routes were others at that time.
+func (t *Trace) Deliveries(d *Decision) []Planned {
+	all := d.Deliveries
+	for _, s := range t.Settled {
+		if s.Lane != (Lane{}) && !slices.ContainsFunc(all, func(p Planned) bool { return p.Lane == s.Lane }) {
+			all = append(slices.Clip(all), Planned{Lane: s.Lane})
+		}
+	}
+	return all
 }
 
 // Settlement is how the delivery to a lane ended; nil while it has not.
@@ -123,7 +132,7 @@ func (q *Queue) EventPage(ctx context.Context, query EventQuery) (EventPage, err
 	for window := query.window; ; window *= scanGrowth {
 		s := scan{query: query, parked: parked, byID: map[ID]*Trace{}}
 		after := max(floor, last-min(window, last))
-		if err := q.entriesAhead(ctx, after, s.entry); err != nil {
+		if err := q.Entries(ctx, after, func(e Entry) bool { s.entry(e); return true }); err != nil {
 			return EventPage{}, err
 		}
 		if s.newest == (ID{}) && after > floor {
@@ -133,7 +142,7 @@ func (q *Queue) EventPage(ctx context.Context, query EventQuery) (EventPage, err
 			return EventPage{}, err
 		}
 		if page := s.page(); page.More || after == floor {
-			return page, q.complete(ctx, page.Events)
+			return q.complete(ctx, page, query)
 		}
 	}
 }
@@ -177,8 +186,13 @@ func (q *Queue) undecided(ctx context.Context, s *scan) error {
 			return err
 		}
 		for i := range e.Webhooks {
-			if d := s.query.Undecided(ID{seq, i}, &e.Webhooks[i]); s.wants(d) {
-				s.keep(&Trace{ID: d.ID, Decisions: []*Decision{d}})
+			d := s.query.Undecided(ID{seq, i}, &e.Webhooks[i])
+			t := &Trace{ID: d.ID, Decisions: []*Decision{d}, Settled: s.ahead[d.ID]}
+			if len(t.Settled) > 0 {
+				d.Outcome, d.Deliveries = OutcomeRouted, t.Deliveries(d)
+			}
+			if s.wants(d) && (len(t.Settled) == 0 || s.query.Settled == nil || s.query.Settled(t, s.parked)) {
+				s.keep(t)
 				added++
 			}
 		}
@@ -186,22 +200,38 @@ func (q *Queue) undecided(ctx context.Context, s *scan) error {
 	return nil
 }
 
-// complete reads all of the journal on those that were decided before what was
-// read of it.
-func (q *Queue) complete(ctx context.Context, traces []*Trace) error {
-	for _, t := range traces {
-		if !t.partial() {
-			continue
+// complete reads all of the journal on those that were decided before what was read
+// of it, and leaves out what the query does not want after all. What is missing on
+// the page then is taken from those behind it.
+func (q *Queue) complete(ctx context.Context, page EventPage, query EventQuery) (EventPage, error) {
+	var oldest ID
+	events := page.Events
+	page.Events = nil
+	for _, t := range events {
+		oldest = t.ID
+		if t.partial() {
+			whole, err := q.Trace(ctx, t.ID)
+			if err != nil && !errors.Is(err, ErrNotFound) {
+				return page, err
+			}
+			if len(whole.Decisions) > 0 {
+				*t = whole.Trace
+			}
+			if query.Settled != nil && !query.Settled(t, page.Parked) {
+				continue
+			}
 		}
-		whole, err := q.Trace(ctx, t.ID)
-		if err != nil && !errors.Is(err, ErrNotFound) {
-			return err
-		}
-		if len(whole.Decisions) > 0 {
-			*t = whole.Trace
-		}
+		page.Events = append(page.Events, t)
 	}
-	return nil
+	left := len(events) - len(page.Events)
+	if left == 0 || !page.More {
+		return page, nil
+	}
+	query.Before, query.Limit = oldest, left
+	rest, err := q.EventPage(ctx, query)
+	page.Events = append(page.Events, rest.Events...)
+	page.More, page.Cut = rest.More, page.Cut || rest.Cut
+	return page, err
 }
 
 // scan reads the journal forward and keeps what belongs on a page: as many
@@ -210,9 +240,10 @@ func (q *Queue) complete(ctx context.Context, traces []*Trace) error {
 type scan struct {
 	query  EventQuery
 	parked func(Lane) bool
-	byID   map[ID]*Trace // found, or open
-	found  []*Trace      // by id, oldest first
-	opened []ID          // by the time of their decisions; some are found since
+	byID   map[ID]*Trace     // found, or open
+	found  []*Trace          // by id, oldest first
+	opened []ID              // by the time of their decisions; some are found since
+	ahead  map[ID][]*Settled // of events that are not decided yet; see [scan.settled]
 	open   int
 	cut    bool
 	newest ID // of the events that are decided
@@ -228,11 +259,22 @@ func (s *scan) entry(e Entry) {
 				t.Attempts = append(t.Attempts, r)
 			}
 		case *Settled:
-			if t := s.byID[r.ID]; t != nil {
-				t.Settled = append(t.Settled, r)
-				s.settle(t)
-			}
+			s.settled(r)
 		}
+	}
+}
+
+// settled keeps an outcome. One can stand before the decision: a delivery that was
+// parked is made after a crash, and its event is decided again later.
+func (s *scan) settled(r *Settled) {
+	if t := s.byID[r.ID]; t != nil {
+		t.Settled = append(t.Settled, r)
+		s.settle(t)
+	} else if s.newest.Less(r.ID) && len(s.ahead) < maxOpen && r.Lane != (Lane{}) {
+		if s.ahead == nil {
+			s.ahead = map[ID][]*Settled{}
+		}
+		s.ahead[r.ID] = append(s.ahead[r.ID], r)
 	}
 }
 
@@ -250,6 +292,8 @@ func (s *scan) decision(d *Decision) {
 	if s.newest.Less(d.ID) {
 		s.newest = d.ID
 	}
+	before := s.ahead[d.ID]
+	delete(s.ahead, d.ID)
 	if !s.wants(d) {
 		return
 	}
@@ -260,7 +304,7 @@ func (s *scan) decision(d *Decision) {
 		s.opened = append(s.opened, d.ID)
 		s.open++
 	}
-	t.Decisions = append(t.Decisions, d)
+	t.Decisions, t.Settled = append(t.Decisions, d), append(t.Settled, before...)
 	s.settle(t)
 	s.bound()
 }
@@ -337,80 +381,12 @@ func (s *scan) page() EventPage {
 	return p
 }
 
-// entriesAhead calls f for the journal's messages above the sequence that are
-// there now, oldest first. It reads many at a time, for people who wait.
-func (q *Queue) entriesAhead(ctx context.Context, after uint64, f func(Entry)) error {
-	info, err := q.journalStream.Info(ctx)
-	if err != nil {
-		return fmt.Errorf("look at %s: %w", JournalStream, err)
-	}
-	after = max(after+1, info.State.FirstSeq) - 1
-	for last := info.State.LastSeq; after < last; {
-		entries := make([]Entry, min(readAhead, last-after))
-		errs := make([]error, len(entries))
-		var next atomic.Int64
-		var all sync.WaitGroup
-		for range readers {
-			all.Go(func() {
-				for i := next.Add(1) - 1; i < int64(len(entries)); i = next.Add(1) - 1 {
-					entries[i], errs[i] = q.entryAt(ctx, after+1+uint64(i))
-				}
-			})
-		}
-		all.Wait()
-		if err := errors.Join(errs...); err != nil {
-			return err
-		}
-		if err := q.noticeGone(ctx, after+1, entries); err != nil {
-			return err
-		}
-		for _, e := range entries {
-			f(e)
-		}
-		after += uint64(len(entries))
-	}
-	return nil
-}
-
-// noticeGone says which messages of the journal are gone that were not dropped.
-func (q *Queue) noticeGone(ctx context.Context, first uint64, entries []Entry) error {
-	for i := 0; i < len(entries); i++ {
-		from := i
-		for i < len(entries) && entries[i].Seq == 0 {
-			i++
-		}
-		if i == from {
-			continue
-		}
-		if err := q.journalGone(ctx, first+uint64(from), first+uint64(i)-1); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// entryAt reads one message of the journal; what was dropped meanwhile, or cannot
-// be read, is empty.
-func (q *Queue) entryAt(ctx context.Context, seq uint64) (Entry, error) {
-	msg, err := q.journalStream.GetMsg(ctx, seq)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return Entry{}, nil
-	}
-	if err != nil {
-		return Entry{}, fmt.Errorf("read %s: %w", JournalStream, err)
-	}
-	e, err := decodeEntry(seq, msg.Data, q.opt.maxContent())
-	if q.passOver(err) {
-		return Entry{Seq: seq}, nil
-	}
-	return e, err
-}
-
 // EventTrace is all that is known of one event.
 type EventTrace struct {
 	Trace
 	Webhook *Webhook // nil when it is not kept any more
 	Replays []ID     // of it, oldest first
+	Cut     bool     // the journal goes on for too long: what is newest may be missing
 	Parked  func(Lane) bool
 }
 
@@ -425,7 +401,13 @@ func (q *Queue) Trace(ctx context.Context, id ID) (EventTrace, error) {
 	if err != nil {
 		return EventTrace{}, err
 	}
-	err = q.entriesAhead(ctx, after, t.add)
+	left, until := traceBytes, time.Now().Add(traceTime)
+	err = q.entries(ctx, after, func(e Entry, size int) bool {
+		t.add(e)
+		left -= size
+		t.Cut = left < 0 || time.Now().After(until)
+		return !t.Cut
+	})
 	if err != nil {
 		return EventTrace{}, err
 	}

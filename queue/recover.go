@@ -32,11 +32,19 @@ type State struct {
 	Decided ID
 	// Settled deliveries of events above the cursor, by their outcome.
 	Settled map[Settlement]string
+	// Past is what is known of the events above the cursor, which are decided again.
+	Past map[ID]*Past
 	// Repeats are the deliveries of events above the cursor that were left out, by
 	// the reason for it; nil when there are none.
 	Repeats map[Settlement]string
 	// Lanes that are not open, and those with messages in RELAY_PARKED.
 	Lanes map[Lane]*LaneAtStart
+}
+
+// Past is what an earlier run of the relay has recorded of an event.
+type Past struct {
+	Deliveries []Planned // of its newest decision
+	Settled    []*Settled
 }
 
 // LaneAtStart is a lane that has something parked.
@@ -68,7 +76,7 @@ func (q *Queue) Recover(ctx context.Context) error {
 // what the journal says of them. It also returns the sequence up to which the
 // journal has been found missing.
 func (q *Queue) recover(ctx context.Context, last uint64) (*State, uint64, error) {
-	s := &State{Settled: map[Settlement]string{}, Lanes: map[Lane]*LaneAtStart{}}
+	s := &State{Settled: map[Settlement]string{}, Past: map[ID]*Past{}, Lanes: map[Lane]*LaneAtStart{}}
 	known, err := q.journalKnown(ctx)
 	if err != nil {
 		return nil, 0, err
@@ -211,6 +219,11 @@ func (q *Queue) checkCursor(ctx context.Context, c Checkpoint) error {
 // Entries calls f for the journal's messages above the sequence that are there
 // now, oldest first, until it returns false.
 func (q *Queue) Entries(ctx context.Context, after uint64, f func(Entry) bool) error {
+	return q.entries(ctx, after, func(e Entry, _ int) bool { return f(e) })
+}
+
+// entries is Entries, and tells how many bytes each message has.
+func (q *Queue) entries(ctx context.Context, after uint64, f func(Entry, int) bool) error {
 	info, err := q.journalStream.Info(ctx)
 	if err != nil {
 		return fmt.Errorf("look at %s: %w", JournalStream, err)
@@ -227,7 +240,7 @@ func (q *Queue) Entries(ctx context.Context, after uint64, f func(Entry) bool) e
 		if q.passOver(err) {
 			return true, nil
 		}
-		return err == nil && f(e), err
+		return err == nil && f(e, len(msg.Data)), err
 	})
 }
 
@@ -242,6 +255,7 @@ func (s *State) apply(e Entry) {
 		case *Settled:
 			if r.ID.Seq > s.Checkpoint.Cursor {
 				s.Settled[Settlement{r.ID, r.Lane}] = r.Outcome
+				s.settled(r)
 			}
 			if a := s.Alone; a != nil && a.ID == r.ID && a.Lane == r.Lane && a.Place == r.From {
 				s.Alone = nil
@@ -270,6 +284,7 @@ func (s *State) decided(d *Decision) {
 	if d.ID.Seq <= s.Checkpoint.Cursor {
 		return
 	}
+	s.past(d.ID).Deliveries = d.Deliveries
 	for _, p := range d.Deliveries {
 		delete(s.Repeats, Settlement{d.ID, p.Lane})
 	}
@@ -279,6 +294,30 @@ func (s *State) decided(d *Decision) {
 		}
 		s.Repeats[Settlement{d.ID, p.Lane}] = p.Reason
 	}
+}
+
+// settled keeps how a delivery ended; the newest record of it holds.
+func (s *State) settled(r *Settled) {
+	p := s.past(r.ID)
+	for i, known := range p.Settled {
+		if known.Lane == r.Lane {
+			p.Settled[i] = r
+			return
+		}
+	}
+	p.Settled = append(p.Settled, r)
+}
+
+func (s *State) past(id ID) *Past {
+	if s.Past == nil {
+		s.Past = map[ID]*Past{}
+	}
+	p := s.Past[id]
+	if p == nil {
+		p = &Past{}
+		s.Past[id] = p
+	}
+	return p
 }
 
 func (s *State) lane(name Lane) *LaneAtStart {

@@ -129,7 +129,7 @@ type EventDetail struct {
 	Tries    []Attempt `json:"attempts"`
 	Earlier  []Event   `json:"earlier_decisions,omitempty"` // before a restart
 	Replays  []string  `json:"replays"`
-	Complete bool      `json:"complete"` // false: the oldest attempts are left out
+	Complete bool      `json:"complete"` // false: the oldest attempts, or the newest replays, are left out
 }
 
 // Replayed says what a replay was stored as.
@@ -249,7 +249,7 @@ func was(t *queue.Trace, parked func(queue.Lane) bool, outcome string) bool {
 	if !slices.Contains(states, outcome) || d.Outcome == "" || outcome == queue.OutcomeWithheld && len(d.Withheld) > 0 {
 		return mayBe(d, outcome)
 	}
-	for _, p := range d.Deliveries {
+	for _, p := range t.Deliveries(d) {
 		if stateOf(t, p.Lane, parked) == outcome {
 			return true
 		}
@@ -280,7 +280,7 @@ func newEvent(t *queue.Trace, d *queue.Decision, parked func(queue.Lane) bool) E
 		e.Received = e.Decided
 	}
 	worst := -1
-	for _, p := range d.Deliveries {
+	for _, p := range t.Deliveries(d) {
 		one := delivery(t, p, e.Received, parked)
 		worst = max(worst, slices.Index(states, one.State))
 		e.Deliveries = append(e.Deliveries, one)
@@ -382,7 +382,7 @@ func (a *API) event(ctx context.Context, r *question) (any, error) {
 	if d.Received.IsZero() && t.Webhook != nil {
 		d.Received = t.Webhook.Received
 	}
-	out := EventDetail{Event: newEvent(&t.Trace, d, t.Parked), Tries: []Attempt{}, Replays: []string{}, Complete: true}
+	out := EventDetail{Event: newEvent(&t.Trace, d, t.Parked), Tries: []Attempt{}, Replays: []string{}, Complete: !t.Cut}
 	if t.Webhook != nil {
 		out.Webhook = a.webhook(t.ID, t.Webhook)
 	}

@@ -154,7 +154,28 @@ func (r *relay) askActive(ctx context.Context, q laneQuestion) (laneAnswer, erro
 	if err != nil {
 		return laneAnswer{}, err
 	}
-	var a laneAnswer
+	return readAnswer(text)
+}
+
+// maxAsked and maxAnswered are how many bytes are read of what another relay asks
+// and answers. Anybody on the NATS server may write that, and some hundred times as
+// much memory can be needed to read it.
+const maxAsked, maxAnswered = 64 << 10, 2 << 20
+
+func readQuestion(text []byte) (q laneQuestion, err error) {
+	if len(text) > maxAsked {
+		return q, fmt.Errorf("read what another relay asks: it has %d bytes, at most %d are read", len(text), maxAsked)
+	}
+	if err := json.Unmarshal(text, &q); err != nil {
+		return laneQuestion{}, fmt.Errorf("read what another relay asks: %w", err)
+	}
+	return q, nil
+}
+
+func readAnswer(text []byte) (a laneAnswer, err error) {
+	if len(text) > maxAnswered {
+		return a, fmt.Errorf("read the answer of the relay that dispatches: it has %d bytes, at most %d are read", len(text), maxAnswered)
+	}
 	if err := json.Unmarshal(text, &a); err != nil {
 		return laneAnswer{}, fmt.Errorf("read the answer of the relay that dispatches: %w", err)
 	}
@@ -189,8 +210,8 @@ func (r *relay) answering(lanes *delivery.Lanes) (stop func()) {
 		return end
 	}
 	silent, err := r.queue.Answer(func(question []byte) []byte {
-		var q laneQuestion
-		if json.Unmarshal(question, &q) != nil {
+		q, err := readQuestion(question)
+		if err != nil {
 			return nil
 		}
 		text, _ := json.Marshal(answerLanes(lanes, q)) // strings, numbers and times

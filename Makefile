@@ -5,7 +5,7 @@ FUZZTIME ?= 30s
 
 BENCHSTAT := v0.0.0-20260908200009-22c9c6c9d4da
 
-.PHONY: build test race lint bench bench-growth bench-compare fuzz chaos chaos-full ci
+.PHONY: build test race lint bench bench-growth bench-steady bench-compare fuzz chaos chaos-full ci
 
 build:
 	CGO_ENABLED=0 go build -trimpath -tags nomsgpack \
@@ -28,6 +28,10 @@ bench:
 
 bench-growth:
 	go run ./test/load growth -write docs/PERFORMANCE.md
+
+# Ten minutes at saturation, each minute's figures.
+bench-steady:
+	go run ./test/load steady -write docs/PERFORMANCE.md
 
 # The hot function of each folder, now and in the last release.
 bench-compare:

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math"
 	"os"
+	"regexp"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -188,11 +189,17 @@ func (a *app) runServe(ctx context.Context, f serveFlags, l loaded, started func
 
 func newRegistry() *prometheus.Registry {
 	r := prometheus.NewRegistry()
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	r.MustRegister(goCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "relay_build_info", Help: "Always 1; the label tells the version."}, []string{"version"})
 	build.WithLabelValues(versionString()).Set(1)
 	r.MustRegister(build)
 	return r
+}
+
+// goCollector also tells how much of the processor time the garbage collector takes.
+func goCollector() prometheus.Collector {
+	collector := collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile(`^/cpu/classes/gc/total:cpu-seconds$`)}
+	return collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(collector))
 }
 
 // open opens the queue, then the listeners: a webhook that comes in can be

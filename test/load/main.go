@@ -18,11 +18,14 @@ import (
 	"time"
 )
 
-const usage = `usage: load [bench|short|growth|start|compare] [flags]
+const usage = `usage: load [bench|short|steady|growth|start|compare] [flags]
 
 bench   the whole table: closed on delivery, latency at fixed rates, start
 short   the relay, the pass-through and the synced naive relay, best of three;
         fails below the gates. For CI: less than two minutes
+steady  ten minutes at saturation, each event with a key and to two addresses;
+        fails if the last minute brings much less than the first. With -slice 6s
+        and -repeats-size 2MiB it takes one minute, for CI
 growth  what an event costs with more addresses, routes, history and backlog
 start   binary size, and how long the relay takes to be ready
 compare the relay with another binary of it (-baseline), and the pass-through
@@ -40,6 +43,11 @@ type settings struct {
 	profile  string // where to write CPU profiles of the relay, or ""
 	quick    bool   // growth, start: a tenth of the sizes
 	baseline string // binary of another relay
+
+	slices  int           // steady: how many are measured, one after the other
+	slice   time.Duration // steady: how long each is
+	repeats string        // steady: the relay's --repeats-size, or ""
+	least   float64       // steady: how much of what the first slice brings the last one has to
 }
 
 func main() {
@@ -73,6 +81,10 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&s.profile, "profile", "", "directory for CPU and heap profiles of the relay, which is built with them")
 	flags.BoolVar(&s.quick, "quick", false, "growth and start with a tenth of the sizes")
 	flags.StringVar(&s.baseline, "baseline", "", "compare: the binary of another relay")
+	flags.IntVar(&s.slices, "slices", 10, "steady: how many slices of time are measured, one after the other")
+	flags.DurationVar(&s.slice, "slice", time.Minute, "steady: how long a slice is")
+	flags.StringVar(&s.repeats, "repeats-size", "", "steady: memory of the relay's window of repeats; empty: its default")
+	flags.Float64Var(&s.least, "least", 0.9, "steady: how much of what the first slice brings the last one has to")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -86,6 +98,8 @@ func run(ctx context.Context, args []string) error {
 		return b.table(ctx)
 	case "short":
 		return b.short(ctx)
+	case "steady":
+		return b.steady(ctx)
 	case "growth":
 		return b.growth(ctx)
 	case "start":

@@ -178,6 +178,8 @@ func (p *post) request(buf []byte, host string, n int) []byte {
 	var key [digits]byte
 	number(key[:], p.number(n))
 	buf = append(buf, key[:]...)
+	buf = append(buf, "\r\nWebhook-Id: 5f1ff0c2-0d32-4a2f-9c1b-000"...)
+	buf = append(buf, key[:]...)
 	buf = append(buf, "\r\nX-Gitlab-Event: "...)
 	buf = append(buf, l.header...)
 	buf = append(buf, "\r\nX-Gitlab-Webhook-UUID: 1c3b1a5e-5d4c-4b8f-8c1a-4f6f0f0c2a11\r\nX-Gitlab-Instance: https://gitlab.example\r\nX-Gitlab-Event-UUID: 7a0e6a9c-6a39-4b6c-9a55-000"...)

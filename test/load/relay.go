@@ -35,6 +35,7 @@ type setup struct {
 	concurrency int  // of the one destination; 0: the default
 	lone        bool // a single address has one route
 	more        int  // routes that take none of the events, before the others
+	twice       bool // each of several addresses has a second one beside it
 }
 
 // yaml writes it. A route names its addresses outright, so that each address
@@ -59,7 +60,11 @@ func (s setup) yaml(url string) string {
 		return y.String()
 	}
 	for i := range s.addresses {
-		fmt.Fprintf(&y, "  - {name: p%04d, when: {projects: %s, events: [merge_request, push, note, pipeline.failed, job.failed]}, to: \"chat#c%04d\"}\n", i, project(i), i)
+		to := fmt.Sprintf(`"chat#c%04d"`, i)
+		if s.twice {
+			to = fmt.Sprintf(`["chat#c%04d", "chat#d%04d"]`, i, i)
+		}
+		fmt.Fprintf(&y, "  - {name: p%04d, when: {projects: %s, events: [merge_request, push, note, pipeline.failed, job.failed]}, to: %s}\n", i, project(i), to)
 	}
 	return y.String()
 }
@@ -83,6 +88,9 @@ func (b *bench) startRelay(ctx context.Context, binary, dir, yaml string) (*proc
 	cmd.Env = []string{"LOAD_TOKEN=" + token}
 	if b.room != "" {
 		cmd.Env = append(cmd.Env, "RELAY_EVENTS_SIZE="+b.room)
+	}
+	if b.repeats != "" {
+		cmd.Env = append(cmd.Env, "RELAY_REPEATS_SIZE="+b.repeats)
 	}
 	if b.profile != "" {
 		if b.pprof, err = freeAddress(); err != nil {

@@ -28,7 +28,8 @@ type sink struct {
 
 // arrivals is what came in during one run.
 type arrivals struct {
-	at       []atomic.Int64 // ns since clock of the first arrival, by event
+	at       []atomic.Int64 // ns since clock of the first arrival, or of the second where twice is not nil, by event
+	twice    []atomic.Bool  // arrived at one of two addresses, by event; nil: each has one
 	count    atomic.Int64   // events, each counted once
 	repeats  atomic.Int64
 	unmarked atomic.Int64
@@ -128,6 +129,9 @@ func (s *sink) arrived(body []byte) {
 	if !ok || n >= len(a.at) {
 		a.unmarked.Add(1)
 		return
+	}
+	if a.twice != nil && a.twice[n].CompareAndSwap(false, true) {
+		return // the other address has still to get it
 	}
 	now := s.since()
 	if !a.at[n].CompareAndSwap(0, now) {

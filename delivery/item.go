@@ -75,3 +75,6 @@ func unpark(p queue.Parked, address configs.Address, light bool) *Item {
 	}
 	return it
 }
+
+// Unpark makes the delivery again that was parked.
+func Unpark(p queue.Parked, lane queue.Lane) *Item { return unpark(p, AddressOf(lane), false) }

@@ -36,7 +36,7 @@ type Options struct {
 	Routes     Matcher
 	Direct     Direct
 	Lanes      Lanes
-	Try        func(*delivery.Item) // writes a delivery's message and forgets it; see [delivery.Lanes.Try]
+	Sandbox    Sandbox // nil: nothing is ever tried in another process
 	Repeats    *Repeats
 	Title      func(string) string // what the journal keeps of an event's title
 	History    time.Duration       // how long settled events are kept

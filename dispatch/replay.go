@@ -11,16 +11,20 @@ import (
 // [routes.Table.Direct].
 type Direct func(e *events.Event, a configs.Address) routes.Decision
 
-// match decides where an event goes: a replay for one address goes there or
-// nowhere.
+// match decides where an event goes, as the routes in force say.
 func (d *Dispatcher) match(e *events.Event, w *queue.Webhook) routes.Decision {
+	return Decide(d.Routes, d.Direct, e, w)
+}
+
+// Decide says where an event goes: a replay for one address goes there or nowhere.
+func Decide(m Matcher, direct Direct, e *events.Event, w *queue.Webhook) routes.Decision {
 	replay, _ := w.Replay()
 	if replay.To == "" {
-		return d.Routes.Match(e)
+		return m.Match(e)
 	}
 	a, err := configs.ParseAddress(replay.To)
 	if err != nil {
 		return routes.Decision{Because: "it was to be replayed to what is no address"}
 	}
-	return d.Direct(e, a)
+	return direct(e, a)
 }

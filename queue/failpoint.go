@@ -31,7 +31,7 @@ const (
 	FailRecovering = "recovering" // the journal's end is read, nothing else
 	FailPurging    = "purging"    // settled history is about to be dropped
 	FailPurged     = "purged"     // settled history was dropped
-	FailMarked     = "marked"     // an event is read alone, after the journal has said so
+	FailMarked     = "marked"     // a suspected event is about to be tried in another process
 	FailRebuilding = "rebuilding" // the embedded server was stopped, to be started anew
 )
 

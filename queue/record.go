@@ -127,16 +127,16 @@ type Released struct {
 	Time   time.Time
 }
 
-// Mark stands before (Begin) and after an event that is read alone, because it
-// was the oldest unsettled one in several starts running, or a parked delivery that
-// is, because several starts running have delivered nothing that was parked.
+// Mark names an event, or a parked delivery, that may have ended the relay: with
+// Begin the watchdog wrote it before it ended the process, or an older relay before
+// it read that event alone. One without Begin says that it has been tried since.
 type Mark struct {
 	ID     ID
 	Time   time.Time
 	Begin  bool
 	Lane   Lane
 	Place  Place  // zero: the event as a whole
-	Deaths uint64 // how often the relay has died already while it was read alone
+	Deaths uint64 // of older relays; no longer read
 }
 
 const (

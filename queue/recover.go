@@ -22,9 +22,9 @@ type State struct {
 	// Starts is how many starts running, this one included, the oldest
 	// unsettled event has been the same, with no orderly end in between.
 	Starts uint64
-	// Alone is the mark of what was being read alone when the relay died; nil if
-	// nothing was.
-	Alone *Mark
+	// Suspect is what the last start named as what may have ended it; nil if it named
+	// nothing.
+	Suspect *Mark
 	// Heads is how many starts running, this one included, have come upon parked
 	// deliveries and settled none of them, with no orderly end in between.
 	Heads uint64
@@ -257,8 +257,8 @@ func (s *State) apply(e Entry) {
 				s.Settled[Settlement{r.ID, r.Lane}] = r.Outcome
 				s.settled(r)
 			}
-			if a := s.Alone; a != nil && a.ID == r.ID && a.Lane == r.Lane && a.Place == r.From {
-				s.Alone = nil
+			if a := s.Suspect; a != nil && a.ID == r.ID && a.Lane == r.Lane && a.Place == r.From {
+				s.Suspect = nil
 			}
 			if r.Lane == (Lane{}) {
 				continue // an event that was set aside as a whole
@@ -269,12 +269,12 @@ func (s *State) apply(e Entry) {
 		case *LaneState:
 			s.lane(r.Lane).LaneState = *r
 		case *Mark:
-			s.Alone = nil
+			s.Suspect = nil
 			if r.Begin {
-				s.Alone = r
+				s.Suspect = r
 			}
 		case *Released:
-			s.Alone = nil // it did not die
+			s.Suspect = nil // it did not die
 		}
 	}
 }

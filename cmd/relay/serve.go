@@ -97,6 +97,7 @@ type relay struct {
 
 	adminGuarded bool // the admin listener has a token, or it was said that it needs one
 
+	sandbox *sandbox // nil in the demo
 	clients *delivery.Clients
 	reports *reporter
 
@@ -126,6 +127,9 @@ func (a *app) runServe(ctx context.Context, f serveFlags, l loaded, started func
 	r.dispatching = prometheus.NewGauge(prometheus.GaugeOpts{Name: "relay_dispatching", Help: "1 if this relay delivers; of several on one NATS server one does."})
 	r.registry.MustRegister(r.dispatching)
 	r.live.Store(c)
+	if l.load != nil {
+		r.sandbox = newSandbox(l.keep)
+	}
 	r.clients = delivery.NewClients(versionString())
 	if r.destinations, err = r.prepare(c); err != nil {
 		return &exitError{code: exitUsage, message: err.Error()}
@@ -487,10 +491,14 @@ func (r *relay) lead(ctx context.Context, journal *queue.Journal, state *queue.S
 	r.lanes = lanes
 	r.swap.Unlock()
 	defer r.retire(registry, lanes, repeats)
-	d := dispatch.New(dispatch.Options{
-		Queue: r.queue, Journal: journal, State: state, Routes: &r.live, Direct: r.live.Direct, Lanes: lanes, Try: lanes.Try, Repeats: repeats, Title: r.title,
+	opt := dispatch.Options{
+		Queue: r.queue, Journal: journal, State: state, Routes: &r.live, Direct: r.live.Direct, Lanes: lanes, Repeats: repeats, Title: r.title,
 		History: time.Duration(r.f.history), Log: r.log, Registerer: registry,
-	})
+	}
+	if r.sandbox != nil {
+		opt.Sandbox = r.sandbox
+	}
+	d := dispatch.New(opt)
 	term, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
@@ -501,6 +509,9 @@ func (r *relay) lead(ctx context.Context, journal *queue.Journal, state *queue.S
 		}
 	}()
 	err := d.Vet(term)
+	if r.sandbox != nil {
+		r.sandbox.close()
+	}
 	if err == nil {
 		err = lanes.Resume(term, state.Lanes)
 	}

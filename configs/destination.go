@@ -79,6 +79,9 @@ func (r *reader) destinations(top object) []Destination {
 		if d.notIncoming() {
 			r.warnf(entry.key, incomingHint, "the URL of destination %q is not like one of Mattermost's incoming webhooks: its path has no /hooks/", harmless(name))
 		}
+		if d.looksIncoming() {
+			r.warnf(entry.key, markdownHint, "destination %q has kind: slack, but its URL is like one of Mattermost's incoming webhooks", harmless(name))
+		}
 	}
 	return out
 }
@@ -181,6 +184,21 @@ const incomingHint = "copy it from Integrations > Incoming Webhooks; for another
 func (d *Destination) notIncoming() bool {
 	u, err := url.Parse(d.URL.Reveal())
 	return d.Kind == KindMattermost && err == nil && !strings.Contains(u.Path, "/hooks/")
+}
+
+// markdownHint says what to do about a Mattermost that would get Slack's markup.
+const markdownHint = "leave kind out if it is a Mattermost: it shows Markdown, and not all of Slack's markup"
+
+// looksIncoming tells of a destination for Slack's markup that its URL is like
+// one of Mattermost's webhooks, which end with one key of small letters and
+// digits. Rocket.Chat's end with two.
+func (d *Destination) looksIncoming() bool {
+	u, err := url.Parse(d.URL.Reveal())
+	if d.Kind != KindSlack || err != nil || d.OfSlack() {
+		return false
+	}
+	_, key, ok := strings.Cut(u.Path, "/hooks/")
+	return ok && key != "" && strings.Trim(key, "abcdefghijklmnopqrstuvwxyz0123456789") == ""
 }
 
 // SlackHint says what to do about a channel that Slack takes no notice of.

@@ -70,6 +70,8 @@ type world struct {
 
 	sizes   queue.Options                // of the streams
 	through func(*queue.Journal) Journal // what the lanes write to, if not the journal itself
+
+	formatter Formatter // what writes the messages, if not [plainly]
 }
 
 type syncBuffer struct {
@@ -135,8 +137,12 @@ func (w *world) open() {
 	if w.through != nil {
 		journal = w.through(w.journal)
 	}
+	formatter := w.formatter
+	if formatter == nil {
+		formatter = plainly{}
+	}
 	w.lanes = New(Options{
-		Destinations: w.prepared(w.dests), Formatter: plainly{}, Journal: journal, Parking: w.queue, Stdout: w.log, Log: log,
+		Destinations: w.prepared(w.dests), Formatter: formatter, Journal: journal, Parking: w.queue, Stdout: w.log, Log: log,
 		Registerer: prometheus.NewRegistry(), limits: &w.limits,
 	})
 }

@@ -69,12 +69,12 @@ func (g *generation) end() error {
 			g.embedded.stop()
 		}
 	}()
-	t := time.NewTimer(g.patience)
-	defer t.Stop()
+	ctx, cancel := WithTimeout(context.Background(), g.patience)
+	defer cancel()
 	select {
 	case <-ended:
 		return nil
-	case <-t.C:
+	case <-ctx.Done():
 		return errStuck
 	}
 }

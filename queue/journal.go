@@ -548,16 +548,16 @@ func (q *Queue) standby(ctx context.Context) (uint64, error) {
 	look := min(q.opt.TakeoverWait/10, heartbeat)
 	var seen uint64
 	var since time.Time // when seen was first seen
-	for {
-		asked := time.Now()
+	for heard := time.Now(); ; {
 		info, err := q.journalStream.Info(ctx)
 		if err != nil {
 			return 0, fmt.Errorf("look at %s: %w", JournalStream, err)
 		}
 		last := info.State.LastSeq
-		if away := time.Since(asked) >= firstAnswer; away && !since.IsZero() {
-			since = time.Now() // who could not ask could not hear either
+		if away := time.Since(heard) >= look+firstAnswer; away && !since.IsZero() {
+			since = time.Now() // who could not ask, or stood still, could not hear either
 		}
+		heard = time.Now()
 		if !q.External() || info.State.Msgs == 0 {
 			return last, nil
 		}

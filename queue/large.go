@@ -224,7 +224,7 @@ func (q *Queue) unload(ctx context.Context, lane Lane, seq uint64, drop func() e
 // (docs.nats.io/reference/reference-protocols/nats-protocol). The client of NATS
 // copies what it sends into memory that it keeps for good.
 func (e *embedded) sendLarge(ctx context.Context, msg *nats.Msg, data *message, timeout time.Duration) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := WithTimeout(ctx, timeout)
 	defer cancel()
 	c, err := e.server.InProcessConn()
 	if err != nil {

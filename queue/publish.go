@@ -106,9 +106,12 @@ func (q *Queue) publishOnce(ctx context.Context, msg *nats.Msg, data *message, t
 }
 
 func send(ctx context.Context, js jetstream.JetStream, msg *nats.Msg, timeout time.Duration) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := WithTimeout(ctx, timeout)
 	defer cancel()
 	ack, err := js.PublishMsg(ctx, msg)
+	if err != nil && errors.Is(err, ctx.Err()) {
+		return 0, context.Cause(ctx)
+	}
 	if err != nil {
 		return 0, refusal(err)
 	}

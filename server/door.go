@@ -314,7 +314,7 @@ func (d *Door) store(r *http.Request, source *Source, signed string, body []byte
 	if signed != "" {
 		w.Sign(bounded(signed))
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), min(left, cmp.Or(d.opt.StoreTimeout, storeTimeout)))
+	ctx, cancel := queue.WithTimeout(context.WithoutCancel(r.Context()), min(left, cmp.Or(d.opt.StoreTimeout, storeTimeout)))
 	defer cancel()
 	queue.Failpoint(queue.FailReceived)
 	id, err := d.opt.Store.Store(ctx, w)

@@ -106,6 +106,12 @@ func TestCheck(t *testing.T) {
 			h.came(3, a, north, true)
 			h.came(4, a, north, true)
 		}, []string{duplicate}},
+		{"twice, the relay having heard no answer", rules{}, func(h *history) {
+			a := h.took(1, "1-0", north)
+			h.came(2, a, north, true)
+			h.missed(death{place{1, 0}, "north"})
+			h.came(13, a, north, true)
+		}, nil},
 		{"twice, across a crash", rules{}, func(h *history) {
 			a := h.took(1, "1-0", north, south)
 			h.came(2, a, north, true)

@@ -31,7 +31,7 @@ var killRandom = scenario{
 		if err := r.mustStart(ctx); err != nil {
 			return err
 		}
-		l := r.load(ctx, 25, func(l *load) { l.size = oneInTenLarge })
+		l := r.load(ctx, 20, func(l *load) { l.size = oneInTenLarge })
 		disturb, stop := context.WithCancel(ctx)
 		var disturbing sync.WaitGroup
 		disturbing.Go(func() { r.keepReloading(disturb) })

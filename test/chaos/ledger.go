@@ -82,6 +82,7 @@ type ledger struct {
 	posts   []post
 	strange []string // what arrived and belongs to nothing that was sent
 	dead    map[death]int
+	unheard map[death]int            // deliveries of which the relay says that an answer did not come in time
 	begun   []time.Time              // of the epochs, the first one left out
 	crashed map[int]bool             // epochs that ended without an orderly end
 	open    map[int]map[address]bool // of accepted events: where they are still missing
@@ -91,7 +92,7 @@ type ledger struct {
 
 func newLedger(salt uint64) *ledger {
 	return &ledger{
-		salt: salt, dead: map[death]int{}, crashed: map[int]bool{},
+		salt: salt, dead: map[death]int{}, unheard: map[death]int{}, crashed: map[int]bool{},
 		open: map[int]map[address]bool{}, got: map[int]map[address]bool{},
 	}
 }
@@ -207,6 +208,13 @@ func (l *ledger) bury(d death) {
 	l.dead[d]++
 }
 
+// missed writes down that the relay had no answer to an attempt in time.
+func (l *ledger) missed(d death) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.unheard[d]++
+}
+
 // starting is how long a new process of the relay needs at least until its
 // first post; a message that arrives before is still from the last one.
 const starting = 10 * time.Millisecond
@@ -308,7 +316,7 @@ func (l *ledger) troubles() map[string]int {
 func (l *ledger) snapshot() *ledger {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := &ledger{salt: l.salt, posts: slices.Clone(l.posts), strange: slices.Clone(l.strange), begun: slices.Clone(l.begun), dead: maps.Clone(l.dead), crashed: maps.Clone(l.crashed)}
+	s := &ledger{salt: l.salt, posts: slices.Clone(l.posts), strange: slices.Clone(l.strange), begun: slices.Clone(l.begun), dead: maps.Clone(l.dead), unheard: maps.Clone(l.unheard), crashed: maps.Clone(l.crashed)}
 	for _, e := range l.events {
 		kept := *e
 		s.events = append(s.events, &kept)

@@ -291,6 +291,7 @@ func (r *rig) sample() {
 var (
 	panics   = [][]byte{[]byte("panic: "), []byte("fatal error: "), []byte("WARNING: DATA RACE"), []byte("goroutine 1 ["), []byte(`"msg":"panic`)}
 	givenUp  = []byte(`"outcome":"dead"`)
+	timeout  = []byte(`"reason":"timeout"`)
 	logError = []byte(`"level":"ERROR"`)
 )
 
@@ -302,14 +303,16 @@ func (r *rig) line(line []byte) {
 			r.b.violate(crash, "%s", bytes.TrimSpace(line[:min(len(line), 300)]))
 		}
 	}
-	if bytes.Contains(line, givenUp) {
+	if dead := bytes.Contains(line, givenUp); dead || bytes.Contains(line, timeout) {
 		var d struct {
 			EventID string `json:"event_id"`
 			Address string
 		}
 		if err := json.Unmarshal(line, &d); err == nil {
-			if id, ok := parsePlace(d.EventID); ok {
+			if id, ok := parsePlace(d.EventID); ok && dead {
 				r.ledger.bury(death{id, d.Address})
+			} else if ok {
+				r.ledger.missed(death{id, d.Address})
 			}
 		}
 	}

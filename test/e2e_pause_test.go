@@ -14,7 +14,7 @@ import (
 func TestPauseIsNoHangingDisk(t *testing.T) {
 	t.Parallel()
 	p := install(t, perProject(chatServer(t).URL("hook"), 1)).start()
-	const senders, pauses = 8, 3
+	const senders, pauses = 8, 2
 	stop := make(chan struct{})
 	var sending sync.WaitGroup
 	for n := range senders {

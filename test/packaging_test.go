@@ -107,6 +107,12 @@ func TestDockerfile(t *testing.T) {
 	if !slices.Contains(img.expose, "8080") || !slices.Contains(img.volume, img.env["RELAY_DATA"]) {
 		t.Errorf("EXPOSE %q, VOLUME %q do not fit ENV %v", img.expose, img.volume, img.env)
 	}
+	if !strings.Contains(img.text, "COPY LICENSE cmd/relay/licenses.txt /licenses/\n") {
+		t.Error("the image holds no licences")
+	}
+	if diff := cmp.Diff([]string{"/relay", "healthcheck", "--live"}, img.healthcheck); diff != "" {
+		t.Errorf("HEALTHCHECK, which may restart the relay (-want +got):\n%s", diff)
+	}
 	for _, part := range []string{"CGO_ENABLED=0", "-trimpath", "-tags nomsgpack", "-X main.version=$VERSION"} {
 		if !strings.Contains(img.text, part) {
 			t.Errorf("the binary is built without %s", part)
@@ -142,6 +148,30 @@ func TestBuildsAgree(t *testing.T) {
 		for _, flag := range []string{"CGO_ENABLED=0", "-trimpath", "-tags nomsgpack", "-s -w -X main.version="} {
 			if !strings.Contains(text, flag) {
 				t.Errorf("%s lacks %s", name, flag)
+			}
+		}
+	}
+}
+
+// TestRenovate: the file is JSON, and has the images pinned by digest. A digest
+// that stands in the Dockerfile or the Compose file is a whole one.
+func TestRenovate(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join(root, "renovate.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var renovate struct{ Extends []string }
+	if err := json.Unmarshal(data, &renovate); err != nil || !slices.Contains(renovate.Extends, "docker:pinDigests") {
+		t.Errorf("renovate.json: %v, extends %q; want docker:pinDigests", err, renovate.Extends)
+	}
+	for _, name := range []string{"Dockerfile", "docker-compose.yml"} {
+		text, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, digest := range regexp.MustCompile(`@sha256:\S*`).FindAllString(string(text), -1) {
+			if !regexp.MustCompile(`^@sha256:[0-9a-f]{64}$`).MatchString(digest) {
+				t.Errorf("%s: %s is no digest", name, digest)
 			}
 		}
 	}

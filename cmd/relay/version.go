@@ -1,7 +1,9 @@
 package main
 
 import (
+	_ "embed"
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -11,6 +13,11 @@ import (
 
 // version is set by the linker; a build without it says what the module knows.
 var version string
+
+// licenses are those of all that is linked; TestLicenses keeps them true.
+//
+//go:embed licenses.txt
+var licenses string
 
 func versionString() string {
 	if version != "" {
@@ -24,11 +31,16 @@ func versionString() string {
 
 func (a *app) version() *cobra.Command {
 	var out *choice
+	var texts bool
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  noArguments,
 		RunE: func(*cobra.Command, []string) error {
+			if texts {
+				_, err := io.WriteString(a.stdout, licenses)
+				return err
+			}
 			if out.word == "json" {
 				return a.printJSON(map[string]string{"version": versionString(), "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH})
 			}
@@ -36,6 +48,7 @@ func (a *app) version() *cobra.Command {
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&texts, "licenses", false, "print the licences of all that the relay is made of instead")
 	out = addOutput(cmd)
 	return cmd
 }

@@ -69,6 +69,8 @@ type installation struct {
 	dir  string
 	env  []string
 	args []string
+
+	files int // how many a relay may open; 0: as many as the tests
 }
 
 // gitlabToken is the secret token in the tests that are not about secrets.
@@ -97,6 +99,10 @@ func (i *installation) write(name, text string) string {
 
 func (i *installation) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(relayBinary(i.t), args...)
+	if i.files > 0 {
+		limited := fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, i.files)
+		cmd = exec.Command("/bin/sh", append([]string{"-c", limited, relayBinary(i.t)}, args...)...)
+	}
 	cmd.Env, cmd.Dir = i.env, i.dir
 	return cmd
 }

@@ -12,78 +12,78 @@ import (
 // came from GitLab, and [URL] for every address. The names are those of
 // [events.Event]. Parts that the event does not have are nil.
 type Data struct {
-	Who    Markdown // the actor's name, or Someone
-	Object Markdown // what it was done to: reference and title, bold, linked
+	Who    Markdown // the name of the person who did it; "Someone" if GitLab does not say
+	Object Markdown // what it was done to: reference and title, bold and linked
 	Where  Markdown // the project or group, linked
-	In     Markdown // " in " and where; nothing for the whole instance
-	By     Markdown // " · " and the actor's name; nothing if GitLab does not say, or if the message mentions them
+	In     Markdown // " in " and the project or group; empty for an event of the whole instance
+	By     Markdown // " · " and the name of the person; empty if GitLab does not say, or if the headline ends with a mention of that person
 
 	Kind   Text // "push", "merge_request", …
-	Action Text // "open", "failed", …; empty where the kind has none
-	Source Text // the source in relay.yaml that sent it
+	Action Text // "open", "failed", …; empty for a kind that has no actions
+	Source Text // name of the source in relay.yaml that sent the event
 
-	Project Project // where it belongs
-	Actor   User    // who did it
+	Project Project // the project of the event
+	Actor   User    // the person who did it
 
-	Title Text // of the object
-	URL   URL  // of the object
+	Title Text // title of the object
+	URL   URL  // page of the object
 
-	Ref          Text // full ref of a push ("refs/heads/main"), short elsewhere
-	Branch       Text // a push's branch, a merge request's source, a pipeline's or job's ref; empty on tags
-	TargetBranch Text // of a merge request and of what belongs to one
-	Tag          Text // the tag of a tag push, or of a pipeline or job on a tag
+	Ref          Text // full ref of a push ("refs/heads/main"); short ref of other events
+	Branch       Text // branch of a push, source branch of a merge request, ref of a pipeline or job; empty for a tag
+	TargetBranch Text // target branch of the merge request
+	Tag          Text // the tag that was pushed, released, or that a pipeline or job runs for
 
-	Labels       []Text // of the merge request or issue, also for comments on it
-	Confidential bool   // a confidential issue, a comment on one, an internal note, a vulnerability
-	Draft        bool   // a draft merge request
-	Material     bool   // an update that changes something a person would tell
+	Labels       []Text // labels of the merge request or issue, also if the event is a comment on it
+	Confidential bool   // true for a confidential issue and comments on it, an internal note, a vulnerability
+	Draft        bool   // true for a draft merge request
+	Material     bool   // true if the update changes something that matters to people
 
-	Time    time.Time // when it happened
-	Now     time.Time // when the message is written; zero where that must not show
-	Today   time.Time // the same, or else when it happened: what a date is seen from
+	Time    time.Time // when it happened, by GitLab's clock
+	Now     time.Time // when the message is written; zero in a preview
+	Today   time.Time // when the message is written; in a preview, when it happened
 	Changes []Change  // what an update changed
-	Detail  string    // "full", "brief" or "title", as relay.yaml wants the message
+	Detail  string    // "full", "brief" or "title", as relay.yaml says
 
-	Push          *Push          // of push and tag_push
-	MergeRequest  *MergeRequest  // of merge_request, and of comments on one
-	Issue         *Issue         // of issue, and of comments on one
-	Note          *Note          // of note
-	Pipeline      *Pipeline      // of pipeline
-	Job           *Job           // of job
-	Deployment    *Deployment    // of deployment
-	Release       *Release       // of release
-	WikiPage      *WikiPage      // of wiki_page
-	Milestone     *Milestone     // of milestone
-	Emoji         *Emoji         // of emoji
-	Member        *Member        // of member
-	Token         *Token         // of access_token and deploy_token
-	Vulnerability *Vulnerability // of vulnerability
-	Commit        *Commit        // head commit of a push, pipeline, job or deployment; what a comment is on
+	Push          *Push          // only push and tag_push have it
+	MergeRequest  *MergeRequest  // only merge_request, and comments on a merge request, have it
+	Issue         *Issue         // only issue, and comments on an issue, have it
+	Note          *Note          // only note has it
+	Pipeline      *Pipeline      // only pipeline has it
+	Job           *Job           // only job has it
+	Deployment    *Deployment    // only deployment has it
+	Release       *Release       // only release has it
+	WikiPage      *WikiPage      // only wiki_page has it
+	Milestone     *Milestone     // only milestone has it
+	Emoji         *Emoji         // only emoji has it
+	Member        *Member        // only member, and system events about members, have it
+	Token         *Token         // only access_token and deploy_token have it
+	Vulnerability *Vulnerability // only vulnerability has it
+	Commit        *Commit        // the head commit of a push, pipeline, job or deployment, or the commit that a comment is on
 
 	event   *events.Event
 	in      setting
 	payload map[string]any // decoded at the first use
 }
 
-// Project is where the event belongs; group-level events have only a Group.
+// Project is the project of an event. An event of a group has only a Group.
 type Project struct {
-	ID            int64
-	Name          Text
-	Path          Text // with namespace: "acme/backend/api"
-	URL           URL
-	DefaultBranch Text
-	Visibility    Text // "private", "internal", "public"
-	Group         Text // full path of the group of a group-level event
-	GroupURL      URL
+	ID            int64 // GitLab's number of the project
+	Name          Text  // display name, without the group
+	Path          Text  // path with the groups: "acme/backend/api"
+	URL           URL   // page of the project
+	DefaultBranch Text  // "main"
+	Visibility    Text  // "private", "internal", "public"; empty if GitLab does not say
+	Group         Text  // full path of the group, if the event belongs to a group
+	GroupURL      URL   // page of that group
 }
 
-// User is a GitLab user; printed, the name.
+// User is a GitLab user. {{.Actor}} prints the name.
 type User struct {
-	ID       int64
-	Name     Text
-	Username Text
-	Email    Text
-	Bot      bool
+	ID       int64 // GitLab's number of the user
+	Name     Text  // display name
+	Username Text  // name after the @
+	Email    Text  // empty if GitLab hides it
+	Bot      bool  // true for a bot, by its user name
 }
 
 // String is the name; the user name when there is none.
@@ -99,10 +99,10 @@ func (u User) shown() string {
 // Change is one thing that an update changed.
 type Change struct {
 	Field   Text   // "labels", "target_branch", "reviewers", …
-	From    Text   // previous value, for single values
-	To      Text   // current value, for single values
-	Added   []Text // for lists: labels, people
-	Removed []Text
+	From    Text   // previous value, if it is not a list
+	To      Text   // current value, if it is not a list
+	Added   []Text // labels or people that were added
+	Removed []Text // labels or people that were removed
 }
 
 func newData(r Request) *Data {
@@ -234,7 +234,8 @@ func (d *Data) String() string { return d.Name().String() }
 // Name is the event's full name: the kind, or kind.action.
 func (d *Data) Name() Text { return Text(d.event.Name()) }
 
-// OnDefaultBranch tells whether Branch is the project's default branch.
+// OnDefaultBranch tells whether Branch is the project's default branch. A fork's
+// branch is not.
 func (d *Data) OnDefaultBranch() bool { return d.event.OnDefaultBranch() }
 
 // Payload is the JSON that GitLab sent. Its strings are [Text], its numbers

@@ -115,8 +115,8 @@ func readSource(t *testing.T) *sourceDocs {
 // data is the tables of fields: of the event, then of each type that it has.
 func (d *sourceDocs) data() string {
 	var b strings.Builder
-	b.WriteString("## What a template gets\n\nThe dot is the event. A field with `*` is empty for events that do not have it: `{{with .Push}}…{{end}}`.\n" +
-		"`text` escapes itself when it is printed, `Markdown` is printed as it is.\n")
+	b.WriteString("## What a template gets\n\nThe dot is the event. Not every event has a field with `*`; ask for it first: `{{with .Push}}…{{end}}`.\n" +
+		"A `text` is escaped when it is printed. `Markdown` is printed as it is.\n")
 	b.WriteString(d.table("Data", "The event"))
 	for _, name := range d.order() {
 		b.WriteString(d.table(name, name))
@@ -249,8 +249,8 @@ func (d *sourceDocs) functions(t *testing.T) string {
 	_, body, _ := strings.Cut(string(src), "var functions = template.FuncMap{\n")
 	body, _, _ = strings.Cut(body, "\n}\n")
 	var b strings.Builder
-	b.WriteString("\n## Functions\n\nBeside these there are text/template's own `and`, `or`, `not`, `eq`, `ne`, `lt`, `le`, `gt`, `ge`, `len`, `index`, `slice`, and\n" +
-		"`print`, `println` and `printf`, which print at most 64 KiB. There is nothing that reads files, the environment or the network.\n")
+	b.WriteString("\n## Functions\n\nTemplates can also call text/template's own `and`, `or`, `not`, `eq`, `ne`, `lt`, `le`, `gt`, `ge`, `len`, `index`, `slice`, and\n" +
+		"`print`, `println` and `printf`, which print at most 64 KiB. No function reads files, the environment or the network.\n")
 	group, listed := "", 0
 	for line := range strings.SplitSeq(body, "\n") {
 		if m := functionGroup.FindStringSubmatch(line); m != nil {
@@ -285,7 +285,7 @@ func (d *sourceDocs) builtin(t *testing.T) string {
 	set := newSet(t)
 	var b strings.Builder
 	b.WriteString("\n## The built-in templates\n\nThese are the files of the set `standard`; `relay templates show NAME` prints them, and those of `classic` too.\n" +
-		"An event whose kind has no template of its own is written by `other`.\n")
+		"`other` writes every event whose kind has no template of its own.\n")
 	for _, kind := range events.Kinds() {
 		own, ok := set.own[kind]
 		if !ok {

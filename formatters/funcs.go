@@ -16,53 +16,53 @@ import (
 var functions = template.FuncMap{
 	// Pieces of a message, from the whole event.
 	"ref":        ref,        // {{ref .}}: the branch or tag, as linked code
-	"onWhat":     onWhat,     // {{onWhat .}}: " on <branch> in <project>", or " for <merge request> in …"
-	"facts":      facts,      // {{facts .}}: branches, people, labels, dates; one line
-	"changes":    changes,    // {{changes .}}: what an update changed, if several things; one line
-	"onlyChange": onlyChange, // {{onlyChange .}}: what it changed, if one thing: "added label P1"
-	"workItem":   workItem,   // {{workItem .}}: "issue", "confidential task"
+	"onWhat":     onWhat,     // {{onWhat .}}: " on <branch> in <project>", or " for <merge request> in <project>"
+	"facts":      facts,      // {{facts .}}: branches, people, labels and dates of a merge request or issue, on one line
+	"changes":    changes,    // {{changes .}}: what an update changed, on one line; empty if it changed one thing
+	"onlyChange": onlyChange, // {{onlyChange .}}: the one thing that an update changed: "added label P1"; empty if it changed several
+	"workItem":   workItem,   // {{workItem .}}: "issue", "confidential task", …
 	"profile":    profile,    // {{profile .}}: the actor's user name, linked to the profile
 	"target":     target,     // {{target .Note}}: what a comment is on: "an issue", "a merge request"
-	"byOther":    byOther,    // {{byOther .Commit .Actor}}: the commit's author, if that is another person
+	"byOther":    byOther,    // {{byOther .Commit .Actor}}: the name of the commit's author; empty if that is the actor
 	"expires":    expires,    // {{expires . $date}}: "expires in 7 days (29 Nov)"
-	"get":        get,        // {{get . "object_attributes.id"}}: of the payload; empty if it is not there
+	"get":        get,        // {{get . "object_attributes.id"}}: a value of the payload; empty if the payload does not have it
 
 	// Markup.
-	"link":       link,   // {{link .Title .URL}}: the text alone if there is no address
-	"bold":       bold,   // {{bold .Title .URL}}: at most 120 characters, bold, linked
-	"code":       code,   // {{code .Push.After}}: at most 300 characters; shows its text as it came, also of what print or link returned
-	"branch":     branch, // {{branch .Branch}}: as code, cut in the middle at 48
-	"quote":      quote,  // {{quote 6 500 .Note.Body .URL}}: at most 6 lines or 500 characters
-	"prose":      prose,  // {{prose .Issue.Description .URL}}: the first prose only
-	"inSentence": aside,  // {{inSentence .Note.Body}}: a comment of one short, plain line; else nothing
-	"raw":        raw,    // {{raw .Title}}: as it came, markup, mentions and all
-	"emoji":      emoji,  // {{emoji "thumbsup"}}: 👍, or :name:
+	"link":       link,   // {{link .Title .URL}}: a link; without an address only the text
+	"bold":       bold,   // {{bold .Title .URL}}: bold and linked, at most 120 characters
+	"code":       code,   // {{code .Push.After}}: the text as code, as it came, at most 300 characters; also works on what print, link and other functions return
+	"branch":     branch, // {{branch .Branch}}: a branch as code; longer than 48 characters it is cut in the middle
+	"quote":      quote,  // {{quote 6 500 .Note.Body .URL}}: a quote of at most 6 lines and 500 characters, with a link to the rest
+	"prose":      prose,  // {{prose .Issue.Description .URL}}: a quote of the first prose only: no headings, tables or checklists
+	"inSentence": aside,  // {{inSentence .Note.Body}}: a comment that is one short line without markup; empty for any other
+	"raw":        raw,    // {{raw .Title}}: the text as it came, with its markup and its mentions
+	"emoji":      emoji,  // {{emoji "thumbsup"}}: 👍; an unknown name stays between colons
 
-	// Words; what is cut counts as it came, and is escaped after.
-	"cut":    cut,        // {{cut 120 .Title}}: at the end
-	"short":  short,      // {{short 48 .Branch}}: in the middle
-	"path":   folders,    // {{path .Note.File}}: …/impl/Bucket.java
-	"text":   words,      // {{text .Stage "/" .Name}}: those that are there, with spaces
+	// Words; a cut counts characters before they are escaped.
+	"cut":    cut,        // {{cut 120 .Title}}: at most 120 characters; cuts at the end
+	"short":  short,      // {{short 48 .Branch}}: at most 48 characters; cuts in the middle
+	"path":   folders,    // {{path .Note.File}}: the last folder and the file: …/impl/Bucket.java
+	"text":   words,      // {{text .Stage "/" .Name}}: joins texts with spaces; leaves out empty ones
 	"words":  plainWords, // {{words "script_failure"}}: script failure
 	"title":  capital,    // {{title "high"}}: High
-	"status": status,     // {{status .Action}}: "failed", "was canceled", "is running"
-	"line":   lineNumber, // {{line .Note.Line}}: ":88", nothing for 0
-	"suffix": suffix,     // {{suffix .URL "/failures"}}: an address with something behind it
+	"status": status,     // {{status .Action}}: "failed", "was canceled", "is running", …
+	"line":   lineNumber, // {{line .Note.Line}}: ":88"; empty for 0
+	"suffix": suffix,     // {{suffix .URL "/failures"}}: adds to the end of an address
 
 	// Lists.
-	"join":   join,   // {{join ", " .Labels}}: those that are not empty
-	"people": people, // {{people .MergeRequest.Reviewers}}: three, "and 2 others"
-	"labels": labels, // {{labels .Labels}}: five, "+3"
-	"list":   list,   // {{list 1 2 3}}: for join and range
-	"dict":   dict,   // {{dict "name" .Title "n" 3}}: several things for one {{template}}
+	"join":   join,   // {{join ", " .Labels}}: joins a list; leaves out what is empty
+	"people": people, // {{people .MergeRequest.Reviewers}}: at most three names, then "and 2 others"
+	"labels": labels, // {{labels .Labels}}: at most five labels, then "+3"
+	"list":   list,   // {{list 1 2 3}}: makes a list, for join and range
+	"dict":   dict,   // {{dict "name" .Title "n" 3}}: passes several values to one {{template}}
 
 	// Numbers and times.
 	"plural":   plural,   // {{plural 2 "commit"}}, {{plural 2 "branch" "branches"}}: 2 commits, 2 branches
 	"duration": duration, // {{duration .Job.Duration}}: 4m 12s
-	"date":     date,     // {{date .Issue.DueDate .Time}}: 1 Dec, with the year if it is another one
+	"date":     date,     // {{date .Issue.DueDate .Today}}: 1 Dec; 1 Dec 2027 if that is another year than today's
 	"ago":      ago,      // {{ago .Time .Now}}: 2 h ago
 
-	"default": either, // {{default "nobody" .Actor.Name}}: the second, if it is not empty
+	"default": either, // {{default "nobody" .Actor.Name}}: the second value; the first if the second is empty
 
 	// text/template's own, with a bound.
 	"print":   sprint,

@@ -49,8 +49,21 @@ func TestLongLastParagraph(t *testing.T) {
 	if configs.HasErrors(found) {
 		t.Fatal(found)
 	}
+	classic := team(t, Classic)
 	for name, paragraph := range longParagraphs() {
 		e := altered(t, "note.merge_request", attribute("note", "A first paragraph.\n\n"+paragraph))
+		for _, kind := range []string{configs.KindMattermost, configs.KindSlack} {
+			for _, layout := range []string{"", configs.LayoutPlain, configs.LayoutCard} {
+				what := fmt.Sprintf("%s by classic for %s %s", name, kind, layout)
+				post, err := classic.Render(context.Background(), Request{Event: e, Kind: kind, Look: configs.Look{Layout: layout}})
+				if err != nil || post.Fault != "" {
+					t.Errorf("%s: %v %s", what, err, post.Fault)
+				}
+				if name != "items" && name != "lines" { // of which the set shows 100 lines
+					checkLong(t, what, kind, true, post)
+				}
+			}
+		}
 		for _, template := range []string{"note", "text", "card"} {
 			for _, layout := range []string{"", configs.LayoutPlain, configs.LayoutCard} {
 				for _, kind := range []string{configs.KindMattermost, configs.KindSlack} {

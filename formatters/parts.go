@@ -10,13 +10,13 @@ import (
 
 // Commit is a commit.
 type Commit struct {
-	SHA         Text
-	ShortSHA    Text // the first eight digits
-	Title       Text // first line of the message
-	URL         URL
-	AuthorName  Text
-	AuthorEmail Text
-	Time        time.Time
+	SHA         Text      // all digits
+	ShortSHA    Text      // the first eight digits
+	Title       Text      // first line of the message
+	URL         URL       // page of the commit
+	AuthorName  Text      // name of the author in Git
+	AuthorEmail Text      // address of the author in Git
+	Time        time.Time // when it was committed
 
 	commit *events.Commit
 	in     *setting
@@ -54,18 +54,18 @@ func newCommit(c *events.Commit, in *setting) Commit {
 	}
 }
 
-// Push is the part of pushes of branches and tags.
+// Push is a push of a branch or a tag.
 type Push struct {
-	Before     Text
-	After      Text
-	Total      int       // of all commits, of which GitLab sends 20
-	Created    bool      // a branch or tag made
-	Deleted    bool      // a branch or tag removed
-	Forced     bool      // a force-push, as far as the payload tells
-	Protected  bool      // a protected branch or tag
-	TagMessage *Document // of an annotated tag
-	CompareURL URL       // before...after; empty when one side is missing
-	MergedRef  Text      // "group/project!42" when the head commit brings in that merge request
+	Before     Text      // SHA before the push; zeros if there was none
+	After      Text      // SHA after the push; zeros if there is none
+	Total      int       // number of all commits; GitLab sends at most 20 of them
+	Created    bool      // true if the branch or tag is new
+	Deleted    bool      // true if the branch or tag was deleted
+	Forced     bool      // true if the payload shows that it was a force-push
+	Protected  bool      // true for a protected branch or tag
+	TagMessage *Document // message of an annotated tag, without its signature
+	CompareURL URL       // page that compares before and after; empty if one of them is missing
+	MergedRef  Text      // "group/project!42" if the head commit merges that merge request
 
 	part *events.PushPart
 	in   *setting
@@ -94,9 +94,9 @@ func (p *Push) Commits() []Commit {
 	return out
 }
 
-// Counts are the commits in words: "12 commits", "1 commit and a merge". They
-// are as many as are listed, and as come after "more". It says nothing of a
-// single one that is listed.
+// Counts is the number of commits in words: "12 commits", "1 commit and a
+// merge". It equals what is listed plus More. It is empty for a single commit
+// that is listed.
 func (p *Push) Counts() Markdown {
 	merges, others := p.merges()
 	switch {
@@ -122,7 +122,7 @@ func (p *Push) merges() (merges, others int) {
 	return merges, max(0, p.Total-merges)
 }
 
-// Merged is the merge request that the push brings in, linked: "!42".
+// Merged is the merge request that the push merges, linked: "!42".
 func (p *Push) Merged() Markdown {
 	path, iid, ok := strings.Cut(string(p.MergedRef), "!")
 	if !ok {
@@ -139,8 +139,8 @@ func (p *Push) Merged() Markdown {
 	return Markdown(linkTo(Text(shown).String(), url))
 }
 
-// Newest are the commits to show: at most 5, newest first, without merges
-// unless there is nothing else.
+// Newest are the commits to list: at most 5, newest first. Merges are listed
+// only if there is nothing else.
 func (p *Push) Newest() []Commit {
 	all := p.part.Commits
 	var out []Commit
@@ -157,8 +157,8 @@ func (p *Push) Newest() []Commit {
 	return out
 }
 
-// More is how many commits there are beside the Newest; 0 if none is listed,
-// as of system hooks.
+// More is the number of commits that Newest leaves out; 0 if nothing is listed,
+// as with system hooks.
 func (p *Push) More() int {
 	merges, others := p.merges()
 	shown := others
@@ -171,29 +171,29 @@ func (p *Push) More() int {
 	return max(0, shown-len(p.Newest()))
 }
 
-// Unsent is how many commits there are beside the Commits.
+// Unsent is the number of commits that GitLab did not send.
 func (p *Push) Unsent() int { return max(0, p.Total-len(p.part.Commits)) }
 
 // MergeRequest is the merge request of an event, or the one it is on.
 type MergeRequest struct {
-	IID          int64 // as in !42
-	Title        Text
-	URL          URL
-	State        Text // "opened", "closed", "merged", "locked"
-	SourceBranch Text
-	TargetBranch Text
-	SourcePath   Text // of the source project; empty if that was deleted
-	Description  *Document
-	Draft        bool
-	Assignees    []User
-	Reviewers    []User
-	ReviewedBy   []User // whose review the event is about; only of changes_requested and reviewed
-	Labels       []Text
-	Milestone    Text
-	MergeStatus  Text
-	OldRev       Text // head before an update with new commits
-	System       bool // done by GitLab, not by a person's click
-	SystemAction Text // "approvals_reset_on_push", …
+	IID          int64     // the number in !42
+	Title        Text      // title, with "Draft:" if it is a draft
+	URL          URL       // page of the merge request
+	State        Text      // "opened", "closed", "merged", "locked"
+	SourceBranch Text      // branch that it comes from
+	TargetBranch Text      // branch that it goes to
+	SourcePath   Text      // path of the source project; empty if that was deleted
+	Description  *Document // what the author wrote
+	Draft        bool      // true for a draft
+	Assignees    []User    // people it is assigned to
+	Reviewers    []User    // people asked for a review
+	ReviewedBy   []User    // people whose review the event is about; only of changes_requested and reviewed
+	Labels       []Text    // titles of the labels
+	Milestone    Text      // title of the milestone
+	MergeStatus  Text      // "mergeable", "conflict", …: whether it can be merged
+	OldRev       Text      // the head before new commits were pushed
+	System       bool      // true if GitLab did it, and nobody clicked
+	SystemAction Text      // "approvals_reset_on_push", …: why GitLab did it
 
 	fork bool // the source branch is in another project
 }
@@ -211,18 +211,18 @@ func newMergeRequest(m *events.MergeRequestPart, in *setting) *MergeRequest {
 
 // Issue is an issue or any other work item.
 type Issue struct {
-	IID          int64 // as in #7
-	Type         Text  // "issue", "task", "incident", "epic", …
-	Title        Text
-	URL          URL
-	State        Text // "opened", "closed"
-	Description  *Document
-	Assignees    []User
-	Labels       []Text
-	Milestone    Text
-	DueDate      Text // 2026-12-01
-	Severity     Text
-	Confidential bool
+	IID          int64     // the number in #7
+	Type         Text      // "issue", "task", "incident", "epic", …
+	Title        Text      // title
+	URL          URL       // page of the issue
+	State        Text      // "opened", "closed"
+	Description  *Document // what the author wrote
+	Assignees    []User    // people it is assigned to
+	Labels       []Text    // titles of the labels
+	Milestone    Text      // title of the milestone
+	DueDate      Text      // 2026-12-01
+	Severity     Text      // "critical", "high", …: of an incident
+	Confidential bool      // true for a confidential issue
 }
 
 func newIssue(i *events.IssuePart, in *setting) *Issue {
@@ -236,20 +236,20 @@ func newIssue(i *events.IssuePart, in *setting) *Issue {
 
 // Note is a comment.
 type Note struct {
-	ID          int64
-	On          Text // "merge_request", "issue", "commit", "snippet", "other"
-	OnType      Text // GitLab's own word: "MergeRequest", "WikiPage::Meta", …
-	OnTitle     Text // title of what it is on
-	OnURL       URL  // of what it is on
-	OnReference Text // "!42", "#7", "$3", short SHA
-	Body        *Document
-	URL         URL
-	Edited      bool
-	Internal    bool
-	System      bool // written by GitLab
-	File        Text // of a comment on a diff
-	Line        int  // 0 if it is on none
-	Discussion  Text
+	ID          int64     // GitLab's number of the comment
+	On          Text      // "merge_request", "issue", "commit", "snippet", "other"
+	OnType      Text      // GitLab's own word: "MergeRequest", "WikiPage::Meta", …
+	OnTitle     Text      // title of what it is on
+	OnURL       URL       // page of what it is on
+	OnReference Text      // "!42", "#7", "$3", short SHA
+	Body        *Document // the comment
+	URL         URL       // address of the comment
+	Edited      bool      // true if it was changed after it was written
+	Internal    bool      // true for an internal note
+	System      bool      // true if GitLab wrote it
+	File        Text      // path of the file, if the comment is on a diff
+	Line        int       // number of the line in that file; 0 if there is none
+	Discussion  Text      // GitLab's id of the thread
 }
 
 func newNote(n *events.NotePart, in *setting) *Note {
@@ -263,16 +263,16 @@ func newNote(n *events.NotePart, in *setting) *Note {
 
 // Deployment is a deployment.
 type Deployment struct {
-	ID             int64
-	Status         Text
-	Environment    Text
-	EnvironmentURL URL
-	Tier           Text // "production", "development", …
-	SHA            Text // short
-	JobID          int64
-	JobURL         URL
-	Approver       Text
-	Comment        Text
+	ID             int64 // GitLab's number of the deployment
+	Status         Text  // "success", "failed", …
+	Environment    Text  // name of the environment
+	EnvironmentURL URL   // address of what was deployed
+	Tier           Text  // "production", "development", …
+	SHA            Text  // short SHA of the commit
+	JobID          int64 // number of the job that deploys; 0 if no job does
+	JobURL         URL   // page of that job
+	Approver       Text  // name of the person who approved or rejected it
+	Comment        Text  // what that person wrote
 }
 
 func newDeployment(d *events.DeploymentPart) *Deployment {
@@ -285,11 +285,11 @@ func newDeployment(d *events.DeploymentPart) *Deployment {
 
 // Release is a release.
 type Release struct {
-	Name        Text
-	Tag         Text
-	Description *Document
-	Assets      int // how many links are attached
-	URL         URL
+	Name        Text      // name of the release
+	Tag         Text      // tag of the release
+	Description *Document // release notes, without signatures
+	Assets      int       // number of attached links; source archives do not count
+	URL         URL       // page of the release
 }
 
 // HasTag tells whether the name holds the tag already.
@@ -306,10 +306,10 @@ func newRelease(r *events.ReleasePart, in *setting) *Release {
 
 // WikiPage is a wiki page.
 type WikiPage struct {
-	Title   Text
-	Slug    Text
-	Message *Document // if somebody wrote one
-	DiffURL URL
+	Title   Text      // title of the page
+	Slug    Text      // the page in the address
+	Message *Document // what the author wrote about the change; empty if it is the text that GitLab fills in
+	DiffURL URL       // page that shows the change
 }
 
 func newWikiPage(w *events.WikiPagePart, in *setting) *WikiPage {
@@ -327,35 +327,35 @@ var givenMessage = regexp.MustCompile(`^(?:[\w.-]+ )?(?i:create|update|delete)d?
 
 // Milestone is a milestone.
 type Milestone struct {
-	IID     int64
-	Title   Text
-	State   Text
-	DueDate Text // 2026-12-01
+	IID     int64 // number in the project or group
+	Title   Text  // title
+	State   Text  // "active", "closed"
+	DueDate Text  // 2026-12-01
 }
 
 func newMilestone(m *events.MilestonePart) *Milestone {
 	return &Milestone{IID: m.IID, Title: Text(m.Title), State: Text(m.State), DueDate: Text(m.DueDate)}
 }
 
-// Emoji is a reaction; what it is to is in the event's Title and URL.
+// Emoji is a reaction. Title and URL of the event say what it is to.
 type Emoji struct {
 	Name        Text // "thumbsup"
-	OnType      Text // "Issue", "MergeRequest", "Note", "Snippet"
-	OnReference Text // "!42", "#7", "$3", short SHA; of a comment's what that is on
+	OnType      Text // "Issue", "MergeRequest", "Note", "Snippet", …
+	OnReference Text // "!42", "#7", "$3", short SHA; for a reaction to a comment, what the comment is on
 }
 
-// Member is somebody's place in a group: that of the Actor, GitLab does not say
-// who changed it.
+// Member is the membership of the Actor in a group or project. GitLab does not
+// say who changed it.
 type Member struct {
-	Access    Text // "Developer", …
-	ExpiresOn Text // 2026-12-01
+	Access    Text // "Developer", …: the access level
+	ExpiresOn Text // 2026-12-01; empty if the membership does not end
 }
 
 // Token is an access token or a deploy token.
 type Token struct {
-	Name      Text
+	Name      Text // name of the token
 	ExpiresOn Text // 2026-12-01
-	RenewURL  URL  // where it is renewed
+	RenewURL  URL  // page where it can be renewed
 }
 
 func newToken(e *events.Event) *Token {
@@ -377,10 +377,10 @@ func newToken(e *events.Event) *Token {
 type Vulnerability struct {
 	State      Text // "detected", "confirmed", "dismissed", "resolved"
 	Severity   Text // "info", "unknown", "low", "medium", "high", "critical"
-	Identifier Text // the CVE if there is one
-	Package    Text // name and version, of one in a dependency
-	File       Text
-	Report     Text // what found it: "dependency_scanning", "sast", …
+	Identifier Text // the CVE, or another identifier
+	Package    Text // name and version of the package, if it is in a dependency
+	File       Text // path of the file where it was found
+	Report     Text // "dependency_scanning", "sast", …: what found it
 }
 
 func newVulnerability(v *events.VulnerabilityPart) *Vulnerability {

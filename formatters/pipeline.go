@@ -9,22 +9,22 @@ import (
 
 // Pipeline is a pipeline.
 type Pipeline struct {
-	ID             int64
-	IID            int64
-	Name           Text // of its workflow, if it has one
-	Status         Text // "failed", "success", …
-	DetailedStatus Text // "passed with warnings", …
-	Source         Text // "push", "schedule", "merge_request_event", …
-	SHA            Text
-	Duration       time.Duration
-	QueuedDuration time.Duration
-	Stages         []Text
-	MergeRequest   *MergeRequest // the one it runs for, or nil
-	Child          bool          // another pipeline started it
-	ParentID       int64         // the pipeline that started it; 0 if none
-	ParentProject  Text
-	ParentURL      URL
-	Error          Text // what is wrong with the CI configuration of one that could not start
+	ID             int64         // the number in #1287
+	IID            int64         // number in the project
+	Name           Text          // name of its workflow; empty if it has none
+	Status         Text          // "failed", "success", …
+	DetailedStatus Text          // "passed with warnings", …
+	Source         Text          // "push", "schedule", "merge_request_event", …: why it was started
+	SHA            Text          // of the commit that it runs for
+	Duration       time.Duration // how long it ran
+	QueuedDuration time.Duration // how long it waited
+	Stages         []Text        // names of the stages, in their order
+	MergeRequest   *MergeRequest // the merge request that it runs for
+	Child          bool          // true if another pipeline started it
+	ParentID       int64         // number of the pipeline that started it; 0 if none did
+	ParentProject  Text          // path of the project of that pipeline
+	ParentURL      URL           // page of that pipeline
+	Error          Text          // the mistake in the CI configuration, if it could not start
 
 	part *events.PipelinePart
 	at   *events.Project
@@ -32,21 +32,21 @@ type Pipeline struct {
 
 // Job is a job, alone or of a pipeline.
 type Job struct {
-	ID            int64
-	Name          Text
-	Stage         Text
-	Status        Text
-	FailureReason Text // "script_failure", …
-	AllowFailure  bool
-	Retried       bool // a later job of the same name stands in the pipeline
-	Manual        bool
-	Duration      time.Duration
-	PipelineID    int64
-	PipelineName  Text
-	PipelineURL   URL
-	URL           URL
-	Environment   Text
-	Runner        Text
+	ID            int64         // GitLab's number of the job
+	Name          Text          // "rspec 2/3"
+	Stage         Text          // "test"
+	Status        Text          // "failed", "success", …
+	FailureReason Text          // "script_failure", …; empty if it did not fail
+	AllowFailure  bool          // true if its failure does not fail the pipeline
+	Retried       bool          // true if the pipeline has a later job of the same name
+	Manual        bool          // true if a person has to start it, or did
+	Duration      time.Duration // how long it ran
+	PipelineID    int64         // number of its pipeline
+	PipelineName  Text          // name of its pipeline
+	PipelineURL   URL           // page of its pipeline
+	URL           URL           // page of the job
+	Environment   Text          // where it deploys to; empty if it does not deploy
+	Runner        Text          // description of the runner
 }
 
 func newPipeline(p *events.PipelinePart, in *setting) *Pipeline {
@@ -85,7 +85,7 @@ func (p *Pipeline) CouldNotStart() bool {
 	return p.Status == "failed" && (p.Error != "" || len(p.part.Jobs) == 0 && p.Duration == 0)
 }
 
-// Warned tells whether the pipeline passed although a job failed that may.
+// Warned tells whether the pipeline passed although a job failed.
 func (p *Pipeline) Warned() bool {
 	if p.Status != "success" {
 		return false
@@ -103,9 +103,9 @@ func (p *Pipeline) Warned() bool {
 
 // StageJobs are some jobs of one stage.
 type StageJobs struct {
-	Stage Text
-	Jobs  []Job
-	More  int // jobs of this stage that are not listed
+	Stage Text  // name of the stage
+	Jobs  []Job // the jobs that are listed
+	More  int   // number of jobs that are not listed
 }
 
 // What a message lists of failed jobs.
@@ -115,15 +115,14 @@ const (
 )
 
 // Failed are the jobs that made the pipeline fail, by stage: at most 5 a stage
-// and 10 in all. Jobs that may fail, and those that ran again, are not among
-// them.
+// and 10 in all, without jobs that are allowed to fail and jobs that ran again.
 func (p *Pipeline) Failed() []StageJobs {
 	return p.byStage(func(j *events.JobPart) bool {
 		return j.Status == "failed" && !j.AllowFailure && !j.Retried
 	})
 }
 
-// Allowed are the jobs that failed and were allowed to, in the same manner.
+// Allowed are the jobs that failed and are allowed to, by stage.
 func (p *Pipeline) Allowed() []StageJobs {
 	return p.byStage(func(j *events.JobPart) bool {
 		return j.Status == "failed" && j.AllowFailure && !j.Retried

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 )
 
 // benchmarked is a webhook of 6 KB that compresses as JSON does.
@@ -83,6 +84,27 @@ func BenchmarkJournal(b *testing.B) {
 				b.Error(err)
 				return
 			}
+		}
+	})
+}
+
+// Records are encoded once to see how many go into a message, and once more into
+// it. What the first costs beside the second, which packs too, is seen here.
+func BenchmarkEntry(b *testing.B) {
+	lane := Lane{"mm", "reviews"}
+	var recs []Record
+	for i := range uint64(256) {
+		recs = append(recs, &Decision{ID: ID{i, 0}, Time: time.Now(), Source: "gitlab", Event: "issue.open", Project: "acme/shop", Title: "Crash on empty input", Outcome: OutcomeRouted, Deliveries: []Planned{{Lane: lane, Route: "Reviews"}}},
+			&Settled{ID: ID{i, 0}, Lane: lane, Outcome: OutcomeDelivered, Attempts: 1, Status: 200})
+	}
+	b.Run("size", func(b *testing.B) {
+		for b.Loop() {
+			entrySize(recs)
+		}
+	})
+	b.Run("encode", func(b *testing.B) {
+		for b.Loop() {
+			encodeEntry(Nonce{}, Entry{Records: recs})
 		}
 	})
 }

@@ -118,11 +118,12 @@ func (q *Queue) mayPurge(ctx context.Context) error {
 	return nil
 }
 
-// watchDisk keeps short up to date, and says when it changes.
-func (q *Queue) watchDisk() {
+// watchDisk keeps short up to date, and says when it changes. It also looks whether
+// the files are still there.
+func (q *Queue) watchDisk(files blocks) {
 	t := time.NewTicker(diskLook)
 	defer t.Stop()
-	for {
+	for n := 1; ; n++ {
 		err := q.disk.room(0, true)
 		if was := q.disk.short.Swap(err != nil); err != nil && !was {
 			q.log.Error("webhooks are refused until there is room again", "err", err)
@@ -133,6 +134,8 @@ func (q *Queue) watchDisk() {
 			if _, g, _ := q.health.look(); g != nil {
 				q.health.wedged(g, err.Error())
 			}
+		} else if n%blockLook == 0 && !q.filesHere(&files) {
+			return
 		}
 		select {
 		case <-t.C:
@@ -140,6 +143,27 @@ func (q *Queue) watchDisk() {
 			return
 		}
 	}
+}
+
+// blockLook is how many looks at the disk go by until one at the block files.
+const blockLook = 4
+
+// filesHere tells whether the newest block files are there. If one is not, the relay
+// is to end: the next start counts what is lost, and goes on.
+func (q *Queue) filesHere(files *blocks) bool {
+	state, g, _ := q.health.look()
+	if state != standing {
+		g = nil
+	}
+	err := files.check(q.opt.Dir, g)
+	if now, _, _ := q.health.look(); err != nil && now == standing {
+		select {
+		case q.failed <- err:
+		default: // it is to end already
+		}
+		return false
+	}
+	return true
 }
 
 // mend waits until the disk can be written, then starts the server anew, until

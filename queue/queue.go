@@ -218,7 +218,9 @@ func (q *Queue) open(ctx context.Context) error {
 	}
 	q.committer = newCommitter(q)
 	if !q.External() {
-		q.health.running.Go(q.watchDisk)
+		var files blocks
+		_ = files.check(q.opt.Dir, g) // it is the first look
+		q.health.running.Go(func() { q.watchDisk(files) })
 		return nil
 	}
 	q.log.Warn("the NATS server must sync every write (sync_interval: always), or a power cut there loses accepted webhooks; this relay cannot see that setting", "url", g.nc.ConnectedUrlRedacted())

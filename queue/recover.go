@@ -101,7 +101,7 @@ func (q *Queue) recover(ctx context.Context, last uint64) (*State, uint64, error
 	said := ledger{lines: map[Lane]*line{}, unsure: q.Damage() > before}
 	s.Checkpoint = end.Checkpoint
 	Failpoint(FailRecovering)
-	if err := q.checkCursor(ctx, s.Checkpoint); err != nil {
+	if err := q.checkCursor(ctx, s.Checkpoint, !said.unsure && told <= s.Checkpoint.Journal); err != nil {
 		return nil, 0, err
 	}
 	if err := q.catchUp(ctx, Events, end.Ends.Events); err != nil {
@@ -177,8 +177,9 @@ func (s *State) parkEnd() (seq uint64) {
 const restoreAdvice = "restore both from the same backup, or move the data directory away to begin anew"
 
 // checkCursor refuses a store that does not fit its journal: one that was cut
-// off or restored from elsewhere would lose events in silence.
-func (q *Queue) checkCursor(ctx context.Context, c Checkpoint) error {
+// off or restored from elsewhere would lose events in silence. With sure the journal
+// is whole: what is not settled was never dropped.
+func (q *Queue) checkCursor(ctx context.Context, c Checkpoint, sure bool) error {
 	info, err := q.events.Info(ctx)
 	if err != nil {
 		return fmt.Errorf("look at %s: %w", Events, err)
@@ -188,6 +189,13 @@ func (q *Queue) checkCursor(ctx context.Context, c Checkpoint) error {
 			return err
 		}
 		return fmt.Errorf("%s ends at %d but the journal has settled everything up to %d: the store was cut off or restored; %s", Events, info.State.LastSeq, c.Cursor, restoreAdvice)
+	}
+	if first := info.State.FirstSeq; sure && first > c.Cursor+1 {
+		if err := q.behind(Events, c.Cursor+1); err != nil {
+			return err
+		}
+		q.damage.Add(first - c.Cursor - 1)
+		q.log.Error("stored messages are gone, which were not settled: the store is damaged", "stream", Events, "from", c.Cursor+1, "to", first-1)
 	}
 	if c.Cursor == 0 {
 		return nil

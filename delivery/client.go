@@ -141,6 +141,7 @@ func newRoute(pool *x509.CertPool, g guard, proxy func(*http.Request) (*url.URL,
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: 64 << 10,
 		ForceAttemptHTTP2:      true,
+		OnProxyConnectResponse: onConnect,
 	}
 }
 
@@ -160,14 +161,22 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	proxy, err := t.proxy(r)
 	switch {
 	case err != nil:
-		return nil, &proxyError{}
+		return nil, &proxyError{variable: proxyVariable(r.URL.Scheme)}
 	case proxy == nil:
 		return t.direct.RoundTrip(r)
 	}
 	if err := t.guard.host(r.Context(), r.URL.Hostname()); err != nil {
 		return nil, err
 	}
-	return t.proxied.RoundTrip(r)
+	res, err := t.proxied.RoundTrip(r)
+	if err == nil && res.StatusCode == http.StatusProxyAuthRequired {
+		res.Body.Close()
+		err = refusedByProxy(res.StatusCode)
+	}
+	if err != nil {
+		return nil, &proxyError{proxyVariable(r.URL.Scheme), proxy, err}
+	}
+	return res, nil
 }
 
 // CloseIdleConnections closes the connections that are not in use.
@@ -175,8 +184,3 @@ func (t *transport) CloseIdleConnections() {
 	t.direct.CloseIdleConnections()
 	t.proxied.CloseIdleConnections()
 }
-
-// proxyError: HTTPS_PROXY or HTTP_PROXY is no URL. It does not repeat it.
-type proxyError struct{}
-
-func (*proxyError) Error() string { return "HTTPS_PROXY or HTTP_PROXY is no URL" }

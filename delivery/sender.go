@@ -107,11 +107,16 @@ func failed(stop context.Context, to *url.URL, err error) result {
 	if errors.As(err, &forbidden) {
 		return result{verdict: NotAccepted, reason: ReasonEgress, text: forbidden.Error()}
 	}
+	through := ""
+	var proxy *proxyError
+	if errors.As(err, &proxy) && proxy.proxy != nil {
+		through = ", " + proxy.Error()
+	}
 	var timeout interface{ Timeout() bool }
 	if errors.As(err, &timeout) && timeout.Timeout() {
-		return result{verdict: Retry, reason: ReasonTimeout, text: "no answer within 10 s; the message may have been delivered"}
+		return result{verdict: Retry, reason: ReasonTimeout, text: "no answer within 10 s; the message may have been delivered" + through}
 	}
-	return result{verdict: Retry, reason: ReasonNetwork, text: networkText(to, err)}
+	return result{verdict: Retry, reason: ReasonNetwork, text: networkText(to, err) + through}
 }
 
 // receiver is the host and port that a request went to; of its URL that is all
@@ -128,14 +133,14 @@ func networkText(to *url.URL, err error) string {
 	var proxy *proxyError
 	var record tls.RecordHeaderError
 	switch {
+	case proxyText(err) != "":
+		return proxyText(err)
 	case errors.As(err, &record):
 		return notTLS(to, record)
 	case errors.As(err, &dns):
 		return "no such host: " + receiver(to)
-	case errors.As(err, &proxy):
+	case errors.As(err, &proxy) && proxy.proxy == nil:
 		return proxy.Error()
-	case errors.As(err, &op) && op.Op == "proxyconnect":
-		return "the proxy does not connect there: " + rootText(op.Err)
 	case errors.As(err, &op) && op.Op == "dial":
 		return "cannot connect to " + receiver(to) + ": " + rootText(op.Err)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):

@@ -243,6 +243,7 @@ func (a *app) replayDeadLetters() *cobra.Command {
 	f.add(cmd)
 	cmd.Flags().BoolVar(&all, "all", false, "all of them")
 	cmd.Flags().StringVar(&to, "to", "", "the `address` that they go to; without it their own")
+	byHand(cmd)
 	on.add(cmd)
 	out = addOutput(cmd)
 	return cmd
@@ -255,9 +256,11 @@ func (f *deadFlags) chosen(cmd *cobra.Command, args []string, all bool) (map[str
 	for name, value := range f.filters() {
 		filters[name] = value
 	}
+	which := choosing{name: strings.TrimPrefix(cmd.CommandPath(), "relay "), named: "numbers", needs: "the number of a dead letter", hint: "relay deadletters list shows their numbers", filters: true, all: true}
+	if err := which.check(cmd, args, len(filters)); err != nil {
+		return nil, err
+	}
 	switch {
-	case all && len(args)+len(filters) > 0, len(args) > 0 && len(filters) > 0:
-		return nil, usage("name some, or choose them by filters, or all", "%s takes numbers, filters or --all, one of these", cmd.Name())
 	case all:
 		return map[string]any{"all": true}, nil
 	case len(filters) > 0:
@@ -383,6 +386,7 @@ func (a *app) purgeDeadLetters() *cobra.Command {
 	}
 	f.add(cmd)
 	cmd.Flags().BoolVar(&all, "all", false, "all of them")
+	byHand(cmd)
 	on.add(cmd)
 	out = addOutput(cmd)
 	return cmd

@@ -23,6 +23,7 @@ type eventFlags struct {
 	source string
 	header string
 	with   []string // key=value
+	named  string   // the EVENT, where it is no argument
 	on     adminFlags
 }
 
@@ -34,6 +35,10 @@ func (f *eventFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.source, "source", "", "`name` of the source that the event comes from; without it the first one")
 	cmd.Flags().StringVar(&f.header, "header", "", "`value` of X-Gitlab-Event that a payload file came with, such as \"System Hook\"")
 	cmd.Flags().StringArrayVar(&f.with, "with", nil, "`key=value` that the payload is changed to say; again for more. Keys: "+strings.Join(routes.WithKeys(), " "))
+	cmd.Flags().StringVar(&f.named, "event", "", "the `EVENT`, in place of the argument")
+	markByHand(cmd.Flags().Lookup("event"))
+	_ = cmd.RegisterFlagCompletionFunc("event", cobra.FixedCompletions(sampleNames(), cobra.ShellCompDirectiveDefault)) // there is that flag
+	cmd.Args = f.oneEvent
 	f.on.add(cmd)
 	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		if len(args) > 0 {
@@ -43,6 +48,28 @@ func (f *eventFlags) add(cmd *cobra.Command) {
 		return names, cobra.ShellCompDirectiveDefault // and files
 	}
 	cmd.SetUsageTemplate(cmd.UsageTemplate() + "\nSamples:\n" + sampleList() + "\n")
+}
+
+// oneEvent is the Args of commands that take an EVENT: as an argument or a flag.
+func (f *eventFlags) oneEvent(cmd *cobra.Command, args []string) error {
+	asFlag := cmd.Flags().Changed("event")
+	switch {
+	case asFlag && len(args) > 0:
+		return usage("name it once", "%s takes one EVENT, as an argument or with --event", cmd.Name())
+	case asFlag && f.named != "", len(args) == 1:
+		return nil
+	case len(args) == 0:
+		return usage("name a sample such as merge_request.open, a payload file, or - for standard input", "%s needs an EVENT", cmd.Name())
+	}
+	return usage("a file name with spaces needs quotes", "%s takes one EVENT, not %d", cmd.Name(), len(args))
+}
+
+// name is the EVENT that was given.
+func (f *eventFlags) name(args []string) string {
+	if len(args) == 0 {
+		return f.named
+	}
+	return args[0]
 }
 
 func sampleNames() []string {

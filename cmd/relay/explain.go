@@ -22,10 +22,9 @@ func (a *app) explain() *cobra.Command {
 		Short:   "Say which addresses an event goes to, and why not to the others",
 		Long:    "Say which addresses an event goes to, and why not to the others: route by\nroute, key by key, what the route wants and what the event has got. Of a stored\nevent (1042-0) also what was decided when it came, every attempt and what became\nof it; \"now\" is the relay.yaml that is found here, else the relay's own.\n\n" + eventHelp,
 		Example: "  relay explain merge_request.open\n  relay explain 1042-0\n  relay explain payload.json --header \"System Hook\"\n  relay explain pipeline.failed --expect ops,mm#reviews",
-		Args:    oneEvent,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if isEventID(args[0]) {
-				c, x, err := a.explainStored(cmd, f, args[0], out.word == "json")
+			if isEventID(f.name(args)) {
+				c, x, err := a.explainStored(cmd, f, f.name(args), out.word == "json")
 				if err == nil && cmd.Flags().Changed("expect") {
 					err = c.expected(x, expect)
 				}
@@ -35,7 +34,7 @@ func (a *app) explain() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			event, err := a.eventFor(cmd.Context(), c, f, args[0])
+			event, err := a.eventFor(cmd.Context(), c, f, f.name(args))
 			if err != nil {
 				return err
 			}

@@ -99,7 +99,6 @@ func why(l server.Lane) string {
 func (a *app) retryParked() *cobra.Command {
 	var on adminFlags
 	var out *choice
-	var all bool
 	cmd := &cobra.Command{
 		Use:     "retry ADDRESS | --all",
 		Short:   "Try an address now, without waiting for its next probe",
@@ -107,8 +106,9 @@ func (a *app) retryParked() *cobra.Command {
 		Example: "  relay parked retry mm#reviews\n  relay parked retry --all",
 		Args:    atMostOneAddress,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if all == (len(args) == 1) {
-				return usage("relay parked list shows the addresses", "parked retry needs an address, or --all")
+			which := choosing{name: "parked retry", named: "an address", needs: "an address", hint: "relay parked list shows the addresses", all: true}
+			if err := which.check(cmd, args, 0); err != nil {
+				return err
 			}
 			r, err := a.admin(on)
 			if err != nil {
@@ -133,7 +133,8 @@ func (a *app) retryParked() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&all, "all", false, "all of them")
+	cmd.Flags().Bool("all", false, "all of them")
+	byHand(cmd)
 	on.add(cmd)
 	out = addOutput(cmd)
 	return cmd

@@ -26,7 +26,6 @@ func (a *app) preview() *cobra.Command {
 		Long: "Show the message that an event makes, also where no route sends it. With --to\nit looks as there: as the first route wants it that sends the event there, else\nas the destination does; which it was is told on standard error. With --route\nit has the look of that route. Without either, or without a relay.yaml, it is\nthe message for a Mattermost.\n\n" +
 			eventHelp,
 		Example: "  relay preview pipeline.failed\n  relay preview merge_request.open --to mm#reviews --as payload\n  relay preview push --route \"Docs changed\"\n  relay preview tag_push --with tag=nightly --as webhook >nightly.json",
-		Args:    oneEvent,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.loadOrNone(cmd)
 			if err != nil {
@@ -37,7 +36,7 @@ func (a *app) preview() *cobra.Command {
 					return err
 				}
 			}
-			event, dest, channel, err := a.choose(cmd.Context(), c, f, args[0], to)
+			event, dest, channel, err := a.choose(cmd.Context(), c, f, f.name(args), to)
 			if err != nil {
 				return err
 			}

@@ -35,11 +35,11 @@ func (a *app) replay() *cobra.Command {
 			if outcome.word != anyOutcome {
 				query["outcome"] = outcome.word
 			}
+			which := choosing{name: "replay", named: "ids", needs: "the ids of events", hint: "relay events lists them; --outcome unrouted --since 2h chooses some", filters: true}
+			if err := which.check(cmd, ids, len(query)); err != nil {
+				return err
+			}
 			switch {
-			case len(ids) > 0 && len(query) > 0:
-				return usage("name events, or choose them by filters", "replay takes ids or filters, not both")
-			case len(ids) == 0 && len(query) == 0:
-				return usage("relay events lists them; --outcome unrouted --since 2h chooses some", "replay needs the ids of events, or filters")
 			case len(ids) > 0 && again:
 				return usage("what is named is replayed as often as it is asked for", "--again goes with filters")
 			case limit < 1:
@@ -72,6 +72,7 @@ func (a *app) replay() *cobra.Command {
 	cmd.Flags().BoolVar(&again, "again", false, "also those that filters choose and that were replayed already")
 	cmd.Flags().IntVar(&limit, "limit", 100, "how `many` a filter may choose; more is an error")
 	cmd.Flags().StringVar(&key, "idempotency-key", "", "`name` of this replay: given again within ten minutes, nothing is posted again; without it a new one")
+	byHand(cmd)
 	on.add(cmd)
 	out = addOutput(cmd)
 	return cmd

@@ -99,7 +99,11 @@ func walk(cmd *cobra.Command, visit func(*cobra.Command)) {
 
 // nameVariables tells in the help which environment variable sets a flag.
 func nameVariables(cmd *cobra.Command) {
-	name := func(f *pflag.Flag) { f.Usage += " [$" + flagVariable(f.Name) + "]" }
+	name := func(f *pflag.Flag) {
+		if !isByHand(f) {
+			f.Usage += " [$" + flagVariable(f.Name) + "]"
+		}
+	}
 	cmd.LocalNonPersistentFlags().VisitAll(name)
 	cmd.PersistentFlags().VisitAll(name)
 }
@@ -108,7 +112,7 @@ func nameVariables(cmd *cobra.Command) {
 func (a *app) fromEnvironment(flags *pflag.FlagSet) error {
 	var wrong error
 	flags.VisitAll(func(f *pflag.Flag) {
-		if f.Changed || f.Name == "help" || wrong != nil {
+		if f.Changed || f.Name == "help" || isByHand(f) || wrong != nil {
 			return
 		}
 		name := flagVariable(f.Name)

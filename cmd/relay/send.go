@@ -36,7 +36,6 @@ func (a *app) send() *cobra.Command {
 		Long: "With --via, post an event to a running relay as GitLab would; the token is\nRELAY_TOKEN or in --token-file. With --to, write its message and post it to an\naddress of relay.yaml, whatever the routes say: this tries a webhook URL out.\nWhat guards the address holds, as for relay replay --to: a confidential event is\nwithheld. Only a built-in sample, which is made up, goes anywhere.\n\n" +
 			eventHelp,
 		Example: "  RELAY_TOKEN=… relay send push --via http://localhost:8080/hooks/gitlab\n  relay send pipeline.failed --to mm#reviews",
-		Args:    oneEvent,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), sendTimeout)
 			defer cancel()
@@ -46,7 +45,7 @@ func (a *app) send() *cobra.Command {
 			case via != "" && to != "":
 				return usage("--via posts to a relay, --to past it", "send takes --via or --to, not both")
 			case via != "":
-				sample, err := a.webhook(ctx, f, args[0])
+				sample, err := a.webhook(ctx, f, f.name(args))
 				if err != nil {
 					return err
 				}
@@ -61,7 +60,7 @@ func (a *app) send() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.sendTo(ctx, c, f, args[0], to)
+			return a.sendTo(ctx, c, f, f.name(args), to)
 		},
 	}
 	f.add(cmd)

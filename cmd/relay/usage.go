@@ -129,17 +129,6 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	return usage("see "+cmd.CommandPath()+" --help", "%s takes no arguments, and %q is one", strings.TrimPrefix(cmd.CommandPath(), "relay "), args[0])
 }
 
-// oneEvent is the Args of commands that take an EVENT.
-func oneEvent(cmd *cobra.Command, args []string) error {
-	switch len(args) {
-	case 0:
-		return usage("name a sample such as merge_request.open, a payload file, or - for standard input", "%s needs an EVENT", cmd.Name())
-	case 1:
-		return nil
-	}
-	return usage("a file name with spaces needs quotes", "%s takes one EVENT, not %d", cmd.Name(), len(args))
-}
-
 // group makes a command that only holds others refuse what is none of them.
 func group(cmd *cobra.Command) {
 	if !cmd.HasSubCommands() {

@@ -63,6 +63,7 @@ func (a *app) try() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&copies, "copies", "", "`directory` of the last good files")
 	cmd.Flags().Uint64Var(&memory, "memory", trialMemory, "address space, in `bytes`")
+	byHand(cmd)
 	return cmd
 }
 

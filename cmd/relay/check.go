@@ -70,6 +70,7 @@ func (a *app) runCheck(paths []string, out string, read func(path string) (*conf
 	for _, path := range paths {
 		c, findings := compile(read(path))
 		findings = append(findings, a.lostEvents(c)...)
+		findings = append(findings, uncopied(c, findings)...)
 		configs.SortFindings(findings)
 		switch {
 		case path != "" && !readable(path):
@@ -98,6 +99,21 @@ func (a *app) runCheck(paths []string, out string, read func(path string) (*conf
 		return &exitError{code: code}
 	}
 	return nil
+}
+
+// uncopied tells which files relay serve keeps no last good copy of, because of a
+// secret in them. Of files with errors it keeps none anyway.
+func uncopied(c *configuration, findings []configs.Finding) []configs.Finding {
+	var more []configs.Finding
+	for _, t := range c.Texts() {
+		if t.Clear && !configs.HasErrors(findings) {
+			more = append(more, configs.Finding{
+				Pos: configs.Pos{File: t.Path}, Severity: configs.Warning, Brief: true,
+				Message: "a secret stands in clear in this file, so that relay serve keeps no last good copy of it", Hint: "write ${VAR}, or name a file that holds it",
+			})
+		}
+	}
+	return more
 }
 
 // lostEvents finds the tests whose event is not there. A relay that serves need

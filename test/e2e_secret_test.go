@@ -342,12 +342,21 @@ func TestSecretsOfCommands(t *testing.T) {
 	leaks(t, "standard error of relay explain", stderr)
 	_, _, stderr = here.run("preview", payload, "--to", "fine")
 	leaks(t, "standard error of relay preview", stderr)
-	code, _, _ := here.run("send", "issue.open", "--via", strings.Replace(relay.hook, "/gitlab", "/"+canary, 1))
+	code, _, _ := here.run("send", "issue.open", "--via", strings.Replace(relay.hook, "/gitlab", "/elsewhere", 1))
 	if code != 1 {
 		t.Errorf("relay send to a path that is none: exit code %d, want 1", code)
 	}
+	// A path is logged; what is known as a secret is taken out of it.
+	if code, _, _ := here.run("send", "issue.open", "--via", strings.Replace(relay.hook, "/gitlab", "/"+hookSecret("gone"), 1)); code != 1 {
+		t.Errorf("relay send to a path that holds a secret: exit code %d, want 1", code)
+	}
 	relay.terminate()
 	leaks(t, "the log", relay.stderr.String())
+	for _, path := range []string{`"path":"/hooks/elsewhere"`, `"path":"/hooks/[redacted]"`} {
+		if !strings.Contains(relay.stderr.String(), path) {
+			t.Errorf("the log does not hold %s", path)
+		}
+	}
 }
 
 // misplaced are configurations with secrets in wrong places, or in the right

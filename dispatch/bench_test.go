@@ -53,3 +53,28 @@ func BenchmarkRepeats(b *testing.B) {
 		})
 	}
 }
+
+// What a start reads of ten minutes with as many deliveries as the window holds: the
+// decisions of a second, then its outcomes.
+func BenchmarkReceivers(b *testing.B) {
+	lanes := make([]queue.Lane, 512)
+	for i := range lanes {
+		lanes[i] = queue.Lane{Destination: "mm", Channel: fmt.Sprint(i)}
+	}
+	const perSecond, seconds = 2400, 600
+	for b.Loop() {
+		r := newReceivers(perSecond * seconds)
+		for second := range seconds {
+			for _, known := range []uint32{planned, got} {
+				for i := range perSecond {
+					n := second*perSecond + i
+					r.add(queue.ID{Seq: uint64(1 + n/20), Index: n / 2 % 10}, lanes[n%len(lanes)], known)
+				}
+			}
+		}
+		if n := len(r.that(queue.ID{Seq: 1})); n != 2 {
+			b.Fatalf("the first event has %d receivers", n)
+		}
+		b.ReportMetric(float64(cap(r.all))*16/(1<<20), "MiB")
+	}
+}

@@ -32,6 +32,7 @@ const (
 	got
 	lost      // given up or withheld
 	knownBits = 2
+	knownMask = 1<<knownBits - 1
 )
 
 func newReceivers(most int) *receivers {
@@ -60,11 +61,10 @@ func (r *receivers) fold() {
 	slices.SortStableFunc(r.all, receiver.compare)
 	out := r.all[:0]
 	for _, one := range r.all {
-		const known = 1<<knownBits - 1
 		switch n := len(out) - 1; {
 		case n < 0 || out[n].compare(one) != 0:
 			out = append(out, one)
-		case one.lane&known != planned:
+		case one.lane&knownMask != planned:
 			out[n] = one
 		}
 	}
@@ -90,8 +90,7 @@ func (r *receivers) that(id queue.ID) (lanes []queue.Lane) {
 		if one.seq != first.seq || one.index != first.index {
 			break
 		}
-		const known = 1<<knownBits - 1
-		if one.lane&known != lost {
+		if one.lane&knownMask != lost {
 			lanes = append(lanes, r.names[one.lane>>knownBits])
 		}
 	}

@@ -128,10 +128,15 @@ func (l *lane) message(j *job, t target) (formatters.Post, bool) {
 		return formatters.Post{}, false
 	}
 	it := j.item
+	l.mu.Lock()
+	place := j.place
+	l.mu.Unlock()
+	done := l.set.rendering(it.ID, l.name, place)
 	post, err := l.set.formatter.Render(l.set.kill, formatters.Request{
 		Event: it.Event, Kind: t.Kind, Channel: cmp.Or(l.name.Channel, t.Channel), Look: it.Look, Mention: it.Mention,
 		People: l.set.people(l.name.Destination), Now: time.Now(), Received: it.Webhook.FirstReceived(),
 	})
+	done()
 	switch {
 	case err != nil && l.set.kill.Err() != nil:
 		l.land(j, true)

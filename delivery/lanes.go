@@ -74,6 +74,10 @@ type Options struct {
 	// Dead, if set, is called for every delivery that was given up or withheld.
 	Dead func(lane queue.Lane, w *queue.Webhook)
 
+	// Rendering, if set, is called before each message is written, and the function
+	// that it returns after.
+	Rendering func(id queue.ID, lane queue.Lane, place queue.Place) (done func())
+
 	// Pace is how many times as long as usual the lanes pause, for tests that
 	// see hours in seconds; 0 is 1. It leaves Retry-After, rate limits, the time
 	// an attempt may take and GiveUpAfter as they are.
@@ -95,6 +99,7 @@ type Lanes struct {
 	trouble   func(kind, text string) bool
 	relief    func(text string)
 	dead      func(lane queue.Lane, w *queue.Webhook)
+	rendering func(id queue.ID, lane queue.Lane, place queue.Place) (done func())
 	limits    limits
 	clock     clock
 	dests     map[string]*destination
@@ -122,7 +127,7 @@ type Lanes struct {
 func New(opt Options) *Lanes {
 	s := &Lanes{
 		formatter: opt.Formatter, journal: opt.Journal, parking: opt.Parking, stdout: opt.Stdout, log: opt.Log,
-		metrics: newMetrics(opt.Registerer), limits: usual, clock: newClock(), people: opt.People, trouble: opt.Trouble, relief: opt.Relief, dead: opt.Dead,
+		metrics: newMetrics(opt.Registerer), limits: usual, clock: newClock(), people: opt.People, trouble: opt.Trouble, relief: opt.Relief, dead: opt.Dead, rendering: opt.Rendering,
 		dests: map[string]*destination{}, lanes: map[queue.Lane]*lane{}, eased: make(chan struct{}, 1), spare: make(chan func()),
 	}
 	if s.people == nil {
@@ -136,6 +141,9 @@ func New(opt Options) *Lanes {
 	}
 	if s.dead == nil {
 		s.dead = func(queue.Lane, *queue.Webhook) {}
+	}
+	if s.rendering == nil {
+		s.rendering = func(queue.ID, queue.Lane, queue.Place) func() { return func() {} }
 	}
 	if opt.limits != nil {
 		s.limits = *opt.limits

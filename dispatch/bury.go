@@ -99,6 +99,7 @@ func (d *Dispatcher) buryDamaged(ctx context.Context, damage *queue.DamageError)
 	if d.setAside(id) {
 		return nil
 	}
+	d.step.Wait("the dead letters to take a damaged event", id)
 	var seq uint64
 	err := d.insist(ctx, func() (err error) {
 		seq, err = d.Queue.SetAside(ctx, damage, queue.Lane{})

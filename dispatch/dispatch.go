@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -36,7 +37,8 @@ type Options struct {
 	Routes     Matcher
 	Direct     Direct
 	Lanes      Lanes
-	Sandbox    Sandbox // nil: nothing is ever tried in another process
+	Sandbox    Sandbox   // nil: nothing is ever tried in another process
+	Watchdog   *Watchdog // nil: nobody watches
 	Repeats    *Repeats
 	Title      func(string) string // what the journal keeps of an event's title
 	History    time.Duration       // how long settled events are kept
@@ -48,6 +50,8 @@ type Options struct {
 type Dispatcher struct {
 	Options
 	progress progress
+	step     *Step         // what Run is at
+	read     atomic.Uint64 // the envelope that it has come to
 	nonces   nonces
 	events   *prometheus.CounterVec
 	exceeded *prometheus.CounterVec
@@ -102,7 +106,11 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	tidying.Go(func() { d.tidy(ctx) })
+	d.step = d.Watchdog.Begin()
+	defer d.step.End()
 	for after := d.progress.cursor; ; {
+		d.read.Store(after)
+		d.step.Idle("the next events to be read", d.caughtUp)
 		e, err := d.Queue.Next(ctx, after)
 		if damage := (*queue.DamageError)(nil); errors.As(err, &damage) {
 			if err := d.buryDamaged(ctx, damage); err != nil {
@@ -120,6 +128,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 			after = e.Seq
 			continue
 		}
+		d.step.Wait("the journal to take what was decided", queue.ID{Seq: e.Seq})
 		if err := d.Journal.Room(ctx); err != nil {
 			return err
 		}
@@ -129,6 +138,9 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		after = e.Seq
 	}
 }
+
+// caughtUp tells whether all events that are stored have been read.
+func (d *Dispatcher) caughtUp() bool { return d.Queue.LastEvent() <= d.read.Load() }
 
 // envelope hands on everything in one envelope.
 func (d *Dispatcher) envelope(ctx context.Context, e queue.Envelope) error {
@@ -147,11 +159,14 @@ func (d *Dispatcher) webhook(ctx context.Context, open *envelope, id queue.ID, n
 	if d.setAside(id) {
 		return nil
 	}
+	d.step.Wait("a dead letter that was replayed to be dropped", id)
 	if err := d.Queue.DropReplayed(ctx, w); err != nil {
 		d.Log.Warn("a dead letter that was replayed cannot be dropped", "event_id", id.String(), "err", err)
 	}
+	d.step.Read(id)
 	event := events.Decode(events.NewInput(w.Source, w.Get, w.Body))
 	decision := d.match(event, w)
+	d.step.Wait("its lane to take it", id)
 	wanted, repeats := d.withoutRepeats(id, w, decision.Deliveries)
 	queue.Failpoint(queue.FailDecided)
 	d.decided(id, w, event, decision, wanted, repeats)

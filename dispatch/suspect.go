@@ -197,9 +197,11 @@ func (d *Dispatcher) try(ctx context.Context, id queue.ID, t *Trial) (v Verdict,
 		}
 		if err != nil {
 			d.Log.Warn("an event could not be tried in a process of its own; it is processed as usual", "event_id", id.String(), "err", err)
+			d.Watchdog.spare(id)
 			return Verdict{}, nil
 		}
 		if !now.Died {
+			d.Watchdog.spare(id)
 			return now, nil
 		}
 		if deaths++; now.Lane != v.Lane {

@@ -170,6 +170,9 @@ func function(name string, args []expression) expression {
 				o.args = append(o.args, nil)
 			}
 		}
+		if !o.charge(o.args[base:]) {
+			panic(unfit{})
+		}
 		return o.result(f.call, base)
 	}
 }

@@ -12,13 +12,15 @@ import (
 	"sync"
 	"text/template"
 	tree "text/template/parse"
-	"time"
 )
 
-// budget is how long the templates of one message may run.
-const budget = 100 * time.Millisecond
+// maxSteps is how many steps a template may take for one message: a step is
+// something written, a turn of a loop or a call of a function, and more for long
+// texts. They are counted, not timed, so that a busy machine writes the same message
+// as an idle one.
+const maxSteps = 250_000
 
-var errTooLong = errors.New("it ran for more than 100 ms")
+var errTooLong = errors.New("it took more than 250,000 steps")
 
 // guard makes a template stoppable and refuses what could not be stopped:
 // recursion, and functions without a bound. text/template cannot be cancelled,
@@ -178,14 +180,13 @@ func acyclic(graph map[string][]call) *mistake {
 	return nil
 }
 
-// output takes what templates write, and stops them when it is too much or
-// takes too long.
+// output takes what templates write, and stops them when it is too much or takes
+// too many steps.
 type output struct {
 	ctx    context.Context
 	buf    []byte
+	steps  int
 	writes int
-	last   time.Time     // when the clock was looked at
-	spent  time.Duration // as it counts against the budget
 
 	vars []reflect.Value // of the program that runs, and of those that called it
 	base int             // where its own begin
@@ -196,8 +197,7 @@ var outputs = sync.Pool{New: func() any { return new(output) }}
 
 func newOutput(ctx context.Context) *output {
 	o := outputs.Get().(*output)
-	o.ctx = ctx
-	o.writes, o.spent, o.last = 0, 0, time.Now()
+	o.ctx, o.steps, o.writes = ctx, 0, 0
 	return o
 }
 
@@ -206,14 +206,8 @@ func (o *output) release() {
 	outputs.Put(o)
 }
 
-const (
-	// checkEvery is how many writes go by between two looks at the clock.
-	checkEvery = 8
-
-	// maxStep is the most that counts of the time between two looks, so that
-	// a machine that stood still for a while is not blamed on a template.
-	maxStep = budget / 4
-)
+// checkEvery is how many writes go by between two looks at the context.
+const checkEvery = 8
 
 // Write implements io.Writer for text/template.
 func (o *output) Write(p []byte) (int, error) {
@@ -224,22 +218,86 @@ func (o *output) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// room asks for room for n bytes more, and for time.
+// room asks for room for n bytes more, and for the steps that they take.
 func (o *output) room(n int) error {
 	if len(o.buf)+n > maxOutput {
 		return errTooMuch
 	}
-	o.writes++
-	if o.writes%checkEvery != 0 {
-		return nil
-	}
-	now := time.Now()
-	o.spent += min(now.Sub(o.last), maxStep)
-	o.last = now
-	if o.spent >= budget {
+	if !o.spend(1 + n/bytesPerStep) {
 		return errTooLong
 	}
+	if o.writes++; o.writes%checkEvery != 0 {
+		return nil
+	}
 	return o.ctx.Err()
+}
+
+// bytesPerStep is how much of a text a function reads in a step; of a document,
+// which is parsed, it reads one byte.
+const bytesPerStep = 64
+
+func (o *output) spend(n int) bool {
+	o.steps += n
+	return o.steps <= maxSteps
+}
+
+// charge takes the steps of a function with these arguments. No function looks at
+// more of them than this counts.
+func (o *output) charge(args []any) bool {
+	n := 1
+	for _, v := range args {
+		switch v := v.(type) {
+		case string:
+			n += min(len(v), maxOutput) / bytesPerStep
+		case Text:
+			n += min(len(v), maxOutput) / bytesPerStep
+		case Markdown:
+			n += min(len(v), maxOutput) / bytesPerStep
+		case *Document:
+			if v != nil {
+				n += min(len(v.raw), maxParsed)
+			}
+		case []Text:
+			n += len(v)
+		case []User:
+			n += len(v)
+		case values, entries:
+			n += held(v)
+		}
+	}
+	return o.spend(n)
+}
+
+// counted are the functions for one message, each of which takes its steps.
+func (o *output) counted() template.FuncMap {
+	all := make(template.FuncMap, len(functions))
+	for name, f := range functions {
+		v := reflect.ValueOf(f)
+		all[name] = reflect.MakeFunc(v.Type(), func(args []reflect.Value) []reflect.Value {
+			if !o.charge(interfaces(args, v.Type().IsVariadic())) {
+				panic(errTooLong) // an error for text/template
+			}
+			if v.Type().IsVariadic() {
+				return v.CallSlice(args)
+			}
+			return v.Call(args)
+		}).Interface()
+	}
+	return all
+}
+
+// interfaces are the values, with those of a variadic argument.
+func interfaces(args []reflect.Value, variadic bool) (out []any) {
+	for i, arg := range args {
+		if variadic && i == len(args)-1 {
+			for j := range arg.Len() {
+				out = append(out, arg.Index(j).Interface())
+			}
+			continue
+		}
+		out = append(out, arg.Interface())
+	}
+	return out
 }
 
 // execute runs one part of a template.
@@ -249,7 +307,13 @@ func (o *output) execute(p part, d *Data) (string, error) {
 		return string(o.buf), nil
 	}
 	o.buf = o.buf[:0]
-	err := p.Execute(o, d)
+	if o.steps > maxSteps {
+		return "", fmt.Errorf("template: %s: %w", p.ParseName, errTooLong)
+	}
+	t, err := p.Clone()
+	if err == nil {
+		err = t.Funcs(o.counted()).Execute(o, d)
+	}
 	if err == nil {
 		return string(o.buf), nil
 	}

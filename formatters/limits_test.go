@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -241,4 +243,52 @@ func FuzzLength(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestSteps: what a template takes is counted, whether it is prepared or left to
+// text/template, and nothing that an event holds takes the built-in ones near the
+// bound.
+func TestSteps(t *testing.T) {
+	long := strings.Repeat("*a* ", 1<<18)
+	e := altered(t, "issue.open", attribute("description", long))
+	for _, tt := range []struct{ name, text string }{
+		{"documents", `{{define "headline"}}{{range 5000}}{{if quote 6 500 $.Issue.Description .}}{{end}}{{end}}x{{end}}`},
+		{"left to text/template", `{{define "headline"}}{{range $i := 5000}}{{$x := quote 6 500 $.Issue.Description ""}}{{end}}x{{end}}`},
+		{"texts", `{{define "headline"}}{{range 5000}}{{$x := raw $.Issue.Description}}{{$y := cut 10 (print $x $x)}}{{end}}x{{end}}`},
+		{"loops", `{{define "headline"}}{{range 1000}}{{range 1000}}{{end}}{{end}}x{{end}}`},
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "issue.md.tmpl"), []byte(tt.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		set, _ := Compile(&configs.Config{Templates: []string{dir}})
+		_, err := set.own["issue"].run(t.Context(), newData(Request{Event: e}))
+		if err == nil || !strings.Contains(err.Error(), "250,000 steps") && !strings.Contains(err.Error(), "64 KiB") {
+			t.Errorf("%s: %v, want that it took too many steps", tt.name, err)
+		}
+	}
+	most := 0
+	for _, sample := range events.Samples() {
+		e := decodeSample(sample)
+		for _, c := range newSet(t).candidates(Request{Event: e})[:1] {
+			p, ok := c.actions[string(e.Action)]
+			if !ok {
+				p = c.parts
+			}
+			for _, one := range []part{p.headline, p.body} {
+				if one.Template == nil {
+					continue
+				}
+				o := newOutput(t.Context())
+				if _, err := o.execute(one, newData(Request{Event: e})); err != nil {
+					t.Fatal(err)
+				}
+				most = max(most, o.steps)
+			}
+		}
+	}
+	t.Logf("the built-in templates take at most %d steps for a sample", most)
+	if most > maxSteps/10 {
+		t.Errorf("the built-in templates take %d steps", most)
+	}
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 	"time"
@@ -22,8 +23,13 @@ func readyz(ready func(ctx context.Context) error) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		ctx, cancel := context.WithTimeout(c.Request.Context(), readyTimeout)
 		defer cancel()
-		if ready(ctx) != nil {
-			answerError(c, &refusal{status: http.StatusServiceUnavailable, text: "not ready: the queue cannot store"})
+		if err := ready(ctx); err != nil {
+			text := "the queue cannot store"
+			var other interface{ NotReady() string } // with words for strangers
+			if errors.As(err, &other) {
+				text = other.NotReady()
+			}
+			answerError(c, &refusal{status: http.StatusServiceUnavailable, text: "not ready: " + text})
 			return
 		}
 		c.JSON(http.StatusOK, gin.H{"status": "ready"})

@@ -15,12 +15,17 @@ const endGrace = 10 * time.Second
 // stopping.
 func endWithin(d time.Duration, log *slog.Logger, lines *lineWriter) *time.Timer {
 	return time.AfterFunc(d, func() {
-		// Nor need whoever reads the log answer.
-		time.AfterFunc(time.Second/2, func() { os.Exit(exitFail) })
+		time.AfterFunc(time.Second/2, func() { os.Exit(exitFail) }) // if nobody reads the log
 		log.Error("the relay did not end in time and ends without waiting longer; what it was doing is done again after the next start", "after", d.String())
-		lines.close()
-		os.Exit(exitFail)
+		endNow(exitFail, lines)
 	})
+}
+
+// endNow ends the process once its log is written, or if nobody reads that, without.
+func endNow(code int, lines *lineWriter) {
+	time.AfterFunc(time.Second/2, func() { os.Exit(code) })
+	lines.close()
+	os.Exit(code)
 }
 
 // closeQueue closes the queue and says so when that was not possible.

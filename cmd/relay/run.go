@@ -18,6 +18,7 @@ const (
 	exitOK    = 0
 	exitFail  = 1 // errors were found, or it went wrong
 	exitUsage = 2 // wrong usage, or the configuration cannot be loaded
+	exitStuck = 3 // dispatch stood still with an event, which the next start tries in a process of its own
 )
 
 // app is what every command works with, in place of the process's own.

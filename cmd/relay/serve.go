@@ -97,7 +97,10 @@ type relay struct {
 
 	adminGuarded bool // the admin listener has a token, or it was said that it needs one
 
-	sandbox *sandbox // nil in the demo
+	sandbox  *sandbox                          // nil in the demo
+	watchdog atomic.Pointer[dispatch.Watchdog] // of the present term, or the last one
+	endNow   func()                            // ends the process without a word to anybody
+
 	clients *delivery.Clients
 	reports *reporter
 
@@ -124,6 +127,7 @@ func (a *app) runServe(ctx context.Context, f serveFlags, l loaded, started func
 		return err
 	}
 	r := &relay{f: f, secrets: &a.secrets, log: log, stdout: a.stdout, registry: newRegistry(), failed: make(chan error, 5)}
+	r.endNow = func() { endNow(exitStuck, lines) }
 	r.dispatching = prometheus.NewGauge(prometheus.GaugeOpts{Name: "relay_dispatching", Help: "1 if this relay delivers; of several on one NATS server one does."})
 	r.registry.MustRegister(r.dispatching)
 	r.live.Store(c)
@@ -231,6 +235,14 @@ func (r *relay) open(ctx context.Context) error {
 	return err
 }
 
+// ready tells whether a webhook could be stored now and what is stored goes out.
+func (r *relay) ready(ctx context.Context) error {
+	if err := r.queue.Ready(ctx); err != nil {
+		return err
+	}
+	return r.watchdog.Load().Ready()
+}
+
 func (r *relay) gather() ([]*dto.MetricFamily, error) {
 	if term := r.term.Load(); term != nil {
 		return prometheus.Gatherers{r.registry, term}.Gather()
@@ -254,7 +266,7 @@ func (r *relay) listen() error {
 		Sources: sources, Store: r.queue, Storing: r.queue.Storing, MaxBody: int64(r.f.maxBody), Log: r.log, Registerer: r.registry, StoreTimeout: r.f.storeTimeout(),
 	})
 	admin := server.NewAdmin(server.AdminOptions{
-		Ready: r.queue.Ready, Gatherer: prometheus.GathererFunc(r.gather), Log: r.log, Loopback: loopback(r.f.admin), Token: token,
+		Ready: r.ready, Gatherer: prometheus.GathererFunc(r.gather), Log: r.log, Loopback: loopback(r.f.admin), Token: token,
 		Reload: func() error { return r.reloader.reload("POST /-/reload") },
 		Config: func() any { return r.reloader.report(r.live.Load()) },
 		API:    r.api(),
@@ -481,18 +493,21 @@ func (r *relay) lead(ctx context.Context, journal *queue.Journal, state *queue.S
 	if r.queue.External() {
 		r.log.Info("this relay dispatches now")
 	}
+	watchdog := dispatch.NewWatchdog(journal, r.log, registry, r.endNow)
+	r.watchdog.Store(watchdog)
+	defer r.watchdog.Store(nil)
 	repeats := dispatch.NewRepeats(int64(r.f.repeats), r.allow)
 	registry.MustRegister(repeats)
 	r.swap.Lock()
 	lanes := delivery.New(delivery.Options{
-		Destinations: r.destinations, Formatter: &r.live, Journal: journal, Parking: r.queue, People: r.live.People, Trouble: r.reports.trouble, Relief: r.reports.relief,
+		Destinations: r.destinations, Formatter: &r.live, Journal: journal, Parking: r.queue, People: r.live.People, Trouble: r.reports.trouble, Relief: r.reports.relief, Rendering: watchdog.Rendering,
 		Dead: repeats.Forget, Stdout: r.stdout, Log: r.log, Registerer: registry, Pace: r.f.pace,
 	})
 	r.lanes = lanes
 	r.swap.Unlock()
 	defer r.retire(registry, lanes, repeats)
 	opt := dispatch.Options{
-		Queue: r.queue, Journal: journal, State: state, Routes: &r.live, Direct: r.live.Direct, Lanes: lanes, Repeats: repeats, Title: r.title,
+		Queue: r.queue, Journal: journal, State: state, Routes: &r.live, Direct: r.live.Direct, Lanes: lanes, Repeats: repeats, Title: r.title, Watchdog: watchdog,
 		History: time.Duration(r.f.history), Log: r.log, Registerer: registry,
 	}
 	if r.sandbox != nil {
@@ -508,6 +523,7 @@ func (r *relay) lead(ctx context.Context, journal *queue.Journal, state *queue.S
 		case <-term.Done():
 		}
 	}()
+	go watchdog.Run(term)
 	err := d.Vet(term)
 	if r.sandbox != nil {
 		r.sandbox.close()

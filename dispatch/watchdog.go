@@ -1,0 +1,236 @@
+package dispatch
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gitlab-mattermost/relay/delivery"
+	"github.com/gitlab-mattermost/relay/queue"
+)
+
+const (
+	// standstill is how long one step may take before it is reported.
+	standstill = 10 * time.Second
+	// look is how often the watchdog looks.
+	look = time.Second
+	// maxLook is the longest pause between two looks that counts. In a longer one
+	// this process did not run: its virtual machine was moved, or the system had no
+	// processor for it.
+	maxLook = 3 * look
+	// markWait is how long the journal may take to keep the name of a suspect.
+	markWait = 5 * time.Second
+)
+
+// Watchdog notices when dispatch, or the writing of a message, stands still. What it
+// waits for is logged, a metric and readiness tell. Only when the time goes to
+// decoding, routing or rendering one event does it end the process, once the journal
+// names the event, so that the next start tries it in the sandbox.
+type Watchdog struct {
+	journal Marker
+	log     *slog.Logger
+	end     func()
+	seconds prometheus.Gauge
+
+	mu       sync.Mutex
+	steps    map[*Step]struct{}
+	harmless map[queue.ID]bool // survived the sandbox, or could not be tried in it
+}
+
+// Marker keeps the name of a suspect; see [queue.Journal].
+type Marker interface {
+	Write(ctx context.Context, recs ...queue.Record) error
+}
+
+// NewWatchdog makes a watchdog that ends the process with end, which does not return.
+func NewWatchdog(journal Marker, log *slog.Logger, registry prometheus.Registerer, end func()) *Watchdog {
+	w := &Watchdog{
+		journal: journal, log: log, end: end, steps: map[*Step]struct{}{}, harmless: map[queue.ID]bool{},
+		seconds: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "relay_dispatch_standstill_seconds", Help: "How long dispatch, or the writing of a message, has been at one step; 0 below 10 s."}),
+	}
+	registry.MustRegister(w.seconds)
+	return w
+}
+
+// Step is something that goes on from one thing to the next and must not stand still.
+type Step struct {
+	dog      *Watchdog
+	what     string // "the journal"
+	mark     queue.Mark
+	suspect  bool        // the time goes to the event that mark names
+	idle     func() bool // tells, in the step that waits for work, whether there is none
+	stood    time.Duration
+	reported bool
+}
+
+// Begin watches something from now on, until its End. A nil watchdog watches nothing.
+func (w *Watchdog) Begin() *Step {
+	if w == nil {
+		return nil
+	}
+	s := &Step{dog: w, idle: func() bool { return true }}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.steps[s] = struct{}{}
+	return s
+}
+
+// Rendering watches the writing of one message until the function that it returns is
+// called.
+func (w *Watchdog) Rendering(id queue.ID, lane queue.Lane, place queue.Place) (done func()) {
+	if w == nil {
+		return func() {}
+	}
+	s := w.Begin()
+	s.set("the message of this event to be written", queue.Mark{ID: id, Lane: lane, Place: place}, true, nil)
+	return s.End
+}
+
+// Idle goes to waiting for work; that is no standstill while there is none.
+func (s *Step) Idle(what string, none func() bool) { s.set(what, queue.Mark{}, false, none) }
+
+// Wait goes to waiting for something, perhaps with an event.
+func (s *Step) Wait(what string, id queue.ID) { s.set(what, queue.Mark{ID: id}, false, nil) }
+
+// Read goes to decoding and routing an event.
+func (s *Step) Read(id queue.ID) {
+	s.set("this event to be decoded and routed", queue.Mark{ID: id}, true, nil)
+}
+
+func (s *Step) set(what string, mark queue.Mark, suspect bool, idle func() bool) {
+	if s == nil {
+		return
+	}
+	s.dog.mu.Lock()
+	defer s.dog.mu.Unlock()
+	if s.reported {
+		s.dog.log.Info("dispatch goes on", "after", s.stood.String())
+	}
+	s.what, s.mark, s.suspect, s.idle, s.stood, s.reported = what, mark, suspect, idle, 0, false
+}
+
+// End ends the watching.
+func (s *Step) End() {
+	if s == nil {
+		return
+	}
+	s.dog.mu.Lock()
+	defer s.dog.mu.Unlock()
+	delete(s.dog.steps, s)
+}
+
+// spare says that an event is not to be suspected any more.
+func (w *Watchdog) spare(id queue.ID) {
+	if w == nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.harmless[id] = true
+}
+
+// Run looks every second until ctx ends.
+func (w *Watchdog) Run(ctx context.Context) {
+	t := time.NewTicker(look)
+	defer t.Stop()
+	for last := time.Now(); ; {
+		select {
+		case now := <-t.C:
+			w.looked(ctx, now.Sub(last))
+			last = now
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// looked counts the time since the last look, and says what stands still.
+func (w *Watchdog) looked(ctx context.Context, since time.Duration) {
+	if since > maxLook {
+		since = look
+	}
+	for _, mark := range w.count(since) {
+		bounded, cancel := context.WithTimeout(ctx, markWait)
+		err := w.journal.Write(bounded, &mark)
+		cancel()
+		if err != nil {
+			w.log.Error("the journal cannot name the event that dispatch stands still with: the relay goes on waiting", "event_id", mark.ID.String(), "err", err)
+			continue
+		}
+		w.log.Error("this event does not come to an end: the relay ends, and tries it in a process of its own at the next start", "event_id", mark.ID.String())
+		w.end()
+		return
+	}
+}
+
+// count counts, reports, and returns the suspects.
+func (w *Watchdog) count(since time.Duration) (suspects []queue.Mark) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var longest time.Duration
+	for s := range w.steps {
+		if s.idle != nil && s.idle() {
+			s.stood = 0
+			continue
+		}
+		if s.stood += since; s.stood < standstill {
+			continue
+		}
+		longest = max(longest, s.stood)
+		if !s.reported {
+			s.reported = true
+			w.log.Error("dispatch stands still: webhooks are stored and not delivered", s.about()...)
+		}
+		if s.suspect && !w.harmless[s.mark.ID] {
+			mark := s.mark
+			mark.Begin, mark.Time = true, time.Now()
+			suspects = append(suspects, mark)
+		}
+	}
+	w.seconds.Set(longest.Seconds())
+	return suspects
+}
+
+func (s *Step) about() []any {
+	attrs := []any{"waits_for", s.what, "for", s.stood.String()}
+	if s.mark.ID != (queue.ID{}) {
+		attrs = append(attrs, "event_id", s.mark.ID.String())
+	}
+	if s.mark.Lane != (queue.Lane{}) {
+		attrs = append(attrs, "address", delivery.AddressOf(s.mark.Lane).String())
+	}
+	return attrs
+}
+
+// Standstill is the error of a dispatch that stands still.
+type Standstill struct {
+	For  time.Duration
+	What string // it waits for
+}
+
+func (s *Standstill) Error() string {
+	return fmt.Sprintf("dispatch has stood still for %s and waits for %s", s.For, s.What)
+}
+
+// NotReady is what readiness says.
+func (s *Standstill) NotReady() string { return "dispatch stands still: " + s.What }
+
+// Ready returns an error while something stands still.
+func (w *Watchdog) Ready() error {
+	if w == nil {
+		return nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for s := range w.steps {
+		if s.stood >= standstill {
+			return &Standstill{s.stood, s.what}
+		}
+	}
+	return nil
+}

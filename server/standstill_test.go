@@ -1,0 +1,30 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+type standing struct{}
+
+func (standing) Error() string    { return "dispatch has stood still for 12s" }
+func (standing) NotReady() string { return "dispatch stands still" }
+
+func TestReadySaysWhat(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{errors.New("a secret path"), "not ready: the queue cannot store"},
+		{fmt.Errorf("look: %w", standing{}), "not ready: dispatch stands still"},
+	} {
+		do := admin(AdminOptions{Ready: func(context.Context) error { return tt.err }})
+		if w := do(http.MethodGet, "/readyz"); w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), tt.want) || strings.Contains(w.Body.String(), "secret") {
+			t.Errorf("%v: %d %s, want %q", tt.err, w.Code, w.Body, tt.want)
+		}
+	}
+}

@@ -13,6 +13,7 @@ What the relay promises, what it does not, and how that is shown. The tables at 
 - **Repeats that GitLab sends.** A webhook that comes again under its key within ten minutes is posted once to an address, also across restarts. The relay remembers at least the last 1.4 million deliveries for that, in at most 80 MiB: ten minutes of 1,200 webhooks a second with two addresses each. Beyond that rate the time is shorter; ` + "`relay_repeat_window_seconds`" + ` shows it.
 - **One bad address is its own trouble.** A chat server that hangs, fails or refuses delays no other, and no webhook at the door.
 - **Refused is refused.** What was answered 4xx is not delivered. After a 5xx, or no answer at all, it may be: GitLab does not send a webhook again by itself, so a 503 is an event that somebody has to resend.
+- **No event is blamed for a kill.** An event is given up for ending the relay only when a process of its own, which decodes, routes and renders nothing else, has ended on it twice. It is then a dead letter for the addresses that do not have it; all others get it. How often the relay itself is killed does not count.
 - **It heals by itself.** When a disk was full and has room again, or an external NATS server comes back, the relay goes on without a restart, and /readyz says the truth meanwhile.
 
 ## What is not

@@ -42,6 +42,9 @@ func channelProblem(channel string) string {
 		if !userPattern.MatchString(user) {
 			return "a person is @ and a username: lower-case letters, digits, dots, - and _"
 		}
+		if CallsAll(user) {
+			return "all, channel and here are nobody's names"
+		}
 		return ""
 	}
 	name := strings.TrimPrefix(channel, "#")

@@ -9,7 +9,7 @@ type Config struct {
 	Destinations []Destination // in the file's order
 	Defaults     Defaults
 	Usernames    string      // "same": GitLab's usernames are the chat's; else empty
-	Users        []User      // of all files, in their order
+	Users        []User      // of all files but those of a fence, in their order
 	Ignore       *Conditions // an except for every route; may be nil
 	Bots         Bots
 	Egress       string // EgressPrivate or EgressPublic
@@ -32,6 +32,10 @@ type Config struct {
 	// Missing is the number of secrets, and of files with certificates, that
 	// are not at hand and have a placeholder. Only [Inspect] allows any.
 	Missing int
+
+	// Own are the users of fenced files, by path. They hold for the routes of their
+	// file alone, where they come before Users.
+	Own map[string][]User
 
 	// Fences are the included files that a fence bounds, by path. A mistake in
 	// one of them is that file's alone: see [Reading.Instead].

@@ -72,7 +72,7 @@ func LoadBytes(name string, data []byte, env Env) (*Config, []Finding) {
 
 func (o Reading) loadBytes(name string, data []byte) (*Config, []Finding) {
 	env := o.Env
-	l := &loading{cfg: &Config{Unrouted: Unrouted{Mode: UnroutedDrop}, Egress: EgressPrivate, Files: []string{name}}, Reading: o, env: env, loose: o.Loose, visits: maxVisited}
+	l := &loading{cfg: &Config{Unrouted: Unrouted{Mode: UnroutedDrop}, Egress: EgressPrivate, Files: []string{name}}, Reading: o, env: env, loose: o.Loose, visits: maxVisited, known: newPeople()}
 	info, _ := os.Stat(o.at(name)) // not there: then it cannot include itself
 	l.inclusions = []inclusion{{name, info}}
 	r, root := l.open(name, data)

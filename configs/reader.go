@@ -32,6 +32,7 @@ type loading struct {
 
 	inclusions []inclusion // the files so far, the one that includes them first
 	allowed    allowance   // what the entry of include that is read now allows
+	known      *people     // of all files but those of a fence
 	visits     int         // that globs may still make; see visiting
 
 	// lostAddress: an address could not be read, and may have named anything.

@@ -172,6 +172,8 @@ func mentionProblem(s string) (problem, hint string) {
 		return "cannot be mentioned", "did you mean channel?"
 	case slices.Contains(mentionWords, low):
 		return "cannot be mentioned", fmt.Sprintf("did you mean %s?", low)
+	case person && CallsAll(name):
+		return "cannot be mentioned: it calls everybody in the channel", "did you mean here or channel, without the @?"
 	case person && (userPattern.MatchString(name) || slackUser.MatchString(name)):
 		return "", ""
 	case person && userPattern.MatchString(low):

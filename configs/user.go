@@ -3,7 +3,9 @@ package configs
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
+	"unicode"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -31,6 +33,25 @@ var (
 	email      = regexp.MustCompile(`^[^@\s<>]+@[^@\s<>]+$`)
 )
 
+// callsAll are the names by which a chat calls a whole channel.
+var callsAll = []string{"all", "channel", "here"}
+
+// CallsAll tells whether a chat takes @name for everybody in a channel, whatever
+// the case and whatever punctuation ends it: Mattermost takes "@Here.-" for @here
+// (server/channels/app/mention_parser_standard.go).
+func CallsAll(name string) bool {
+	word := strings.TrimFunc(name, func(c rune) bool { return !unicode.IsLetter(c) && !unicode.IsDigit(c) })
+	return slices.Contains(callsAll, strings.ToLower(word))
+}
+
+// people are the users that hold together: of all files, or of a fenced one.
+type people struct {
+	names map[string]User // by GitLab's username in lower case
+	mails map[string]User // by address in lower case
+}
+
+func newPeople() *people { return &people{map[string]User{}, map[string]User{}} }
+
 // users reads `users`.
 func (r *reader) users(top object) {
 	f, ok := top.fields["users"]
@@ -42,36 +63,44 @@ func (r *reader) users(top object) {
 		return
 	}
 	r.nothing(f, "users")
+	known := r.known
+	if r.fence != nil {
+		known = newPeople()
+	}
+	var all []User
 	for _, name := range o.order {
-		if u, ok := r.user(name, o.fields[name]); ok {
-			r.known(u, o.fields[name])
+		if u, ok := r.user(name, o.fields[name]); ok && r.only(u, known, o.fields[name].key) {
+			all = append(all, u)
 		}
+	}
+	switch {
+	case r.fence == nil:
+		r.cfg.Users = append(r.cfg.Users, all...)
+	case r.cfg.Own == nil:
+		r.cfg.Own = map[string][]User{}
+		fallthrough
+	default:
+		r.cfg.Own[r.text.name] = all
 	}
 }
 
-// known adds a user, of whom there may be one in all files.
-func (r *reader) known(u User, entry field) {
-	for _, other := range r.cfg.Users {
-		if strings.EqualFold(u.GitLab, other.GitLab) {
-			r.errorf(entry.key, "keep one of them", "user %q stands in %s too", harmless(u.GitLab), other.Pos)
-			return
-		}
-		for _, e := range u.Emails {
-			if containsFold(other.Emails, e) {
-				r.errorf(entry.key, "keep it with one of them", "users %q and %q have the address %s", harmless(u.GitLab), harmless(other.GitLab), clip(e))
-			}
-		}
+// only tells of a user who is there already, and of an address that somebody has.
+func (r *reader) only(u User, known *people, key *yaml.Node) bool {
+	name := strings.ToLower(u.GitLab)
+	if other, again := known.names[name]; again {
+		r.errorf(key, "keep one of them", "user %q stands in %s too", harmless(u.GitLab), other.Pos)
+		return false
 	}
-	r.cfg.Users = append(r.cfg.Users, u)
-}
-
-func containsFold(list []string, s string) bool {
-	for _, l := range list {
-		if strings.EqualFold(l, s) {
-			return true
+	known.names[name] = u
+	for _, e := range u.Emails {
+		mail := strings.ToLower(e)
+		if other, again := known.mails[mail]; again && other.GitLab != u.GitLab {
+			r.errorf(key, "keep it with one of them", "users %q and %q have the address %s", harmless(u.GitLab), harmless(other.GitLab), clip(e))
+			continue
 		}
+		known.mails[mail] = u
 	}
-	return false
+	return true
 }
 
 // user reads the chat's username, or {mattermost, slack, email}.
@@ -121,6 +150,10 @@ func (r *reader) user(name string, entry field) (User, bool) {
 }
 
 func (r *reader) mattermostUser(v value, where string) (string, bool) {
+	if CallsAll(v.text) {
+		r.errorf(v.node, "name a person", "%q calls everybody in a channel, in %s", v.shown(), where)
+		return "", false
+	}
 	if userPattern.MatchString(v.text) {
 		return v.text, true
 	}

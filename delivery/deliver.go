@@ -134,7 +134,7 @@ func (l *lane) message(j *job, t target) (formatters.Post, bool) {
 	done := l.set.rendering(it.ID, l.name, place)
 	post, err := l.set.formatter.Render(l.set.kill, formatters.Request{
 		Event: it.Event, Kind: t.Kind, Channel: cmp.Or(l.name.Channel, t.Channel), Look: it.Look, Mention: it.Mention,
-		People: l.set.people(l.name.Destination), Now: time.Now(), Received: it.Webhook.FirstReceived(),
+		People: l.set.people(l.name.Destination, it.File), Now: time.Now(), Received: it.Webhook.FirstReceived(),
 	})
 	done()
 	switch {

@@ -59,8 +59,8 @@ type Options struct {
 	Registerer   prometheus.Registerer
 
 	// People tells how a destination's chat mentions a GitLab user whom somebody
-	// wrote to; a nil function where that pings nobody.
-	People func(destination string) func(username string) (mention string, ok bool)
+	// wrote to; a nil function where that pings nobody. file is [Item.File].
+	People func(destination, file string) func(username string) (mention string, ok bool)
 
 	// Trouble, if set, is told what an operator should hear of: one kind of
 	// trouble again and again, and a sentence in Markdown. It returns false when
@@ -95,7 +95,7 @@ type Lanes struct {
 	print     sync.Mutex // one message on stdout at a time
 	log       *slog.Logger
 	metrics   *metrics
-	people    func(destination string) func(username string) (string, bool)
+	people    func(destination, file string) func(username string) (string, bool)
 	trouble   func(kind, text string) bool
 	relief    func(text string)
 	dead      func(lane queue.Lane, w *queue.Webhook)
@@ -131,7 +131,7 @@ func New(opt Options) *Lanes {
 		dests: map[string]*destination{}, lanes: map[queue.Lane]*lane{}, eased: make(chan struct{}, 1), spare: make(chan func()),
 	}
 	if s.people == nil {
-		s.people = func(string) func(string) (string, bool) { return nil }
+		s.people = func(string, string) func(string) (string, bool) { return nil }
 	}
 	if s.trouble == nil {
 		s.trouble = func(string, string) bool { return false }

@@ -33,9 +33,9 @@ func (c *compiler) checkMention(r checkedRoute, t *Table) {
 		case len(kinds) == 0:
 			message, hint = fmt.Sprintf("%s is never mentioned: %s has mentions: none", word, silent[0]), "remove it, or write mentions: route there"
 		case word[0] == '@':
-			message, hint = c.checkNamed(word, kinds, t)
+			message, hint = c.checkNamed(word, kinds, t.directory(r.Route))
 		default:
-			message, hint = c.checkWord(word, r, kinds, t)
+			message, hint = c.checkWord(word, r, kinds, t.directory(r.Route))
 		}
 		if message != "" {
 			c.report(configs.Error, r.MentionPos[i], utf8.RuneCountInString(word), message, hint)
@@ -44,9 +44,9 @@ func (c *compiler) checkMention(r checkedRoute, t *Table) {
 }
 
 // checkNamed finds "@name" that a chat of the route cannot call.
-func (c *compiler) checkNamed(word string, kinds []string, t *Table) (message, hint string) {
+func (c *compiler) checkNamed(word string, kinds []string, d *directory) (message, hint string) {
 	for _, kind := range kinds {
-		if t.chat.named(word[1:], kind) != "" {
+		if d.named(word[1:], kind) != "" {
 			continue
 		}
 		if kind == configs.KindSlack {
@@ -59,7 +59,7 @@ func (c *compiler) checkNamed(word string, kinds []string, t *Table) (message, h
 
 // checkWord finds words that no event of the route has anybody for, or that
 // nobody is known by.
-func (c *compiler) checkWord(word string, r checkedRoute, kinds []string, t *Table) (message, hint string) {
+func (c *compiler) checkWord(word string, r checkedRoute, kinds []string, d *directory) (message, hint string) {
 	if word == configs.MentionHere || word == configs.MentionChannel {
 		return "", ""
 	}
@@ -69,7 +69,7 @@ func (c *compiler) checkWord(word string, r checkedRoute, kinds []string, t *Tab
 			names := e.names(c.vocabulary)
 			if e.set != "" || len(names) == 0 || slices.ContainsFunc(names, func(n string) bool { return hasPeople(word, n) }) {
 				lacking = nil
-				return c.checkKnown(word, kinds, t)
+				return c.checkKnown(word, kinds, d)
 			}
 			lacking = append(lacking, e.Text)
 		}
@@ -81,15 +81,10 @@ func (c *compiler) checkWord(word string, r checkedRoute, kinds []string, t *Tab
 }
 
 // checkKnown finds words for people of whom none is known in the route's chats.
-func (c *compiler) checkKnown(word string, kinds []string, t *Table) (message, hint string) {
+func (c *compiler) checkKnown(word string, kinds []string, d *directory) (message, hint string) {
 	for _, kind := range kinds {
-		if t.chat.same && kind != configs.KindSlack {
+		if d.reaches(kind) {
 			return "", ""
-		}
-		for i := range t.chat.users {
-			if t.chat.call(person{user: &t.chat.users[i], username: t.chat.users[i].GitLab}, kind) != "" {
-				return "", ""
-			}
 		}
 	}
 	if slices.Contains(kinds, configs.KindSlack) {

@@ -17,13 +17,14 @@ const unroutedName = "unrouted"
 func Compile(cfg *configs.Config, v Vocabulary) (*Table, []configs.Finding) {
 	c := &compiler{cfg: cfg, vocabulary: newVocabulary(v), addresses: map[configs.Address]int{}, gates: map[string][]conditions{}}
 	t := &Table{
-		defaults: cfg.Defaults, chat: newDirectory(cfg), sources: map[string][]glob{}, known: map[string]bool{},
+		defaults: cfg.Defaults, own: map[string]*directory{}, sources: map[string][]glob{}, known: map[string]bool{},
 		mapped: map[string]string{}, destinations: map[string]*gatedDestination{}, fences: map[string][]fence{}, index: newIndex(),
 	}
 	if len(cfg.Files) > 0 {
 		c.file = cfg.Files[0]
 	}
 	c.bots(t)
+	c.people(t)
 	for _, s := range cfg.Sources {
 		t.known[s.Name] = true
 		if len(s.Projects) > 0 {
@@ -37,6 +38,7 @@ func Compile(cfg *configs.Config, v Vocabulary) (*Table, []configs.Finding) {
 	var checked []checkedRoute
 	for _, r := range cfg.Routes {
 		compiled, facts := c.route(r)
+		compiled.chat = t.directory(r)
 		if _, known := t.fences[r.Pos.File]; !known {
 			t.fences[r.Pos.File] = []fence{c.fence(r.Fence), c.fence(r.FenceToo)}
 		}
@@ -81,6 +83,24 @@ func (c *compiler) bots(t *Table) {
 		added:   compiled(c, &configs.List{Values: c.cfg.Bots.Add}, compileActor),
 		removed: compiled(c, &configs.List{Values: c.cfg.Bots.Remove}, compileActor),
 	}
+}
+
+// people compiles who is known to all routes, and who to those of a fenced file.
+func (c *compiler) people(t *Table) {
+	t.chat = newDirectory(c.cfg, &t.bots, c.cfg.Users)
+	for file, users := range c.cfg.Own {
+		own := newDirectory(c.cfg, &t.bots, users)
+		own.shared = t.chat
+		t.own[file] = own
+	}
+}
+
+// directory is whom a route knows.
+func (t *Table) directory(r configs.Route) *directory {
+	if own := t.own[r.Pos.File]; own != nil {
+		return own
+	}
+	return t.chat
 }
 
 func (c *compiler) ignore(t *Table) {

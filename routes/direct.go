@@ -49,7 +49,7 @@ func (t *Table) ByRoute(e *events.Event, name string, a configs.Address) (Delive
 			}
 			out := to.delivery
 			if to.mentions && len(r.mention) > 0 {
-				out.Mention = t.mention(nil, r.mention, to.kind, t.subject(e))
+				out.Mention = r.chat.mention(nil, r.mention, to.kind, t.subject(e))
 			}
 			return out, true
 		}

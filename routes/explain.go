@@ -166,7 +166,7 @@ func (t *Table) explainIgnore(s *subject, x *RouteExplanation, yields uint32) {
 func (t *Table) explainMention(r *route, s *subject) []MentionExplanation {
 	var out []MentionExplanation
 	for _, word := range r.mention {
-		people, note := t.found(word, s)
+		people, note := r.chat.found(word, s)
 		m := MentionExplanation{Word: word, Found: []string{}, Note: note}
 		for _, p := range people {
 			if p.username != "" {

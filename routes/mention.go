@@ -11,29 +11,50 @@ import (
 
 // directory is who the people of GitLab are in the chats.
 type directory struct {
-	same  bool // GitLab's usernames are the chat's
-	users []configs.User
-	names map[string]int // GitLab usernames in lower case
-	mails map[string]int // e-mail addresses in lower case
-	chats map[string]int // usernames of Mattermost
+	shared *directory // of all files; nil for that one itself
+	same   bool       // GitLab's usernames are the chat's
+	bots   *bots
+	users  []configs.User
+	names  map[string]int // GitLab usernames in lower case
+	mails  map[string]int // e-mail addresses in lower case
+	chats  map[string]int // usernames of Mattermost
+	slacks map[string]int // member ids of Slack
 }
 
-func newDirectory(cfg *configs.Config) directory {
-	d := directory{
-		same: cfg.Usernames == configs.UsernamesSame, users: cfg.Users,
-		names: map[string]int{}, mails: map[string]int{}, chats: map[string]int{},
+func newDirectory(cfg *configs.Config, b *bots, users []configs.User) *directory {
+	d := &directory{
+		same: cfg.Usernames == configs.UsernamesSame, bots: b, users: users,
+		names: map[string]int{}, mails: map[string]int{}, chats: map[string]int{}, slacks: map[string]int{},
 	}
-	for i, u := range cfg.Users {
+	for i, u := range users {
 		d.names[strings.ToLower(u.GitLab)] = i
 		for _, m := range u.Emails {
 			d.mails[strings.ToLower(m)] = i
 		}
-		if u.Mattermost != "" {
+		if first, again := d.chats[u.Mattermost]; u.Mattermost != "" && (!again || users[first].Slack == "") {
 			d.chats[u.Mattermost] = i
+		}
+		if u.Slack != "" {
+			d.slacks[u.Slack] = i
 		}
 	}
 	return d
 }
+
+// find is the user of a key: of this directory, or of the shared one.
+func (d *directory) find(by func(*directory) map[string]int, key string) *configs.User {
+	for ; d != nil && key != ""; d = d.shared {
+		if i, ok := by(d)[key]; ok {
+			return &d.users[i]
+		}
+	}
+	return nil
+}
+
+func byName(d *directory) map[string]int  { return d.names }
+func byMail(d *directory) map[string]int  { return d.mails }
+func byChat(d *directory) map[string]int  { return d.chats }
+func bySlack(d *directory) map[string]int { return d.slacks }
 
 // person is somebody of GitLab who may be mentioned.
 type person struct {
@@ -42,39 +63,37 @@ type person struct {
 	user     *configs.User // nil when the file does not name them
 }
 
+// person is somebody of GitLab, a bot if the file says so.
 func (d *directory) person(u events.User) person {
-	p := person{username: u.Username, bot: u.Bot}
-	if i, ok := d.names[strings.ToLower(u.Username)]; ok && u.Username != "" {
-		p.user = &d.users[i]
-	}
-	return p
+	u.Bot = d.bots.has(&u)
+	return person{username: u.Username, bot: u.Bot, user: d.find(byName, strings.ToLower(u.Username))}
 }
 
 // committer finds who made a commit, by e-mail or by name.
 func (d *directory) committer(c *events.Commit) (person, string) {
-	if c == nil || len(d.users) == 0 {
+	if c == nil {
 		return person{}, ""
 	}
 	by := "the head commit's author, found by e-mail"
-	i, ok := d.mails[strings.ToLower(c.AuthorEmail)]
-	if !ok {
+	u := d.find(byMail, strings.ToLower(c.AuthorEmail))
+	if u == nil {
 		by = "the head commit's author, found by name"
-		i, ok = d.names[strings.ToLower(c.AuthorName)]
+		u = d.find(byName, strings.ToLower(c.AuthorName))
 	}
-	if !ok {
-		i, ok = d.chats[strings.ToLower(c.AuthorName)]
+	if u == nil {
+		u = d.find(byChat, strings.ToLower(c.AuthorName))
 	}
-	if !ok {
+	if u == nil {
 		return person{}, ""
 	}
-	return person{username: d.users[i].GitLab, user: &d.users[i]}, by
+	return person{username: u.GitLab, user: u}, by
 }
 
 // chatName is what a Mattermost username looks like.
 var chatName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 
 // call is how a kind of chat mentions somebody; empty when they are not known
-// there.
+// there, and for a name that would call a whole channel.
 func (d *directory) call(p person, kind string) string {
 	if kind == configs.KindSlack {
 		if p.user == nil || p.user.Slack == "" {
@@ -82,46 +101,69 @@ func (d *directory) call(p person, kind string) string {
 		}
 		return "<@" + p.user.Slack + ">"
 	}
-	if p.user != nil && p.user.Mattermost != "" {
-		return "@" + p.user.Mattermost
-	}
 	name := strings.ToLower(p.username)
-	if !d.same || p.bot || !chatName.MatchString(name) || slices.Contains(everybody, name) {
+	if p.user != nil && p.user.Mattermost != "" {
+		name = p.user.Mattermost
+	} else if !d.same || p.bot {
+		return ""
+	}
+	return calling(name)
+}
+
+// calling mentions a username of Mattermost. Nobody has a name that calls a whole
+// channel.
+func calling(name string) string {
+	if !chatName.MatchString(name) || configs.CallsAll(name) {
 		return ""
 	}
 	return "@" + name
 }
-
-// everybody are the names that call a whole channel.
-var everybody = []string{"all", "channel", "here"}
 
 // named is how a kind of chat mentions `"@name"`; empty when it cannot.
 func (d *directory) named(name, kind string) string {
-	slackID := name != strings.ToLower(name)
-	for i := range d.users {
-		u := &d.users[i]
-		if kind != configs.KindSlack && slackID && u.Slack == name && u.Mattermost != "" {
-			return "@" + u.Mattermost
+	if slackID := name != strings.ToLower(name); slackID {
+		if kind == configs.KindSlack {
+			return "<@" + name + ">"
 		}
-		if kind == configs.KindSlack && !slackID && u.Slack != "" && (u.Mattermost == name || u.Mattermost == "" && strings.EqualFold(u.GitLab, name)) {
-			return "<@" + u.Slack + ">"
+		if u := d.find(bySlack, name); u != nil && u.Mattermost != "" {
+			return calling(u.Mattermost)
 		}
-	}
-	switch {
-	case kind == configs.KindSlack && slackID:
-		return "<@" + name + ">"
-	case kind == configs.KindSlack || slackID:
 		return ""
 	}
-	return "@" + name
+	if kind != configs.KindSlack {
+		return calling(name)
+	}
+	if u := d.find(byChat, name); u != nil && u.Slack != "" {
+		return "<@" + u.Slack + ">"
+	}
+	if u := d.find(byName, name); u != nil && u.Mattermost == "" && u.Slack != "" {
+		return "<@" + u.Slack + ">"
+	}
+	return ""
 }
+
+// reaches tells whether anybody of the directory is known in a kind of chat.
+func (d *directory) reaches(kind string) bool {
+	for ; d != nil; d = d.shared {
+		if kind == configs.KindSlack && len(d.slacks) > 0 || kind != configs.KindSlack && (d.same || len(d.chats) > 0) {
+			return true
+		}
+	}
+	return false
+}
+
+// maxMentions is how many one message mentions.
+const maxMentions = 100
 
 // mention adds to a list whom the words of a route's mention call there, each
 // once.
-func (t *Table) mention(list, words []string, kind string, s *subject) []string {
-	actor := t.chat.call(t.actor(s), kind)
+func (d *directory) mention(list, words []string, kind string, s *subject) []string {
+	actor := d.call(d.actor(s), kind)
 	for _, word := range words {
-		for _, call := range t.calls(word, kind, s) {
+		for _, call := range d.calls(word, kind, s) {
+			if len(list) >= maxMentions {
+				return list
+			}
 			if call == "" || slices.Contains(list, call) || call == actor && !mayCallActor(word, s.event.Kind) {
 				continue
 			}
@@ -131,13 +173,7 @@ func (t *Table) mention(list, words []string, kind string, s *subject) []string 
 	return list
 }
 
-func (t *Table) actor(s *subject) person { return t.person(s.event.Actor) }
-
-// person is somebody of GitLab, a bot if the file says so.
-func (t *Table) person(u events.User) person {
-	u.Bot = t.bots.has(&u)
-	return t.chat.person(u)
-}
+func (d *directory) actor(s *subject) person { return d.person(s.event.Actor) }
 
 // mayCallActor: nobody is told of what they just did, but of what became of it.
 func mayCallActor(word, kind string) bool {
@@ -150,7 +186,7 @@ func mayCallActor(word, kind string) bool {
 	return false
 }
 
-func (t *Table) calls(word, kind string, s *subject) []string {
+func (d *directory) calls(word, kind string, s *subject) []string {
 	if word == configs.MentionHere || word == configs.MentionChannel {
 		if kind == configs.KindSlack {
 			return []string{"<!" + word + ">"}
@@ -158,50 +194,50 @@ func (t *Table) calls(word, kind string, s *subject) []string {
 		return []string{"@" + word}
 	}
 	if name, ok := strings.CutPrefix(word, "@"); ok {
-		return []string{t.chat.named(name, kind)}
+		return []string{d.named(name, kind)}
 	}
-	people, _ := t.found(word, s)
+	people, _ := d.found(word, s)
 	var out []string
 	for _, p := range people {
-		out = append(out, t.chat.call(p, kind))
+		out = append(out, d.call(p, kind))
 	}
 	return out
 }
 
 // found is whom a word of mention means, and how they were found.
-func (t *Table) found(word string, s *subject) ([]person, string) {
+func (d *directory) found(word string, s *subject) ([]person, string) {
 	switch word {
 	case configs.MentionActor:
-		return []person{t.actor(s)}, ""
+		return []person{d.actor(s)}, ""
 	case configs.MentionAssignees:
-		return t.all(assignees(s.event)), ""
+		return d.all(assignees(s.event)), ""
 	case configs.MentionReviewers:
 		if mr := s.event.MergeRequest; mr != nil {
-			return t.all(mr.Reviewers), ""
+			return d.all(mr.Reviewers), ""
 		}
 	case configs.MentionAuthor:
-		return t.author(s)
+		return d.author(s)
 	}
 	return nil, ""
 }
 
 // author is of a push, pipeline, job or deployment who made the head commit, if
 // the file knows them; else, and of anything else without assignees, who did it.
-func (t *Table) author(s *subject) ([]person, string) {
+func (d *directory) author(s *subject) ([]person, string) {
 	switch s.event.Kind {
 	case events.Push, events.TagPush, events.Pipeline, events.Job, events.Deployment:
-		if p, by := t.chat.committer(s.event.Commit); by != "" {
+		if p, by := d.committer(s.event.Commit); by != "" {
 			return []person{p}, by
 		}
-		return []person{t.actor(s)}, "the actor, since users does not know the head commit's author"
+		return []person{d.actor(s)}, "the actor, since users does not know the head commit's author"
 	}
 	if people := assignees(s.event); len(people) > 0 {
-		return t.all(people), "the assignees: GitLab does not say who wrote it"
+		return d.all(people), "the assignees: GitLab does not say who wrote it"
 	}
 	if s.event.Kind == events.Note {
 		return nil, "what the note is on has no assignees"
 	}
-	return []person{t.actor(s)}, "the actor, since there are no assignees"
+	return []person{d.actor(s)}, "the actor, since there are no assignees"
 }
 
 // assignees are of the merge request or issue, also of what belongs to one.
@@ -218,27 +254,31 @@ func assignees(e *events.Event) []events.User {
 // maxPeople is how many assignees or reviewers a word of mention calls.
 const maxPeople = 100
 
-func (t *Table) all(users []events.User) []person {
+func (d *directory) all(users []events.User) []person {
 	users = users[:min(len(users), maxPeople)]
 	out := make([]person, len(users))
 	for i, u := range users {
-		out[i] = t.person(u)
+		out[i] = d.person(u)
 	}
 	return out
 }
 
 // People tells how to mention the person that somebody wrote to as @username,
 // for the texts of a destination whose mentions are mapped; it is nil for every
-// other destination. It never calls a whole channel. Whom a text may not
-// mention though they are known, the actor above all, is for the caller to
-// leave out.
-func (t *Table) People(destination string) func(username string) (mention string, ok bool) {
+// other destination. file is [Delivery.File]. It never calls a whole channel. Whom
+// a text may not mention though they are known, the actor above all, is for the
+// caller to leave out.
+func (t *Table) People(destination, file string) func(username string) (mention string, ok bool) {
 	kind, mapped := t.mapped[destination]
 	if !mapped {
 		return nil
 	}
+	d := t.chat
+	if own := t.own[file]; own != nil {
+		d = own
+	}
 	return func(username string) (string, bool) {
-		call := t.chat.call(t.person(events.User{Username: username}), kind)
+		call := d.call(d.person(events.User{Username: username}), kind)
 		return call, call != ""
 	}
 }

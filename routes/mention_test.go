@@ -145,7 +145,7 @@ func TestExplainMention(t *testing.T) {
 func TestPeople(t *testing.T) {
 	const routes = "routes: [{to: [mm, slack, routed, quiet]}]\n"
 	table, same := compile(t, chats+routes), compile(t, chats+"defaults: {usernames: same}\n"+routes)
-	if table.People("routed") != nil || table.People("quiet") != nil || table.People("nowhere") != nil {
+	if table.People("routed", "") != nil || table.People("quiet", "") != nil || table.People("nowhere", "") != nil {
 		t.Error("people of a destination that does not map")
 	}
 	for _, c := range []struct {
@@ -158,7 +158,7 @@ func TestPeople(t *testing.T) {
 		{same, "mm", "eve", "@eve"}, {same, "mm", "bob", "@bob"}, {same, "mm", "jdoe", "@john.doe"},
 		{same, "mm", "all", ""}, {same, "mm", "Channel", ""}, {same, "mm", "here", ""}, {same, "mm", "", ""}, {same, "mm", "a b", ""},
 	} {
-		got, ok := c.table.People(c.destination)(c.name)
+		got, ok := c.table.People(c.destination, "")(c.name)
 		if got != c.want || ok != (c.want != "") {
 			t.Errorf("%s in %s: %q, %v; want %q", c.name, c.destination, got, ok, c.want)
 		}

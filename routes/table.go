@@ -26,8 +26,9 @@ type Table struct {
 	unrouted *target
 	defaults configs.Defaults
 	bots     bots
-	chat     directory
-	mapped   map[string]string // kind of the destinations that map @user in texts
+	chat     *directory
+	own      map[string]*directory // of fenced files, by path
+	mapped   map[string]string     // kind of the destinations that map @user in texts
 
 	destinations map[string]*gatedDestination
 	fences       map[string][]fence // by file; all of them must permit
@@ -43,6 +44,7 @@ type route struct {
 	targets []target
 	stop    bool
 	mention []string
+	chat    *directory // whom it knows
 }
 
 // target is where a route delivers, with the delivery made beforehand.
@@ -142,7 +144,7 @@ func (t *Table) add(d *Decision, to *target, r *route, s *subject, seen []uint64
 	}
 	for i := range d.Deliveries {
 		if to.delivery.Address == d.Deliveries[i].Address {
-			d.Deliveries[i].Mention = t.mention(d.Deliveries[i].Mention, r.mention, to.kind, s)
+			d.Deliveries[i].Mention = r.chat.mention(d.Deliveries[i].Mention, r.mention, to.kind, s)
 		}
 	}
 }

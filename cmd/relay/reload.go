@@ -38,8 +38,8 @@ func (l *live) Render(ctx context.Context, r formatters.Request) (formatters.Pos
 }
 
 // People asks the routes in force whom a destination's chat can mention.
-func (l *live) People(destination string) func(username string) (string, bool) {
-	return l.Load().table.People(destination)
+func (l *live) People(destination, file string) func(username string) (string, bool) {
+	return l.Load().table.People(destination, file)
 }
 
 // reloader replaces the configuration while the relay runs. Everything that

@@ -1,0 +1,122 @@
+package routes
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gitlab-mattermost/relay/configs"
+	"github.com/gitlab-mattermost/relay/events"
+)
+
+// TestOwnUsers: the users of a fenced file hold for its own routes alone, where
+// they come before those of all files.
+func TestOwnUsers(t *testing.T) {
+	dir := t.TempDir()
+	for name, yaml := range map[string]string{
+		"relay.yaml": `
+destinations: {mm: "${MM_URL}"}
+users: {grace: grace.hopper, ada: {mattermost: ada, email: ada@acme.example}}
+include:
+  - {files: pay.yaml, to: ["mm#pay"]}
+  - web.yaml
+routes:
+  - {name: main, when: {events: all}, to: mm#main, mention: [actor, author]}
+`,
+		"pay.yaml": `
+users: {grace: mallory, alan: alan, eve: {mattermost: eve, email: [ada@acme.example]}}
+routes: [{name: main, when: {events: all}, to: mm#pay, mention: [actor, author]}]
+`,
+		"web.yaml": `
+users: {alan: turing}
+routes: [{name: web, when: {events: all}, to: mm#web, mention: [actor, author]}]
+`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(yaml), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg, found := configs.Load(filepath.Join(dir, "relay.yaml"), env)
+	table, more := Compile(cfg, listed)
+	if found = append(found, more...); configs.HasErrors(found) {
+		t.Fatal(text(t, found))
+	}
+	for _, c := range []struct {
+		actor, mail string
+		want        map[string][]string
+	}{
+		{"grace", "", map[string][]string{"mm#main": {"@grace.hopper"}, "mm#pay": {"@mallory"}, "mm#web": {"@grace.hopper"}}},
+		{"alan", "", map[string][]string{"mm#main": {"@turing"}, "mm#pay": {"@alan"}, "mm#web": {"@turing"}}},
+		{"nobody", "ada@acme.example", map[string][]string{"mm#main": {"@ada"}, "mm#pay": {"@eve"}, "mm#web": {"@ada"}}},
+	} {
+		e := change(named(events.Pipeline, "failed"), func(e *events.Event) {
+			e.Actor, e.Commit = events.User{Username: c.actor}, &events.Commit{AuthorEmail: c.mail}
+		})
+		got, people := map[string][]string{}, map[string]string{}
+		for _, d := range table.Match(e).Deliveries {
+			got[d.Address.String()] = d.Mention
+			people[d.Address.String()], _ = table.People("mm", d.File)(c.actor)
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.actor, diff)
+		}
+		for address, want := range c.want {
+			if c.mail == "" && people[address] != want[0] {
+				t.Errorf("%s: a text at %s mentions %q, want %q", c.actor, address, people[address], want[0])
+			}
+		}
+		if diff := cmp.Diff(table.Match(e), table.Explain(e).Decision); diff != "" {
+			t.Errorf("explain disagrees:\n%s", diff)
+		}
+	}
+}
+
+// TestNobodyIsEverybody: no name that calls a whole channel is ever mentioned,
+// wherever it comes from.
+func TestNobodyIsEverybody(t *testing.T) {
+	table := compile(t, `
+destinations: {mm: "${MM_URL}"}
+defaults: {usernames: same}
+routes: [{when: {events: all}, to: mm, mention: [actor, assignees, reviewers, author]}]
+`)
+	for _, name := range []string{"all", "channel", "here", "ALL", "Here", "here.", "channel-", "all_", "here.-_", "ChaNNel--", "here.-."} {
+		if !configs.CallsAll(name) {
+			t.Errorf("%q calls nobody", name)
+		}
+		u := events.User{Username: name}
+		e := change(named(events.MergeRequest, "merge"), func(e *events.Event) {
+			e.Actor, e.MergeRequest = u, &events.MergeRequestPart{Assignees: []events.User{u}, Reviewers: []events.User{u}}
+		})
+		if d := table.Match(e).Deliveries; len(d[0].Mention) > 0 {
+			t.Errorf("%q is mentioned: %v", name, d[0].Mention)
+		}
+		if call, ok := table.People("mm", "")(name); ok {
+			t.Errorf("a text mentions %q as %s", name, call)
+		}
+	}
+	for _, name := range []string{"shere", "allen", "here1", "channels", "h.ere", ""} {
+		if configs.CallsAll(name) {
+			t.Errorf("%q calls everybody", name)
+		}
+	}
+	cfg := &configs.Config{Users: []configs.User{{GitLab: "x", Mattermost: "here."}}}
+	d := newDirectory(cfg, nil, cfg.Users)
+	if got := d.call(d.person(events.User{Username: "x"}), configs.KindMattermost) + d.named("all-", configs.KindMattermost); got != "" {
+		t.Errorf("mentions %s", got)
+	}
+}
+
+// TestManyMentions: one message mentions so many and no more.
+func TestManyMentions(t *testing.T) {
+	table := compile(t, "destinations: {mm: \"${MM_URL}\"}\ndefaults: {usernames: same}\nroutes: [{when: {events: all}, to: mm, mention: assignees}]\n")
+	var many []events.User
+	for i := range 5000 {
+		many = append(many, events.User{Username: "u" + string(rune('a'+i%26)) + string(rune('a'+i/26%26)) + string(rune('a'+i/676))})
+	}
+	e := change(named(events.MergeRequest, "merge"), func(e *events.Event) { e.MergeRequest = &events.MergeRequestPart{Assignees: many} })
+	if d := table.Match(e).Deliveries; len(d[0].Mention) != maxMentions {
+		t.Errorf("%d are mentioned", len(d[0].Mention))
+	}
+}

@@ -91,7 +91,9 @@ func (r *reader) destination(name string, entry field) Destination {
 	where := fmt.Sprintf("destination %q", harmless(name))
 	if entry.value.Kind == yaml.ScalarNode {
 		if v, ok := r.secretOf("url")(entry.value, entry.key, where); ok {
-			r.destinationURL(&d, secret{Secret{v.text, v.missing}, v}, where)
+			if s, ok := r.checked(v, "url", where, v.text); ok {
+				r.destinationURL(&d, s, where)
+			}
 		}
 		d.RateLimit = defaultRate(d.Kind)
 		return d

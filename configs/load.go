@@ -206,9 +206,11 @@ func FromEnvironment(env Env) (*Config, []Finding) {
 	cfg := &Config{Unrouted: Unrouted{Mode: UnroutedDrop}, Egress: EgressPrivate}
 	source, found := sourceFromEnvironment(env, pos)
 	cfg.Sources = []Source{source}
-	raw := env.value("RELAY_DESTINATION")
+	raw, wrong := secretFromEnvironment(env, "RELAY_DESTINATION", pos)
 	host, problem := urlProblem(raw)
 	switch {
+	case len(wrong) > 0:
+		found = append(wrong, found...)
 	case raw == "":
 		found = append([]Finding{{
 			Pos: pos, Message: "there is no relay.yaml, and RELAY_DESTINATION is not set",

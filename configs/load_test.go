@@ -25,9 +25,16 @@ func testEnv(name string) (string, bool) {
 		"MM_OPS":      "https://chat.example/hooks/canary-ops",
 		"SLACK_URL":   "https://hooks.slack.com/services/T0/B0/canary",
 		"EMPTY":       "",
+		"QUOTED":      `"canary-canary-canary"`,
+		"QUOTED_URL":  `"https://chat.example/hooks/canary"`,
+		"SPACED":      "canary-canary-canary ",
+		"ENDED":       "canary-canary-canary\n",
+		"MARKED":      "\ufeffcanary-canary-canary",
+		"SHORT":       "canary",
+		"BARE_KEY":    "whsec_Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2E",
 		"PAY_TEAM":    "eu",
-		"TOKEN":       "canary",
-		"RELAY_TOKEN": "canary",
+		"TOKEN":       "canary-canary-canary",
+		"RELAY_TOKEN": "canary-canary-canary",
 		"SIGNING_KEY": "whsec_Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2E=",
 	}[name]
 	return v, ok
@@ -51,7 +58,7 @@ func TestBad(t *testing.T) {
 	if err != nil || len(files) < 40 {
 		t.Fatalf("%d bad files, %v", len(files), err)
 	}
-	for _, secret := range []string{"empty", "mm_url", "slack_url", "token", "two_lines"} {
+	for _, secret := range []string{"empty", "mm_url", "slack_url", "token", "two_lines", "marked_token", "quoted_token"} {
 		private(t, filepath.Join("testdata/bad", secret))
 	}
 	for _, file := range files {
@@ -163,7 +170,7 @@ var compare = cmp.Options{
 func TestLoad(t *testing.T) {
 	private(t, "testdata/good/secrets/*")
 	cfg, _ := Load("testdata/good/files.yaml", testEnv)
-	canary := NewSecret("canary")
+	canary := NewSecret("canary-canary-canary")
 	want := &Config{
 		Sources: []Source{{
 			Name: "gitlab", Tokens: []Secret{canary, canary}, Basic: &Basic{Username: "u", Password: canary},
@@ -292,7 +299,7 @@ func TestValues(t *testing.T) {
 	if got := cfg.Source("gitlab").Tokens[0].Reveal() + " " + cfg.Source("gitlab").Projects[0].Text; got != "canary-of-gitlab acme/**" {
 		t.Errorf("gitlab: %s", got)
 	}
-	if got := cfg.Source("other").Tokens[1].Reveal(); got != "new-canary" {
+	if got := cfg.Source("other").Tokens[1].Reveal(); got != "new-canary-canary-canary" {
 		t.Errorf("other: %s", got)
 	}
 	if got := cfg.Routes[0].Name; got != "costs $5 and ${HOME}" {
@@ -324,7 +331,7 @@ func TestLoadUnreadable(t *testing.T) {
 func TestSecretFilePermissions(t *testing.T) {
 	dir := t.TempDir()
 	for name, mode := range map[string]os.FileMode{"open": 0o644, "closed": 0o640} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte("canary-"+name+"\n"), mode); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("canary-canary-canary-"+name+"\n"), mode); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.Chmod(filepath.Join(dir, name), mode); err != nil {
@@ -359,13 +366,15 @@ func TestFromEnvironment(t *testing.T) {
 		want []string // messages
 		kind string
 	}{
-		{"token", map[string]string{"RELAY_DESTINATION": "https://chat.example/hooks/canary", "RELAY_TOKEN": "canary\n"}, nil, KindMattermost},
+		{"token", map[string]string{"RELAY_DESTINATION": "https://chat.example/hooks/canary", "RELAY_TOKEN": "canary-canary-canary"}, nil, KindMattermost},
+		{"ends", map[string]string{"RELAY_DESTINATION": "https://chat.example/hooks/canary ", "RELAY_TOKEN": "canary-canary-canary\n"}, []string{"RELAY_DESTINATION ends with a space", "RELAY_TOKEN ends with a line break"}, ""},
+		{"quotes", map[string]string{"RELAY_DESTINATION": `"https://chat.example/hooks/canary"`, "RELAY_TOKEN": `"canary-canary-canary"`, "RELAY_SIGNING_KEY": "'" + key + "'"}, []string{"RELAY_DESTINATION begins with a quote", "RELAY_TOKEN begins with a quote", "RELAY_SIGNING_KEY begins with a quote"}, ""},
 		{"signing key", map[string]string{"RELAY_DESTINATION": "https://hooks.slack.com/services/canary", "RELAY_SIGNING_KEY": key}, nil, KindSlack},
 		{"nothing", nil, []string{
 			"there is no relay.yaml, and RELAY_DESTINATION is not set",
 			`there is no proof of source "gitlab": anybody could send in GitLab's name`,
 		}, ""},
-		{"no URL", map[string]string{"RELAY_DESTINATION": "canary", "RELAY_TOKEN": "canary"}, []string{"RELAY_DESTINATION must start with https:// or http://"}, ""},
+		{"no URL", map[string]string{"RELAY_DESTINATION": "canary", "RELAY_TOKEN": "canary-canary-canary"}, []string{"RELAY_DESTINATION must start with https:// or http://"}, ""},
 		{"empty token", map[string]string{"RELAY_DESTINATION": "https://chat.example/hooks/canary", "RELAY_TOKEN": ""}, []string{`there is no proof of source "gitlab": anybody could send in GitLab's name`}, ""},
 		{"no signing key", map[string]string{"RELAY_DESTINATION": "https://chat.example/hooks/canary", "RELAY_SIGNING_KEY": "canary"}, []string{"RELAY_SIGNING_KEY does not start with whsec_"}, ""},
 	} {
@@ -453,12 +462,17 @@ routes: [{to: [one, two, three, four]}]
 	if len(urls) != 4 || cfg.Destination("three").Kind != KindSlack || cfg.Destination("three").KindGuessed || !cfg.Destination("one").KindGuessed || cfg.Destination("four").URL.Reveal() != "https://chat.example/hooks/canary" {
 		t.Errorf("destinations %v", urls)
 	}
-	if keys := cfg.Source("b").SigningKeys; len(keys) != 1 || signingKeyProblem(keys[0].Reveal()) != "" {
+	if keys := cfg.Source("b").SigningKeys; len(keys) != 1 || !isSigningKey(keys[0].Reveal()) {
 		t.Error("the placeholder of a signing key is none")
 	}
-	if len(cfg.Source("a").Tokens) != 2 || cfg.Source("a").Tokens[1].Reveal() != "canary" || len(cfg.Source("c").SigningKeys) != 2 {
+	if len(cfg.Source("a").Tokens) != 2 || cfg.Source("a").Tokens[1].Reveal() != "canary-canary-canary" || len(cfg.Source("c").SigningKeys) != 2 {
 		t.Error("a proof is lost")
 	}
+}
+
+func isSigningKey(token string) bool {
+	_, problem := SigningKey(token)
+	return problem == ""
 }
 
 // FuzzLoad looks for files that stop the loader, for findings without a place

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 const maxSecretBytes = 64 << 10
@@ -38,13 +39,13 @@ func (r *reader) secrets(o object, key string, many bool) []secret {
 	}
 	var out []secret
 	for _, v := range read(r.secretOf(key), key) {
-		if s, ok := r.checked(v, key, o, v.text); ok {
+		if s, ok := r.checked(v, key, o.where, v.text); ok {
 			out = append(out, s)
 		}
 	}
 	for _, v := range read(r.text1, fileKey) {
 		if content, ok := r.secretFile(&v, fileKey, o); ok {
-			if s, ok := r.checked(v, fileKey, o, content); ok {
+			if s, ok := r.checked(v, fileKey, o.where, content); ok {
 				out = append(out, s)
 			}
 		}
@@ -52,17 +53,24 @@ func (r *reader) secrets(o object, key string, many bool) []secret {
 	return out
 }
 
-func (r *reader) checked(v value, key string, o object, content string) (secret, bool) {
-	switch {
-	case strings.TrimSpace(content) == "":
-		r.errorf(v.node, "an empty secret proves nothing", "%s of %s is empty", key, o.where)
-		return secret{}, false
-	case strings.ContainsFunc(content, func(c rune) bool { return c < ' ' || c == 0x7f }):
-		r.errorf(v.node, "a secret is one line of text", "%s of %s holds a line break or another control character", key, o.where)
+// checked takes a secret over whose text can be one.
+func (r *reader) checked(v value, key, where, content string) (secret, bool) {
+	if problem, hint := SecretProblem(content); problem != "" {
+		r.errorf(v.node, hint, "%s of %s %s", key, where, problem)
 		return secret{}, false
 	}
-	return secret{Secret{content, v.missing}, v}, true
+	s := secret{Secret{content, v.missing}, v}
+	switch {
+	case v.missing:
+	case v.node.Value == content && key != "url":
+		r.warnf(v.node, fmt.Sprintf("who reads it can send in GitLab's name; write ${VAR} or use %s_file", key), "%s of %s stands in clear in the file", key, where)
+	case strings.HasPrefix(key, "token") && utf8.RuneCountInString(content) < shortToken:
+		r.warnf(v.node, shortHint, "%s of %s has fewer than %d characters: it can be guessed", key, where, shortToken)
+	}
+	return s, true
 }
+
+const shortHint = "generate one, for example with openssl rand -hex 16, and change it in GitLab too"
 
 // secretFile reads a file without its line break at the end.
 func (r *reader) secretFile(v *value, key string, o object) (string, bool) {

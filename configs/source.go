@@ -2,12 +2,12 @@ package configs
 
 import (
 	"crypto/rand"
-	"encoding/base64"
 	"fmt"
 	"path"
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -84,8 +84,8 @@ func (r *reader) source(name string, entry field) Source {
 			s.SigningKeys = append(s.SigningKeys, newPlaceholder(placeholderKey(k.node.Value)))
 			continue
 		}
-		if problem := signingKeyProblem(k.Reveal()); problem != "" {
-			r.errorf(k.node, "copy it from GitLab, where it is shown once", "the signing key of %s %s", where, problem)
+		if _, problem := SigningKey(k.Reveal()); problem != "" {
+			r.errorf(k.node, signingKeyHint, "the signing key of %s %s", where, problem)
 			continue
 		}
 		s.SigningKeys = append(s.SigningKeys, k.Secret)
@@ -116,7 +116,7 @@ func (r *reader) proof(o object, key *yaml.Node, s *Source) {
 }
 
 func (r *reader) noProof(key *yaml.Node, where string) {
-	r.errorf(key, noProofHint("add token: "), "%s has no proof: anybody could send in GitLab's name", where)
+	r.errorf(key, noProofHint("add token: \"${GITLAB_TOKEN}\", set GITLAB_TOKEN="), "%s has no proof: anybody could send in GitLab's name", where)
 }
 
 // noProofHint holds a token nobody has used before.
@@ -149,20 +149,6 @@ func (r *reader) basic(o object) *Basic {
 	return out
 }
 
-// signingKeyProblem checks GitLab's form of a signing token: whsec_ and the
-// base64 of the key (Standard Webhooks).
-func signingKeyProblem(key string) string {
-	encoded, ok := strings.CutPrefix(key, "whsec_")
-	if !ok {
-		return "does not start with whsec_"
-	}
-	raw, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil || len(raw) == 0 {
-		return "is no base64 after whsec_"
-	}
-	return ""
-}
-
 var pathPattern = regexp.MustCompile(`^/[A-Za-z0-9._~/-]*$`)
 
 func (r *reader) paths(o object, s *Source) {
@@ -190,8 +176,10 @@ func (r *reader) paths(o object, s *Source) {
 // RELAY_SIGNING_KEY.
 func sourceFromEnvironment(env Env, pos Pos) (Source, []Finding) {
 	s := Source{Name: "gitlab", Pos: pos, Require: "any", Paths: []string{"/hooks/gitlab"}}
-	token, key := env.value("RELAY_TOKEN"), env.value("RELAY_SIGNING_KEY")
-	if token == "" && key == "" {
+	token, found := secretFromEnvironment(env, "RELAY_TOKEN", pos)
+	key, more := secretFromEnvironment(env, "RELAY_SIGNING_KEY", pos)
+	found = append(found, more...)
+	if token == "" && key == "" && len(found) == 0 {
 		return s, []Finding{{
 			Pos: pos, Message: "there is no proof of source \"gitlab\": anybody could send in GitLab's name",
 			Hint: noProofHint("set RELAY_TOKEN="),
@@ -200,12 +188,29 @@ func sourceFromEnvironment(env Env, pos Pos) (Source, []Finding) {
 	if token != "" {
 		s.Tokens = []Secret{NewSecret(token)}
 	}
-	if key == "" {
-		return s, nil
+	if token != "" && utf8.RuneCountInString(token) < shortToken {
+		found = append(found, Finding{
+			Pos: pos, Severity: Warning, Message: fmt.Sprintf("RELAY_TOKEN has fewer than %d characters: it can be guessed", shortToken), Hint: shortHint,
+		})
 	}
-	s.SigningKeys = []Secret{NewSecret(key)}
-	if problem := signingKeyProblem(key); problem != "" {
-		return s, []Finding{{Pos: pos, Message: "RELAY_SIGNING_KEY " + problem, Hint: "copy it from GitLab, where it is shown once"}}
+	if key != "" {
+		s.SigningKeys = []Secret{NewSecret(key)}
+		if _, problem := SigningKey(key); problem != "" {
+			found = append(found, Finding{Pos: pos, Message: "RELAY_SIGNING_KEY " + problem, Hint: signingKeyHint})
+		}
 	}
-	return s, nil
+	return s, found
+}
+
+// secretFromEnvironment is a variable of the relay's own that holds a secret; ""
+// if it is set to nothing, or to what is no secret.
+func secretFromEnvironment(env Env, name string, pos Pos) (string, []Finding) {
+	text, set := env(name)
+	if !set || strings.TrimSpace(text) == "" {
+		return "", nil
+	}
+	if problem, hint := SecretProblem(text); problem != "" {
+		return "", []Finding{{Pos: pos, Message: name + " " + problem, Hint: hint}}
+	}
+	return text, nil
 }

@@ -3,7 +3,6 @@ package server
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -215,7 +214,7 @@ func (s *stalled) Read(p []byte) (int, error) {
 // Senders whose signature only the body can disprove announce all the memory
 // that there is, and send next to nothing.
 func TestAnnouncedLengthsTakeNoMemory(t *testing.T) {
-	signed, err := events.NewProof(events.ProofConfig{SigningKeys: []string{"whsec_" + base64.StdEncoding.EncodeToString(make([]byte, 32))}})
+	signed, err := events.NewProof(events.ProofConfig{SigningKeys: [][]byte{make([]byte, 32)}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -76,7 +76,9 @@ func (a *app) admin(f adminFlags) (*admin, error) {
 		if err != nil {
 			return nil, usage("it names a file that holds the token of relay serve --admin-token-file", "--admin-token-file: %s cannot be read", f.tokenFile)
 		}
-		r.token = strings.TrimSpace(string(text))
+		if r.token, err = adminSecret(text); err != nil {
+			return nil, err
+		}
 		a.secrets.add(r.token)
 	}
 	return r, nil

@@ -173,7 +173,11 @@ func proof(s configs.Source) (*events.Proof, error) {
 		c.Tokens = append(c.Tokens, t.Reveal())
 	}
 	for _, k := range s.SigningKeys {
-		c.SigningKeys = append(c.SigningKeys, k.Reveal())
+		key, problem := configs.SigningKey(k.Reveal())
+		if problem != "" {
+			return nil, fmt.Errorf("source %q: the signing key %s", s.Name, problem)
+		}
+		c.SigningKeys = append(c.SigningKeys, key)
 	}
 	if s.Basic != nil {
 		c.BasicUser, c.BasicPassword = s.Basic.Username, s.Basic.Password.Reveal()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gitlab-mattermost/relay/configs"
 	"github.com/gitlab-mattermost/relay/dispatch"
 	"github.com/gitlab-mattermost/relay/queue"
 )
@@ -131,9 +132,21 @@ func (f *serveFlags) adminToken() (string, error) {
 	if err != nil {
 		return "", usage("it names a file that holds a token", "--admin-token-file: %s cannot be read", f.adminTokenFile)
 	}
-	token := strings.TrimSpace(string(b))
+	token, err := adminSecret(b)
+	if err != nil {
+		return "", err
+	}
 	if len(token) < 16 {
 		return "", usage("openssl rand -hex 24 makes a good one", "--admin-token-file: the token is shorter than 16 characters")
+	}
+	return token, nil
+}
+
+// adminSecret is the token that a file of --admin-token-file holds.
+func adminSecret(text []byte) (string, error) {
+	token := strings.TrimRight(string(text), "\r\n")
+	if problem, hint := configs.SecretProblem(token); problem != "" {
+		return "", usage(hint, "--admin-token-file: the token %s", problem)
 	}
 	return token, nil
 }

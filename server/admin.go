@@ -33,6 +33,8 @@ type AdminOptions struct {
 	Reload func() error
 	// Config is the configuration in force, without secrets, as JSON.
 	Config func() any
+	// Clean takes secrets out of a text; nil: they are left in.
+	Clean func(string) string
 	// API shows what became of webhooks; nil: it is not there.
 	API *API
 }
@@ -60,8 +62,20 @@ func NewAdmin(opt AdminOptions) http.Handler {
 	})
 	guarded.GET("/api/v1/config", func(c *gin.Context) { c.JSON(http.StatusOK, opt.Config()) })
 	opt.API.register(guarded, opt.Log)
+	whole := cleaned(e, opt.Clean)
 	e.NoRoute(func(c *gin.Context) { answerError(c, &refusal{status: http.StatusNotFound, text: "no such page"}) })
-	return e
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isBody(r.URL.Path) {
+			e.ServeHTTP(w, r) // which is large, and cleans itself
+			return
+		}
+		whole.ServeHTTP(w, r)
+	})
+}
+
+// isBody tells of the page of an event's payload.
+func isBody(page string) bool {
+	return strings.HasPrefix(page, "/api/v1/events/") && strings.HasSuffix(page, "/body")
 }
 
 // guard keeps strangers, and pages in an operator's browser, away from what

@@ -481,7 +481,7 @@ func TestBudgetIsShared(t *testing.T) {
 // signedDoor has a source whose webhooks are proved by their body.
 func signedDoor(t *testing.T, store Store) *Door {
 	t.Helper()
-	proof, err := events.NewProof(events.ProofConfig{SigningKeys: []string{"whsec_" + base64.StdEncoding.EncodeToString(make([]byte, 32))}})
+	proof, err := events.NewProof(events.ProofConfig{SigningKeys: [][]byte{make([]byte, 32)}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -69,6 +69,7 @@ func (a *app) runCheck(paths []string, out string, read func(path string) (*conf
 	list := []checkedFinding{}
 	for _, path := range paths {
 		c, findings := compile(read(path))
+		a.secrets.add(c.secrets()...)
 		findings = append(findings, a.lostEvents(c)...)
 		findings = append(findings, uncopied(c, findings)...)
 		configs.SortFindings(findings)

@@ -60,17 +60,17 @@ func (a *app) find(cmd *cobra.Command) (path string, err error) {
 // read reads what find found.
 func (a *app) read(path string) (*configs.Config, []configs.Finding) {
 	if path == "" {
-		return configs.FromEnvironment(a.env)
+		return configs.FromEnvironment(a.variables())
 	}
-	return configs.Load(path, a.env)
+	return configs.Load(path, a.variables())
 }
 
 // inspect is read for commands that post nothing: secrets may be missing.
 func (a *app) inspect(path string) (*configs.Config, []configs.Finding) {
 	if path == "" {
-		return configs.FromEnvironment(a.env)
+		return configs.FromEnvironment(a.variables())
 	}
-	return configs.Inspect(path, a.env)
+	return configs.Inspect(path, a.variables())
 }
 
 // inspected loads a configuration for a command that posts nothing, and says
@@ -201,18 +201,31 @@ func (c *configuration) secrets() []string {
 		}
 	}
 	for _, d := range c.Destinations {
-		all = append(all, d.URL.Reveal(), hookID(d.URL.Reveal()))
+		all = append(all, hookSecrets(d.URL.Reveal())...)
 	}
 	return all
 }
 
-// hookID is the part of an incoming webhook's URL that is the credential: the
-// path's last segment, for Slack too.
+// hookSecrets are the URL of an incoming webhook and the parts of it that are
+// credentials: its id, and what stands in the query.
+func hookSecrets(raw string) []string {
+	all := []string{raw}
+	u, err := url.Parse(raw)
+	if err != nil {
+		return all
+	}
+	all = append(all, hookID(raw))
+	for _, values := range u.Query() {
+		all = append(all, values...)
+	}
+	return all
+}
+
+// hookID is the path's last segment, for Slack too.
 func hookID(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {
 		return ""
 	}
-	path := strings.TrimRight(u.Path, "/")
-	return path[strings.LastIndexByte(path, '/')+1:]
+	return u.Path[strings.LastIndexByte(u.Path, '/')+1:]
 }

@@ -54,7 +54,7 @@ func (a *app) runDemo(ctx context.Context, f serveFlags) error {
 	}()
 	return a.runServe(ctx, f, loaded{configuration: c}, func(r *relay) {
 		hook := "http://" + r.public.Addr() + c.Sources[0].Paths[0]
-		fmt.Fprintf(a.stdout, `this is a demo: it prints messages in place of posting them, and forgets everything at Ctrl-C
+		fmt.Fprintf(uncleaned(a.stdout), `this is a demo: it prints messages in place of posting them, and forgets everything at Ctrl-C
 send it another webhook with: RELAY_TOKEN=%s relay send issue.close --via %s
 
 %d sample webhooks go in through that URL; these messages come out:

@@ -44,7 +44,7 @@ func (a *app) loadFor(cmd *cobra.Command, f *serveFlags, l *loaded) error {
 	if !f.lastGood {
 		data = ""
 	}
-	l.keep = newLastGood(path, a.env, data)
+	l.keep = newLastGood(path, a.variables(), data)
 	l.load = l.keep.load
 	l.configuration, l.findings = l.keep.start()
 	a.secrets.add(l.secrets()...)

@@ -3,8 +3,10 @@ package main
 import (
 	"cmp"
 	"encoding/json"
+	"encoding/xml"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	"log/slog"
 	"maps"
@@ -79,13 +81,20 @@ func (r *redactor) add(secrets ...string) {
 	if r.known == nil {
 		r.known = map[string]bool{}
 	}
+	fresh := false
 	for _, s := range secrets {
 		if len(s) < minSecret {
 			continue
 		}
-		for _, form := range []string{s, url.QueryEscape(s), url.PathEscape(s), quoted(s)} {
-			r.known[form], r.known[quoted(form)], r.known[jsonText(form)] = true, true, true
+		for _, form := range []string{s, url.QueryEscape(s), url.PathEscape(s), quoted(s), html.EscapeString(s), xmlText(s)} {
+			for _, written := range []string{form, quoted(form), jsonText(form), htmlJSON(form)} {
+				fresh = fresh || !r.known[written]
+				r.known[written] = true
+			}
 		}
+	}
+	if !fresh {
+		return
 	}
 	longest := func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) }
 	var pairs []string
@@ -108,6 +117,19 @@ func jsonText(s string) string {
 	e.SetEscapeHTML(false)
 	_ = e.Encode(s) // a string cannot fail
 	return strings.TrimSuffix(b.String()[1:], "\"\n")
+}
+
+// htmlJSON is the same as encoding/json writes it for pages.
+func htmlJSON(s string) string {
+	text, _ := json.Marshal(s) // a string cannot fail
+	return string(text[1 : len(text)-1])
+}
+
+// xmlText is how a report in XML has it.
+func xmlText(s string) string {
+	var b strings.Builder
+	_ = xml.EscapeText(&b, []byte(s)) // into memory
+	return b.String()
 }
 
 func (r *redactor) clean(s string) string {

@@ -45,6 +45,7 @@ func (l *live) People(destination, file string) func(username string) (string, b
 // reloader replaces the configuration while the relay runs. Everything that
 // can fail comes first; a bad file leaves the old configuration in force.
 type reloader struct {
+	secrets *redactor
 	load    loader // nil: there is nothing to load
 	apply   func(*configuration) error
 	log     *slog.Logger
@@ -92,6 +93,9 @@ func (r *reloader) reload(why string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c, findings := r.load()
+	if r.secrets != nil {
+		r.secrets.add(c.secrets()...) // whatever becomes of it: what is said of it may hold some
+	}
 	r.last, r.problems, r.files = time.Now(), findings, c.Files
 	var err error
 	if c.refused(findings) {

@@ -42,7 +42,11 @@ func (e *exitError) Error() string { return e.message }
 
 // run is the program: it returns the exit code.
 func run(ctx context.Context, args []string, env configs.Env, stdin io.Reader, stdout, stderr io.Writer) int {
-	a := &app{env: env, stdin: stdin, stdout: stdout, stderr: stderr}
+	a := &app{env: env, stdin: stdin}
+	printed, told := &cleanWriter{out: stdout, r: &a.secrets}, &cleanWriter{out: stderr, r: &a.secrets}
+	a.stdout, a.stderr = printed, told
+	defer printed.flush()
+	defer told.flush()
 	root := a.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -52,10 +56,10 @@ func run(ctx context.Context, args []string, env configs.Env, stdin io.Reader, s
 	exit := &exitError{code: exitFail, message: err.Error()}
 	errors.As(err, &exit)
 	if exit.message != "" {
-		fmt.Fprintf(stderr, "relay: %s\n", a.secrets.clean(exit.message))
+		fmt.Fprintf(told, "relay: %s\n", exit.message)
 	}
 	if exit.hint != "" {
-		fmt.Fprintf(stderr, "hint: %s\n", a.secrets.clean(exit.hint))
+		fmt.Fprintf(told, "hint: %s\n", exit.hint)
 	}
 	return exit.code
 }

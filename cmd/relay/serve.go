@@ -117,10 +117,10 @@ func (a *app) runServe(ctx context.Context, f serveFlags, l loaded, started func
 	c := l.configuration
 	a.secrets.add(f.secrets()...)
 	format := f.logFormat.word
-	if format == "auto" && terminal(a.stderr) {
+	if format == "auto" && terminal(uncleaned(a.stderr)) {
 		format = "text"
 	}
-	lines := newLineWriter(a.stderr)
+	lines := newLineWriter(uncleaned(a.stderr))
 	defer lines.close()
 	log, err := newLog(lines, format, f.logLevel.word, &a.secrets)
 	if err != nil {
@@ -141,6 +141,7 @@ func (a *app) runServe(ctx context.Context, f serveFlags, l loaded, started func
 	defer r.clients.Close()
 	r.reports = newReporter(r.reportAddress, a.secrets.clean, log)
 	r.reloader = newReloader(l, r.apply, log, r.reports, r.registry)
+	r.reloader.secrets = r.secrets
 	for _, note := range l.notes {
 		log.Warn(note)
 	}
@@ -269,6 +270,7 @@ func (r *relay) listen() error {
 		Ready: r.ready, Gatherer: prometheus.GathererFunc(r.gather), Log: r.log, Loopback: loopback(r.f.admin), Token: token,
 		Reload: func() error { return r.reloader.reload("POST /-/reload") },
 		Config: func() any { return r.reloader.report(r.live.Load()) },
+		Clean:  r.secrets.clean,
 		API:    r.api(),
 	})
 	most, mostAdmin := connections(r.log)

@@ -179,6 +179,7 @@ func (a *app) templateSet(cmd *cobra.Command) (*configs.Config, *formatters.Set,
 		return nil, nil, err
 	}
 	cfg, findings := a.read(path)
+	a.secrets.add((&configuration{Config: cfg}).secrets()...)
 	if cfg == nil {
 		_ = printFindings(a.stderr, findings)
 		return nil, nil, &exitError{code: exitUsage, message: "the configuration cannot be read"}

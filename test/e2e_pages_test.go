@@ -37,8 +37,8 @@ func TestSecretsOfPages(t *testing.T) {
 		"FIRST="+firstToken, "SECOND="+secondToken, "URL="+mattermost.URL(hookSecret("fine")), "DB_PASSWORD=kanarie.pass-word_3")
 	relay := here.start("--log-level", "debug")
 	body := issue("acme/api", 1, 0)
-	send(t, relay, "issue", issueHook, body, 202, func(*http.Request) {})
-	id := relay.await(&relay.stderr, regexp.MustCompile(`"msg":"delivery attempt","event_id":"(\d+-\d+)"`))
+	send(t, relay, "issue", issueHook, body, 202, func(r *http.Request) { r.Header.Del("X-Gitlab-Event-Uuid") })
+	id := relay.await(&relay.stderr, regexp.MustCompile(`"msg":"delivery attempt","event_id":"(\d+-\d+)"`))[1]
 	pages := func(when string) {
 		t.Helper()
 		seen := 0
@@ -56,26 +56,40 @@ func TestSecretsOfPages(t *testing.T) {
 	}
 	pages("at first")
 	for _, args := range [][]string{
-		{"check"}, {"check", "-o", "json"}, {"check", "-o", "gitlab"}, {"explain", "issue.open"}, {"explain", "issue.open", "-o", "json"}, {"explain", id, "--admin-url", relay.admin},
+		{"check"}, {"check", "-o", "json"}, {"check", "-o", "gitlab"}, {"explain", "issue.open"}, {"explain", "issue.open", "-o", "json"}, {"explain", id, "--admin-url", "http://"+relay.admin},
 		{"test"}, {"test", "-o", "junit"}, {"test", "-o", "json"}, {"preview", "issue.open"}, {"preview", "issue.open", "-o", "json"}, {"preview", "issue.open", "--to", "fine"},
-		{"events", "--admin-url", relay.admin}, {"events", "--admin-url", relay.admin, "-o", "json"}, {"parked", "list", "--admin-url", relay.admin},
+		{"events", "--admin-url", "http://"+relay.admin}, {"events", "--admin-url", "http://"+relay.admin, "-o", "json"}, {"parked", "list", "--admin-url", "http://"+relay.admin},
 	} {
 		_, stdout, stderr := here.run(args...)
 		leaks(t, fmt.Sprintf("relay %s", args), stdout+stderr)
 	}
 	here.write("url", mattermost.URL(canary+"newhook")+"\n")
 	here.write("relay.yaml", strings.ReplaceAll(plantedConfig, "${SECOND}", "newer-${FIRST}")+"  - {name: again, event: \"${DB_PASSWORD}\", expect: {}}\nreport: \"fine#${URL}\"\n")
-	_, text := relay.post("/-/reload")
+	_, text := reload(t, relay)
 	leaks(t, "the answer to a reload with mistakes", text)
 	pages("after a reload with mistakes")
 	here.write("relay.yaml", strings.ReplaceAll(plantedConfig, "${SECOND}", "newer-${DB_PASSWORD}"))
-	if status, text := relay.post("/-/reload"); status != http.StatusOK {
+	if status, text := reload(t, relay); status != http.StatusOK {
 		t.Errorf("reload: %d %s", status, text)
 	}
 	pages("after a reload")
 	relay.terminate()
 	leaks(t, "the log", relay.stderr.String())
 	leaks(t, "standard output", relay.stdout.String())
+}
+
+// reload asks for a reload, and returns the answer.
+func reload(t *testing.T, relay *process) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(soon(t), http.MethodPost, "http://"+relay.admin+"/-/reload", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := roundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.status, a.body
 }
 
 // TestTeamFileReadsNoVariable: a team's file gets no variable of the environment

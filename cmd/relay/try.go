@@ -50,13 +50,13 @@ func (a *app) try() *cobra.Command {
 			if err := limitMemory(memory); err != nil {
 				return fmt.Errorf("limit the memory: %w", err)
 			}
-			fmt.Fprintln(a.stdout, trialReady)
+			fmt.Fprintln(uncleaned(a.stdout), trialReady)
 			for t := range trials(a.stdin) {
 				if err := limitCPU(trialCPU); err != nil {
 					return fmt.Errorf("limit the processor time: %w", err)
 				}
-				c.try(cmd.Context(), a.stdout, t)
-				fmt.Fprintln(a.stdout, trialDone)
+				c.try(cmd.Context(), uncleaned(a.stdout), t)
+				fmt.Fprintln(uncleaned(a.stdout), trialDone)
 			}
 			return nil
 		},

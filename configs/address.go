@@ -77,7 +77,7 @@ func (r *reader) address(v value, what string, destinations []string) (Address, 
 			line: v.node.Line - 1, from: v.node.Column - 1, to: v.node.Column - 1 + width,
 			meant: v.node.Value + word, why: fmt.Sprintf("# after a space starts a comment in YAML, so that only %s is left", v.shown()),
 		}
-		r.found = append(r.found, tr.finding(r.text))
+		r.add(tr.finding(r.text))
 		return Address{}, false
 	}
 	a, err := ParseAddress(v.text)

@@ -167,7 +167,7 @@ func (r *reader) unknownWord(o object, key string, p Pattern, words []string) {
 	} else if s := Suggest(low, words); s != "" {
 		hint = fmt.Sprintf("did you mean %q?", s)
 	}
-	r.found = append(r.found, Finding{
+	r.add(Finding{
 		Pos: p.Pos, Message: fmt.Sprintf("unknown word %q in %s of %s", harmless(p.Text), key, o.where), Hint: hint,
 		Width: utf8.RuneCountInString(p.Text),
 	})
@@ -316,6 +316,6 @@ func (r *reader) cutByComment(v value) bool {
 		line: v.node.Line - 1, from: v.node.Column - 1, to: v.node.Column - 1 + utf8.RuneCountInString(meant), meant: meant, key: "if",
 		why: fmt.Sprintf("# after a space starts a comment in YAML, so that only %s is left", v.shown()),
 	}
-	r.found = append(r.found, tr.finding(r.text))
+	r.add(tr.finding(r.text))
 	return true
 }

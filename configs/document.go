@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -12,23 +13,58 @@ import (
 
 const (
 	maxFileBytes  = 1 << 20
+	maxFenceBytes = 256 << 10 // of a fenced file
+	maxAnchors    = 1_000
 	maxAliasNodes = 10_000 // values that all aliases of a file may stand for
 	maxRepairs    = 20
+	maxReread     = 100_000 // lines that are parsed before the last repair
 )
+
+var anchorOrAlias = regexp.MustCompile(`(?:^|[\s\[{,:-])([&*])[^\s,\[\]{}&*]`)
+
+// manyAnchors counts what may be an anchor or alias before YAML reads the text,
+// which takes time that grows with their square.
+func manyAnchors(t *text) (Finding, bool) {
+	anchors, aliases := 0, 0
+	for i, line := range t.lines {
+		s := string(line)
+		if !strings.ContainsAny(s, "&*") {
+			continue
+		}
+		for _, m := range anchorOrAlias.FindAllStringSubmatchIndex(s, -1) {
+			if s[m[2]] == '&' {
+				anchors++
+			} else {
+				aliases++
+			}
+			if anchors > maxAnchors || aliases > maxAliasNodes {
+				message := fmt.Sprintf("this file has more than %d anchors (&name) or %d aliases (*name)", maxAnchors, maxAliasNodes)
+				return Finding{Pos: Pos{File: t.name, Line: i + 1, Col: utf8.RuneCountInString(s[:m[2]]) + 1}, Message: message, Hint: "write the values out"}, true
+			}
+		}
+	}
+	return Finding{}, false
+}
 
 // document reads a text as one YAML document. Traps that stop YAML are told
 // and repaired, so that the mistakes behind them are found as well. The node is
 // nil when nothing could be read.
 func document(t *text) (*yaml.Node, []Finding) {
+	if f, many := manyAnchors(t); many {
+		t.guarded = true
+		return nil, []Finding{f}
+	}
 	var found []Finding
+	read := 0
 	for {
 		root, err := parse(t.source())
 		if err == nil {
 			root, more := single(t, root)
 			return root, append(found, more...)
 		}
+		read += len(t.lines) // reading again and again costs as much each time
 		trap, repaired := repairTrap(t, err)
-		if !repaired || len(found) >= maxRepairs {
+		if !repaired || len(found) >= maxRepairs || read > maxReread {
 			t.guarded = true
 			return nil, append(found, syntaxFinding(t, err))
 		}

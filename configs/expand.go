@@ -8,6 +8,8 @@ import (
 
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
+const maxExpandErrors = 20 // that are told of one value
+
 // allowance says why a variable may not be read; nil if it may.
 type allowance func(name string) *expandError
 
@@ -44,7 +46,9 @@ func expand(s string, env Env, may allowance) (string, []expandError) {
 		value, err := variable(s[2:end], env, may)
 		if err != nil {
 			err.reference = s[:end+1]
-			errs = append(errs, *err)
+			if errs = append(errs, *err); len(errs) >= maxExpandErrors {
+				return "", errs
+			}
 		}
 		b.WriteString(value)
 		s = s[end+1:]

@@ -96,7 +96,7 @@ func (r *reader) includeFenced(n *yaml.Node) {
 // fenceAddress checks a pattern of addresses.
 func (r *reader) fenceAddress(p Pattern) {
 	wrong := func(message, hint string) {
-		r.found = append(r.found, Finding{Pos: p.Pos, Message: message, Hint: hint, Width: len([]rune(p.Text))})
+		r.add(Finding{Pos: p.Pos, Message: message, Hint: hint, Width: len([]rune(p.Text))})
 	}
 	if _, err := path.Match(p.Text, ""); err != nil {
 		wrong(fmt.Sprintf("%q is no pattern of addresses", harmless(p.Text)), "for example mm#pay-*")
@@ -119,12 +119,12 @@ func (r *reader) variableNames(p Pattern) {
 	_, err := path.Match(p.Text, "")
 	switch bare := strings.NewReplacer("*", "", "?", "", "[", "", "]", "", "-", "").Replace(p.Text); {
 	case err != nil, bare != "" && !variableName.MatchString("_"+bare):
-		r.found = append(r.found, Finding{
+		r.add(Finding{
 			Pos: p.Pos, Message: fmt.Sprintf("%q is no pattern of names of environment variables", harmless(p.Text)), Hint: "for example PAY_*",
 			Width: len([]rune(p.Text)),
 		})
 	case bare == "":
-		r.found = append(r.found, Finding{
+		r.add(Finding{
 			Pos: p.Pos, Severity: Warning, Message: fmt.Sprintf("env: %q lets these files read and post every variable, secrets too", p.Text),
 			Hint: "name those that they need, for example PAY_*", Width: len([]rune(p.Text)),
 		})
@@ -228,6 +228,9 @@ func (r *reader) included1(name string, v value, fence *Fence) (data []byte, mes
 	case err != nil:
 		r.read(name)
 		return nil, fmt.Sprintf("%q of include: %s", v.shown(), reason(err)), ""
+	case len(data) > maxFenceBytes:
+		r.read(name)
+		return nil, fmt.Sprintf("%q of include is larger than %d KiB", v.shown(), maxFenceBytes>>10), "split it"
 	case info.IsDir():
 		return nil, fmt.Sprintf("%q of include is a folder", v.shown()), fmt.Sprintf("did you mean %q?", strings.TrimSuffix(v.shown(), "/")+"/*.yaml")
 	}
@@ -265,18 +268,23 @@ func (l *loading) readIncluded(name string, data []byte, fence *Fence) {
 			}}
 		}
 	}
+	l.lostAddress = l.lostAddress || root == nil
 	if root != nil {
-		if top, ok := r.object(root, "an included file", includedKeys); ok {
-			r.users(top)
-			l.cfg.Routes = append(l.cfg.Routes, r.routes(top)...)
-			l.cfg.Tests = append(l.cfg.Tests, r.tests(top)...)
-		} else {
-			l.lostAddress = true
-		}
-	} else {
-		l.lostAddress = true
+		r.bounded(func() { r.includedFile(root) })
 	}
 	l.close(r)
+}
+
+// includedFile reads what an included file may have.
+func (r *reader) includedFile(root *yaml.Node) {
+	top, ok := r.object(root, "an included file", includedKeys)
+	if !ok {
+		r.lostAddress = true
+		return
+	}
+	r.users(top)
+	r.cfg.Routes = append(r.cfg.Routes, r.routes(top)...)
+	r.cfg.Tests = append(r.cfg.Tests, r.tests(top)...)
 }
 
 // folder is the main file's.

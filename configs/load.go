@@ -77,10 +77,10 @@ func (o Reading) loadBytes(name string, data []byte) (*Config, []Finding) {
 	l.inclusions = []inclusion{{name, info}}
 	r, root := l.open(name, data)
 	if root != nil {
-		r.file(root)
+		r.bounded(func() { r.file(root) })
 	}
 	if env.value("RELAY_DESTINATION") != "" {
-		r.found = append(r.found, Finding{
+		r.add(Finding{
 			Pos: Pos{File: name}, Message: "RELAY_DESTINATION is set beside this file, so that it is not clear what holds",
 			Hint: "unset it, or move the destination into the file",
 		})
@@ -179,7 +179,7 @@ func (r *reader) unused() {
 	}
 	for _, d := range cfg.Destinations {
 		if !used[d.Name] {
-			r.found = append(r.found, Finding{
+			r.add(Finding{
 				Pos: d.Pos, Severity: Warning, Width: len(d.Name),
 				Message: fmt.Sprintf("destination %q is never used", d.Name), Hint: "name it in to, or remove it",
 			})

@@ -42,7 +42,7 @@ func (r *reader) secretOf(key string) reading {
 // lacks warns of a secret that is not at hand.
 func (r *reader) lacks(f Finding) {
 	f.Severity, f.Brief = Warning, true
-	r.found = append(r.found, f)
+	r.add(f)
 	r.cfg.Missing++
 }
 

@@ -78,6 +78,35 @@ func (o object) has(key string) bool { _, ok := o.fields[key]; return ok }
 
 func (r *reader) pos(n *yaml.Node) Pos { return r.text.pos(n.Line, n.Column) }
 
+const maxFindings = 200 // of one file
+
+// tooMany ends the reading of a file that has too many mistakes.
+type tooMany struct{}
+
+// add takes a finding. Beyond maxFindings the rest of the file is not read: nobody
+// reads so many, and each costs time.
+func (r *reader) add(f Finding) {
+	if len(r.found) >= maxFindings {
+		panic(tooMany{})
+	}
+	r.found = append(r.found, f)
+}
+
+// bounded reads a file, or as much of it as has not too many mistakes.
+func (r *reader) bounded(read func()) {
+	defer func() {
+		switch p := recover(); p.(type) {
+		case nil:
+		case tooMany:
+			r.lostAddress = true
+			r.found = append(r.found, Finding{Pos: Pos{File: r.text.name}, Message: fmt.Sprintf("there are more than %d mistakes, and the rest of the file was not read", maxFindings)})
+		default:
+			panic(p)
+		}
+	}()
+	read()
+}
+
 func (r *reader) errorf(n *yaml.Node, hint, format string, args ...any) {
 	r.report(Error, n, hint, format, args...)
 }
@@ -89,10 +118,10 @@ func (r *reader) warnf(n *yaml.Node, hint, format string, args ...any) {
 func (r *reader) report(severity Severity, n *yaml.Node, hint, format string, args ...any) {
 	f := Finding{Pos: r.pos(n), Severity: severity, Message: fmt.Sprintf(format, args...), Hint: hint, Width: 1}
 	if n.Kind == yaml.ScalarNode {
-		s := r.text.spans(n)[0]
+		s := r.text.firstSpan(n)
 		f.Width = min(s.to, len(r.text.line(s.line))) - s.from
 	}
-	r.found = append(r.found, f)
+	r.add(f)
 }
 
 // object reads a map with these keys. Anything else is told, and left out.
@@ -237,7 +266,7 @@ func (r *reader) empty(n, before *yaml.Node, what string) {
 			line: at.Line - 1, from: col + skip, to: col + skip + len([]rune(word)), meant: word, key: key,
 			why: "# starts a comment in YAML, so that the value is missing", destination: exampleOf(r.destinationNames()),
 		}
-		r.found = append(r.found, tr.finding(r.text))
+		r.add(tr.finding(r.text))
 		return
 	}
 	if before != nil {
@@ -272,12 +301,12 @@ func (r *reader) tag(n, before *yaml.Node) {
 	if tr.key != "if" {
 		f.Hint += "; to exclude something, write it in except"
 	}
-	r.found = append(r.found, f)
+	r.add(f)
 }
 
 // unexpanded tells of a ${VAR} at its place in the value.
 func (r *reader) unexpanded(n *yaml.Node, err expandError) {
-	r.found = append(r.found, r.reference(n, err))
+	r.add(r.reference(n, err))
 }
 
 func (r *reader) reference(n *yaml.Node, err expandError) Finding {

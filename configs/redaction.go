@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"iter"
 	"slices"
 	"strings"
 
@@ -33,7 +34,10 @@ func (t *text) markSecrets(n *yaml.Node, path ...string) {
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
-		inside := append(slices.Clone(path), key.Value)
+		inside := path // of which two keys count
+		if len(path) < 2 {
+			inside = append(slices.Clone(path), key.Value)
+		}
 		named := len(path) == 1 && value.Kind == yaml.MappingNode && (path[0] == "destinations" || path[0] == "sources")
 		misplaced := value.Kind != yaml.MappingNode && (len(path) == 0 && key.Value == "sources" || len(path) == 1 && path[0] == "sources" || key.Value == "basic")
 		switch {
@@ -45,7 +49,7 @@ func (t *text) markSecrets(n *yaml.Node, path ...string) {
 			value.Kind == yaml.ScalarNode && len(path) == 1 && (Suggest(path[0], []string{"destinations", "sources"}) != "" || path[0] == "destinations" || path[0] == "sources"):
 			t.hide(value)
 		case key.Value == "icon" && value.Kind == yaml.ScalarNode:
-			t.public[value.Line-1] = append(t.public[value.Line-1], t.spans(value)[0].span)
+			t.public[value.Line-1] = append(t.public[value.Line-1], t.firstSpan(value).span)
 		default:
 			t.markSecrets(value, inside...)
 		}
@@ -65,7 +69,17 @@ func (t *text) hide(n *yaml.Node) {
 	if n.Tag == "!!null" && n.Value == "" || onlyVariable.MatchString(n.Value) {
 		return // the name of a variable is no secret
 	}
-	for _, s := range t.spans(n) {
+	depth := -1 // of the lines below the first
+	for s := range t.spans(n) {
+		if s.line > n.Line-1 {
+			if depth < 0 {
+				depth = s.from
+			}
+			if s.line < t.below[depth] {
+				return // hidden already, with a text above
+			}
+			t.below[depth] = s.line + 1
+		}
 		t.secret[s.line] = append(t.secret[s.line], s.span)
 	}
 }
@@ -76,11 +90,13 @@ type lineSpan struct {
 }
 
 // spans is where a scalar stands in the file, the first line first.
-func (t *text) spans(n *yaml.Node) []lineSpan {
+func (t *text) spans(n *yaml.Node) iter.Seq[lineSpan] {
 	line, col := n.Line-1, n.Column-1
 	rest := t.after(line, col)
-	one := func(length int) []lineSpan {
-		return []lineSpan{{line, span{t.column(line, col), t.column(line, col+length)}}}
+	one := func(length int) iter.Seq[lineSpan] {
+		return func(yield func(lineSpan) bool) {
+			yield(lineSpan{line, span{t.column(line, col), t.column(line, col+length)}})
+		}
 	}
 	switch {
 	case n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0 && len(rest) > 0 && (rest[0] == '"' || rest[0] == '\''):
@@ -94,23 +110,33 @@ func (t *text) spans(n *yaml.Node) []lineSpan {
 	return t.spansBelow(line, col)
 }
 
+// firstSpan is where a scalar begins.
+func (t *text) firstSpan(n *yaml.Node) lineSpan {
+	for s := range t.spans(n) {
+		return s
+	}
+	return lineSpan{} // there is always a first one
+}
+
 // spansBelow covers a text over several lines: all that is left of the first,
 // and the lines below it as far as they are indented like the next one.
-func (t *text) spansBelow(line, col int) []lineSpan {
-	out := []lineSpan{{line, span{t.column(line, col), wholeLine}}}
-	depth := -1
-	for i := line + 1; i < len(t.fixed); i++ {
-		l := t.fixed[i]
-		if strings.TrimSpace(string(l)) == "" {
-			continue
+func (t *text) spansBelow(line, col int) iter.Seq[lineSpan] {
+	return func(yield func(lineSpan) bool) {
+		if !yield(lineSpan{line, span{t.column(line, col), wholeLine}}) {
+			return
 		}
-		if depth < 0 {
-			depth = indent(l)
+		depth := -1
+		for i := line + 1; i < len(t.fixed); i++ {
+			l := t.fixed[i]
+			if strings.TrimSpace(string(l)) == "" {
+				continue
+			}
+			if depth < 0 {
+				depth = indent(l)
+			}
+			if indent(l) < depth || depth == 0 || !yield(lineSpan{i, span{indent(l), wholeLine}}) {
+				return
+			}
 		}
-		if indent(l) < depth || depth == 0 {
-			break
-		}
-		out = append(out, lineSpan{i, span{indent(l), wholeLine}})
 	}
-	return out
 }

@@ -47,13 +47,33 @@ type To struct {
 	Pos     Pos
 }
 
-const maxRouteName = 100 // characters
+const (
+	maxRouteName    = 100 // characters
+	maxFencedRoutes = 1000
+	maxTo           = 500 // addresses of a route
+	maxMention      = 50  // words of a route's mention
+)
+
+// atMost refuses a list that is longer than anybody needs.
+func (r *reader) atMost(values []value, most int, o object, key string) []value {
+	if len(values) <= most {
+		return values
+	}
+	r.errorf(o.fields[key].key, "split the route", "%s of %s has more than %d entries", key, o.where, most)
+	return nil
+}
 
 // routes reads `routes`.
 func (r *reader) routes(top object) []Route {
 	var out []Route
 	named := map[string]bool{}
-	for i, n := range r.entriesOf(top, "routes", "start each route with a dash: - to: …") {
+	entries := r.entriesOf(top, "routes", "start each route with a dash: - to: …")
+	if r.fence != nil && len(entries) > maxFencedRoutes {
+		r.errorf(top.fields["routes"].key, "split the file", "this file has more than %d routes", maxFencedRoutes)
+		r.lostAddress = true
+		return nil
+	}
+	for i, n := range entries {
 		route := r.route(n, i)
 		if named[route.Name] {
 			r.warnf(n, "explain and the log know a route by its name", "two routes are named %q", harmless(route.Name))
@@ -103,6 +123,7 @@ func (r *reader) route(n *yaml.Node, index int) Route {
 		r.errorf(n, "add to: with a destination", "%s has no effect: it says not where to", where)
 	}
 	tos, _ := r.list(o, "to")
+	tos = r.atMost(tos, maxTo, o, "to")
 	for _, v := range tos {
 		if to, ok := r.to(v, "to of "+where); ok {
 			r.within(to, v, where)
@@ -147,6 +168,7 @@ var mentionWords = []string{MentionAuthor, MentionActor, MentionAssignees, Menti
 // mention reads `mention`.
 func (r *reader) mention(o object, route *Route) {
 	values, _ := r.list(o, "mention")
+	values = r.atMost(values, maxMention, o, "mention")
 	for _, v := range values {
 		if problem, hint := mentionProblem(v.text); problem != "" {
 			if v.text != v.node.Value {

@@ -1,11 +1,14 @@
 package configs
 
+const maxCandidates = 500
+
 // Suggest returns the candidate that a mistyped word most likely meant: within
 // two letters (an exchange of neighbours counts as one), and near enough for
-// its length. It is empty when there is none. Of equals the first wins.
+// its length. It is empty when there is none. Of equals the first wins. It looks
+// at the first maxCandidates.
 func Suggest(word string, candidates []string) string {
 	best, bestDistance := "", 3
-	for _, c := range candidates {
+	for _, c := range candidates[:min(len(candidates), maxCandidates)] {
 		if d := distance(word, c); d > 0 && d < bestDistance && d*2 < len(c)+1 {
 			best, bestDistance = c, d
 		}

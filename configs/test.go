@@ -21,8 +21,13 @@ type Test struct {
 
 // tests reads `tests`.
 func (r *reader) tests(top object) []Test {
+	entries := r.entriesOf(top, "tests", "start each test with a dash: - event: …")
+	if r.fence != nil && len(entries) > maxFencedRoutes {
+		r.errorf(top.fields["tests"].key, "split the file", "this file has more than %d tests", maxFencedRoutes)
+		return nil
+	}
 	var out []Test
-	for i, n := range r.entriesOf(top, "tests", "start each test with a dash: - event: …") {
+	for i, n := range entries {
 		out = append(out, r.test(n, i))
 	}
 	return out

@@ -17,6 +17,7 @@ type text struct {
 	fixed   [][]rune // lines with traps repaired, which is what gets parsed
 	edits   map[int][]edit
 	secret  map[int][]span // by line: what a shown line must not hold
+	below   map[int]int    // by indent: the line after the last one that hide has hidden
 	public  map[int][]span // by line: URLs that are no secret
 	mute    bool           // no line is shown
 	guarded bool           // the file could not be read as YAML: guess at secrets
@@ -41,7 +42,7 @@ const (
 var lineBreaks = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
 
 func newText(name string, data []byte) *text {
-	t := &text{name: name, edits: map[int][]edit{}, secret: map[int][]span{}, public: map[int][]span{}}
+	t := &text{name: name, edits: map[int][]edit{}, secret: map[int][]span{}, below: map[int]int{}, public: map[int][]span{}}
 	for line := range strings.SplitSeq(lineBreaks.Replace(string(data)), "\n") {
 		t.lines = append(t.lines, []rune(line))
 	}

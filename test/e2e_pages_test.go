@@ -56,9 +56,9 @@ func TestSecretsOfPages(t *testing.T) {
 	}
 	pages("at first")
 	for _, args := range [][]string{
-		{"check"}, {"check", "-o", "json"}, {"check", "-o", "gitlab"}, {"explain", "issue.open"}, {"explain", "issue.open", "-o", "json"}, {"explain", id, "--admin-url", "http://"+relay.admin},
+		{"check"}, {"check", "-o", "json"}, {"check", "-o", "gitlab"}, {"explain", "issue.open"}, {"explain", "issue.open", "-o", "json"}, {"explain", id, "--admin-url", "http://" + relay.admin},
 		{"test"}, {"test", "-o", "junit"}, {"test", "-o", "json"}, {"preview", "issue.open"}, {"preview", "issue.open", "-o", "json"}, {"preview", "issue.open", "--to", "fine"},
-		{"events", "--admin-url", "http://"+relay.admin}, {"events", "--admin-url", "http://"+relay.admin, "-o", "json"}, {"parked", "list", "--admin-url", "http://"+relay.admin},
+		{"events", "--admin-url", "http://" + relay.admin}, {"events", "--admin-url", "http://" + relay.admin, "-o", "json"}, {"parked", "list", "--admin-url", "http://" + relay.admin},
 	} {
 		_, stdout, stderr := here.run(args...)
 		leaks(t, fmt.Sprintf("relay %s", args), stdout+stderr)

@@ -104,8 +104,8 @@ func (p *Push) Counts() Markdown {
 		return ""
 	case others == 0:
 		return plural(merges, "merge")
-	case merges == 0:
-		return plural(others, "commit")
+	case merges == 0 || merges == len(p.part.Commits): // merges are listed if there is nothing else
+		return plural(merges+others, "commit")
 	case merges == 1:
 		return plural(others, "commit") + " and a merge"
 	}

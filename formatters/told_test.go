@@ -270,6 +270,49 @@ func TestDueYear(t *testing.T) {
 	}
 }
 
+// TestReleaseNamesItsTag: where the release's name does not.
+func TestReleaseNamesItsTag(t *testing.T) {
+	for name, want := range map[string]string{
+		"Spring":         " · tag [`v1.2.0`](https://gitlab.example/acme/api/-/tags/v1.2.0) · 2\u00a0assets",
+		"V1.2.0, Spring": "in [acme/api](https://gitlab.example/acme/api) · 2\u00a0assets",
+	} {
+		e := altered(t, "release.create", func(p map[string]any) { p["name"] = name })
+		post, err := newSet(t).Render(context.Background(), Request{Event: e, Kind: configs.KindMattermost})
+		headline, _, _ := strings.Cut(post.Markdown, "\n")
+		if err != nil || !strings.HasSuffix(headline, want) {
+			t.Errorf("%v: got %s, want it to end %s", err, headline, want)
+		}
+	}
+}
+
+// TestPushCounts: what the headline counts is what is listed, and what comes
+// after "more".
+func TestPushCounts(t *testing.T) {
+	set := newSet(t)
+	for _, total := range []int{0, 1, 2, 3, 5, 6, 7, 8, 20, 24} {
+		for _, sent := range []int{0, 1, 2, 5, 6, 7, 8, 20} {
+			if sent > total {
+				continue
+			}
+			for merges := range min(sent, 3) + 1 {
+				e := altered(t, "push", func(p map[string]any) {
+					p["total_commits_count"] = total
+					p["commits"] = repeated(p["commits"], sent, func(i int, c map[string]any) {
+						if i < merges {
+							c["message"] = "Merge branch 'x' into 'main'"
+						}
+					})
+				})
+				post, err := set.Render(context.Background(), Request{Event: e, Kind: configs.KindMattermost})
+				if err != nil {
+					t.Fatal(err)
+				}
+				checkCounts(t, strconv.Itoa(total), post.Markdown)
+			}
+		}
+	}
+}
+
 // TestNamedOnce: whom the end of a headline mentions is not named before it.
 func TestNamedOnce(t *testing.T) {
 	people := func(name string) (string, bool) { return "@" + name + ".chat", name == "ada" }

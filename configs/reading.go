@@ -73,7 +73,7 @@ type Text struct {
 func (c *Config) Texts() []Text {
 	var all []Text
 	for _, t := range c.texts {
-		all = append(all, Text{t.name, t.data, t.guarded || len(t.secret) > 0})
+		all = append(all, Text{t.name, t.data, t.guarded || t.clear})
 	}
 	return all
 }

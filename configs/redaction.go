@@ -2,6 +2,7 @@ package configs
 
 import (
 	"iter"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -69,6 +70,8 @@ func (t *text) hide(n *yaml.Node) {
 	if n.Tag == "!!null" && n.Value == "" || onlyVariable.MatchString(n.Value) {
 		return // the name of a variable is no secret
 	}
+	// Of https://chat.example/hooks/${ID} the end is the secret.
+	t.clear = t.clear || !endsInVariable.MatchString(n.Value)
 	depth := -1 // of the lines below the first
 	for s := range t.spans(n) {
 		if s.line > n.Line-1 {
@@ -140,3 +143,5 @@ func (t *text) spansBelow(line, col int) iter.Seq[lineSpan] {
 		}
 	}
 }
+
+var endsInVariable = regexp.MustCompile(`\$\{[A-Za-z_][A-Za-z0-9_]*\}$`)

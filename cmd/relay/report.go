@@ -30,37 +30,44 @@ type reporter struct {
 	clean   func(string) string                                  // takes secrets out
 	log     *slog.Logger
 	now     func() time.Time
-	waiting chan string
+	waiting chan report
+	pauses  []time.Duration
 
-	mu   sync.Mutex
-	told map[string]time.Time // by kind
+	mu    sync.Mutex
+	told  map[string]time.Time // by kind: when what was delivered last was told
+	going map[string]bool      // by kind: one waits, or is being posted
+}
+
+// report is one of them.
+type report struct {
+	kind, text string
+	at         time.Time
 }
 
 func newReporter(address func() (*delivery.Destination, string, configs.Look), clean func(string) string, log *slog.Logger) *reporter {
-	return &reporter{address: address, clean: clean, log: log, now: time.Now, waiting: make(chan string, reportWaiting), told: map[string]time.Time{}}
+	return &reporter{address: address, clean: clean, log: log, now: time.Now, waiting: make(chan report, reportWaiting), pauses: reportPauses, told: map[string]time.Time{}, going: map[string]bool{}}
 }
 
-// trouble tells of something, unless its kind was told of within the hour: then it
-// returns false. The text is Markdown for people. It never waits.
+// trouble tells of something, unless a report of its kind was made within the hour or
+// is under way: then it returns false. A report is made when it is delivered. The text
+// is Markdown for people. It never waits.
 func (r *reporter) trouble(kind, text string) bool {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	now := r.now()
-	last, told := r.told[kind]
-	if told && now.Sub(last) < reportEvery {
-		r.mu.Unlock()
+	if last, told := r.told[kind]; r.going[kind] || told && now.Sub(last) < reportEvery {
 		return false
 	}
-	r.told[kind] = now
-	r.mu.Unlock()
-	return r.tell(text)
+	r.going[kind] = r.tell(report{kind, r.clean(text), now})
+	return r.going[kind]
 }
 
 // relief tells that what was told of is over. It never waits.
-func (r *reporter) relief(text string) { r.tell(text) }
+func (r *reporter) relief(text string) { r.tell(report{text: r.clean(text)}) }
 
-func (r *reporter) tell(text string) bool {
+func (r *reporter) tell(one report) bool {
 	select {
-	case r.waiting <- r.clean(text):
+	case r.waiting <- one:
 		return true
 	default: // too much trouble at once: the log has it all
 		return false
@@ -71,32 +78,44 @@ func (r *reporter) tell(text string) bool {
 func (r *reporter) run(ctx context.Context) {
 	for {
 		select {
-		case text := <-r.waiting:
-			r.post(ctx, text)
+		case one := <-r.waiting:
+			r.ended(one, r.post(ctx, one.text))
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-func (r *reporter) post(ctx context.Context, text string) {
+// ended notes what came of a report. The next trouble of its kind is told at once if
+// it was not delivered.
+func (r *reporter) ended(one report, delivered bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.going, one.kind)
+	if delivered && one.kind != "" {
+		r.told[one.kind] = one.at
+	}
+}
+
+// post delivers a text; true when it has, or nobody wants to hear of trouble.
+func (r *reporter) post(ctx context.Context, text string) bool {
 	for i := 0; ; i++ {
 		d, channel, look := r.address()
 		if d == nil {
-			return
+			return true
 		}
 		_, err := delivery.Once(ctx, d, reportBody(text, channel, look))
 		if err == nil || ctx.Err() != nil {
-			return
+			return err == nil
 		}
-		if i == len(reportPauses) {
+		if i == len(r.pauses) {
 			r.log.Warn("a report of the relay's own trouble was not delivered", "destination", d.Name, "err", err)
-			return
+			return false
 		}
 		select {
-		case <-time.After(reportPauses[i]):
+		case <-time.After(r.pauses[i]):
 		case <-ctx.Done():
-			return
+			return false
 		}
 	}
 }

@@ -34,12 +34,14 @@ func TestOneReportPerKindAndHour(t *testing.T) {
 	r.now = func() time.Time { return now }
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	go r.run(ctx)
 	told := []bool{r.trouble("reload", "one the-secret"), r.trouble("reload", "two"), r.trouble("paused mm", "three")}
 	r.relief("three is over")
+	deliver(ctx, r)
+	told = append(told, r.trouble("reload", "two"))
 	now = now.Add(reportEvery)
 	told = append(told, r.trouble("reload", "four"))
-	if diff := cmp.Diff([]bool{true, false, true, true}, told); diff != "" {
+	deliver(ctx, r)
+	if diff := cmp.Diff([]bool{true, false, true, false, true}, told); diff != "" {
 		t.Errorf("told (-want +got):\n%s", diff)
 	}
 	got, err := server.WaitPosts(ctx, "own", 4)
@@ -51,5 +53,52 @@ func TestOneReportPerKindAndHour(t *testing.T) {
 	}
 	if got[0].Channel != "relay" || got[0].Username != "Relay" {
 		t.Errorf("posted as %q to %q", got[0].Username, got[0].Channel)
+	}
+}
+
+// deliver posts all that waits.
+func deliver(ctx context.Context, r *reporter) {
+	for len(r.waiting) > 0 {
+		one := <-r.waiting
+		r.ended(one, r.post(ctx, one.text))
+	}
+}
+
+// A report that did not get through was not made: the next trouble of its kind is
+// told again. The same for one that found no room.
+func TestReportIsMadeWhenDelivered(t *testing.T) {
+	server, err := chat.Start(chat.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	clients := delivery.NewClients("test")
+	defer clients.Close()
+	ds, err := clients.Prepare([]configs.Destination{{Name: "own", Kind: configs.KindMattermost, URL: configs.NewSecret(server.URL("own"))}}, configs.EgressPrivate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newReporter(func() (*delivery.Destination, string, configs.Look) { return &ds[0], "", configs.Look{} }, (&redactor{}).clean, slog.New(slog.DiscardHandler))
+	r.pauses = nil
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	server.Set("own", chat.Status(503, nil, ""))
+	var told []bool
+	say := func(kind string) { told = append(told, r.trouble(kind, kind)) }
+	say("a")
+	say("a") // it is under way
+	deliver(ctx, r)
+	say("a") // it failed
+	server.Set("own", chat.OK())
+	deliver(ctx, r)
+	say("a") // it was delivered
+	for range reportWaiting {
+		r.relief("over")
+	}
+	say("b") // there is no room
+	deliver(ctx, r)
+	say("b")
+	if diff := cmp.Diff([]bool{true, false, true, false, false, true}, told); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
 	}
 }

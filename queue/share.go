@@ -112,6 +112,31 @@ func (s *shares) oldest(wanted func(Lane) bool) (Lane, uint64) {
 	return Lane{}, 0
 }
 
+// knowShares locks the shares, and learns them first if they are not known. That
+// reads what is parked, and so takes the turn to move what is large. Whoever parks
+// something large asks for the shares in that turn, so the turn always comes before
+// the lock.
+func (q *Queue) knowShares(ctx context.Context) (unlock func(), err error) {
+	q.shares.mu.Lock()
+	if q.shares.known {
+		return q.shares.mu.Unlock, nil
+	}
+	q.shares.mu.Unlock()
+	if !hasTurn(ctx) {
+		var t *turn
+		if ctx, t, err = q.turnFor(ctx, large); err != nil {
+			return nil, err
+		}
+		defer t.end()
+	}
+	q.shares.mu.Lock()
+	if err := q.shares.learn(ctx, q); err != nil {
+		q.shares.mu.Unlock()
+		return nil, err
+	}
+	return q.shares.mu.Unlock, nil
+}
+
 // shareLeft returns ErrShare if a destination would hold more than half of
 // RELAY_PARKED.
 func (q *Queue) shareLeft(ctx context.Context, destination string, size int) error {
@@ -123,11 +148,11 @@ func (q *Queue) shareLeft(ctx context.Context, destination string, size int) err
 	if int64(info.State.Bytes)+int64(size) <= half {
 		return nil
 	}
-	q.shares.mu.Lock()
-	defer q.shares.mu.Unlock()
-	if err := q.shares.learn(ctx, q); err != nil {
+	unlock, err := q.knowShares(ctx)
+	if err != nil {
 		return err
 	}
+	defer unlock()
 	if held := q.shares.destinations()[destination]; held > 0 && held+int64(size)+msgOverhead > half {
 		return ErrShare
 	}
@@ -139,11 +164,11 @@ func (q *Queue) shareLeft(ctx context.Context, destination string, size int) err
 // its share, else the oldest of the destination that holds most. The sequence is
 // 0 when there is none.
 func (q *Queue) Expendable(ctx context.Context, destination string, why error) (lane Lane, seq uint64, err error) {
-	q.shares.mu.Lock()
-	defer q.shares.mu.Unlock()
-	if err := q.shares.learn(ctx, q); err != nil {
+	unlock, err := q.knowShares(ctx)
+	if err != nil {
 		return Lane{}, 0, err
 	}
+	defer unlock()
 	if !errors.Is(why, ErrShare) {
 		most := int64(-1)
 		for name, held := range q.shares.destinations() {

@@ -3,6 +3,7 @@ package queue
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -129,5 +130,51 @@ func TestFullDeadLettersDropTheOldest(t *testing.T) {
 	}
 	if len(kept) == 0 || kept[len(kept)-1] != n || uint64(len(kept))+q.DeadDropped() != n {
 		t.Errorf("%d are kept, %d were dropped of %d; the newest is kept: %v", len(kept), q.DeadDropped(), n, kept)
+	}
+}
+
+// Whoever parks something large asks for the shares in the turn to move it, while
+// somebody else learns them, which reads what is large: neither waits for the other
+// for ever.
+func TestSharesAreLearntInTurn(t *testing.T) {
+	q := open(t, Options{MaxBody: 4 << 20, ParkedSize: 16 << 20})
+	for i, name := range []string{"a", "b"} {
+		if _, err := q.Park(t.Context(), Lane{Destination: name}, []Parked{{ID: ID{Seq: uint64(i + 1)}, Webhook: *noisy(3 << 20)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 20 {
+		q.shares.forget()
+		ctx, turn, err := q.turnFor(t.Context(), large) // as Park does
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 2)
+		go func() {
+			_, _, err := q.Expendable(t.Context(), "a", ErrFull)
+			ended <- err
+		}()
+		for range 1000 { // for as long as it may take to lock the shares
+			if !q.shares.mu.TryLock() {
+				break
+			}
+			q.shares.mu.Unlock()
+			runtime.Gosched()
+		}
+		go func() {
+			err := q.shareLeft(ctx, "b", 5<<20)
+			turn.end()
+			ended <- err
+		}()
+		for range 2 {
+			select {
+			case err := <-ended:
+				if err != nil && !errors.Is(err, ErrShare) {
+					t.Fatal(err)
+				}
+			case <-time.After(20 * time.Second):
+				t.Fatal("each waits for the other")
+			}
+		}
 	}
 }

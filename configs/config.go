@@ -118,6 +118,7 @@ type Destination struct {
 	Mentions     string        // MentionsNone, MentionsRoute or MentionsMapped
 	CAFile       string        // path of certificates to trust in place of the system's; may be empty
 	GiveUpAfter  time.Duration // age at which a delivery becomes a dead letter
+	Timeout      time.Duration // of a whole attempt, the answer's body included
 }
 
 // Confidential says which channels of a destination may get confidential

@@ -14,6 +14,8 @@ import (
 
 const (
 	defaultGiveUpAfter = 72 * time.Hour
+	defaultTimeout     = 10 * time.Second
+	maxTimeout         = time.Minute
 	maxConcurrency     = 64
 	maxUsername        = 64 // characters
 )
@@ -87,7 +89,7 @@ func (r *reader) destinations(top object) []Destination {
 }
 
 func (r *reader) destination(name string, entry field) Destination {
-	d := Destination{Name: name, Pos: r.pos(entry.key), Kind: KindMattermost, Concurrency: 1, GiveUpAfter: defaultGiveUpAfter, Mentions: cmp.Or(r.cfg.Defaults.Mentions, MentionsMapped)}
+	d := Destination{Name: name, Pos: r.pos(entry.key), Kind: KindMattermost, Concurrency: 1, GiveUpAfter: defaultGiveUpAfter, Timeout: defaultTimeout, Mentions: cmp.Or(r.cfg.Defaults.Mentions, MentionsMapped)}
 	where := fmt.Sprintf("destination %q", harmless(name))
 	if entry.value.Kind == yaml.ScalarNode {
 		if v, ok := r.secretOf("url")(entry.value, entry.key, where); ok {
@@ -125,6 +127,9 @@ func (r *reader) destination(name string, entry field) Destination {
 	d.CAFile = r.caFile(o, d)
 	d.Concurrency = r.number(o, "concurrency", 1, maxConcurrency, 1)
 	d.GiveUpAfter = r.duration(o, "give_up_after", defaultGiveUpAfter)
+	if d.Timeout = r.duration(o, "timeout", defaultTimeout); d.Timeout > maxTimeout {
+		r.errorf(o.fields["timeout"].value, "write 60s or less: a lane posts nothing else meanwhile", "timeout of %s takes a minute at most", o.where)
+	}
 	return d
 }
 

@@ -106,6 +106,7 @@ var destinationKeys = keyTable{
 	{"concurrency", whole(1, maxConcurrency), "deliveries in flight; more than 1 gives up the order"},
 	{"ca_file", anyText, "certificates of the chat server, in place of the system's"},
 	{"give_up_after", durationShape, "age at which a delivery becomes a dead letter; default: 72h"},
+	{"timeout", durationShape, "how long an attempt may take, at most 60s; default: 10s"},
 }
 
 var routeKeys = keyTable{
@@ -221,7 +222,7 @@ var synonyms = map[string]string{
 	"target": "to target_branch target_branches", "target_branch": "target_branches", "source_branches": "branches", "files": "paths", "environment": "environments", "env": "environment environments", "wip": "draft",
 	"condition": "if", "expression": "if", "includes": "include", "bot": "bots",
 	"emails": "email", "mattermost_username": "mattermost", "slack_id": "slack", "id": "slack", "mentioned": "mention", "ping": "mention",
-	"rate": "rate_limit", "limit": "rate_limit", "ca": "ca_file", "cafile": "ca_file", "timeout": "give_up_after", "expected": "expect",
+	"rate": "rate_limit", "limit": "rate_limit", "ca": "ca_file", "cafile": "ca_file", "deadline": "timeout", "expected": "expect",
 	"continue": "stop", "set": "with", "payload": "event",
 	"receive": "destinations", "default": "defaults", "hooks": "sources", "fallback": "unrouted", "type": "kind",
 }

@@ -223,7 +223,7 @@ func FromEnvironment(env Env) (*Config, []Finding) {
 	}
 	cfg.Destinations = []Destination{{
 		Name: "default", Pos: pos, Kind: kindOf(host), URL: NewSecret(raw), RateLimit: defaultRate(kindOf(host)),
-		Concurrency: 1, Mentions: MentionsMapped, GiveUpAfter: defaultGiveUpAfter,
+		Concurrency: 1, Mentions: MentionsMapped, GiveUpAfter: defaultGiveUpAfter, Timeout: defaultTimeout,
 	}}
 	if problem == "" && cfg.Destinations[0].slashTooMany() {
 		found = append(found, Finding{Pos: pos, Severity: Warning, Message: "RELAY_DESTINATION has a slash too many", Hint: slashHint})

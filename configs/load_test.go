@@ -178,7 +178,7 @@ func TestLoad(t *testing.T) {
 		}},
 		Destinations: []Destination{{
 			Name: "mm", Kind: KindMattermost, URL: NewSecret("https://chat.example/hooks/canary"), Concurrency: 1,
-			Mentions: MentionsMapped, GiveUpAfter: 72 * time.Hour,
+			Mentions: MentionsMapped, GiveUpAfter: 72 * time.Hour, Timeout: 10 * time.Second,
 		}},
 		Egress:   EgressPrivate,
 		Routes:   []Route{{Name: "routes[0]", To: []To{{Address: Address{Destination: "mm"}}}}},
@@ -197,7 +197,7 @@ func TestLoadAllKeys(t *testing.T) {
 	a, b, c := cfg.Destination("a"), cfg.Destination("b"), cfg.Destination("c")
 	want := Destination{
 		Name: "a", Kind: KindMattermost, URL: NewSecret("https://chat.example/hooks/canary"), Channel: "a",
-		Look: Look{Username: "A", Icon: ":a:"}, Confidential: Confidential{All: true}, Concurrency: 64, Mentions: MentionsRoute, GiveUpAfter: 90 * time.Minute,
+		Look: Look{Username: "A", Icon: ":a:"}, Confidential: Confidential{All: true}, Concurrency: 64, Mentions: MentionsRoute, GiveUpAfter: 90 * time.Minute, Timeout: time.Minute,
 	}
 	if diff := cmp.Diff(want, *a, compare); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

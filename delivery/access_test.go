@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/gitlab-mattermost/relay/configs"
 	"github.com/gitlab-mattermost/relay/events"
@@ -149,5 +150,34 @@ func TestMovedBeforeThePost(t *testing.T) {
 	equal(t, "posts", []string{"1", "2", "3"}, w.posts("hookc", 3))
 	if n := w.chat.Count("hooka"); n > 0 {
 		t.Errorf("%d posts where the destination is no more", n)
+	}
+}
+
+// What a parked delivery remembers cannot be read: it is posted as usual if a route of
+// today sends it there, and that is logged.
+func TestUnreadableNote(t *testing.T) {
+	w := newWorld(t, nil)
+	all := w.prepared(w.dests)
+	all[0].Closed = func(_ *events.Event, _ configs.Address, file string) string {
+		if file != unknownFile {
+			t.Errorf("it is from the file %q", file)
+		}
+		return ""
+	}
+	w.lanes.Update(all)
+	p := queue.Parked{ID: queue.ID{Seq: 1}, Webhook: queue.Webhook{Received: time.Now(), Body: []byte(`{"title":"1"}`)}, Note: []byte("{")}
+	if _, err := w.queue.Park(t.Context(), queue.Lane{Destination: "a"}, []queue.Parked{p}); err != nil {
+		t.Fatal(err)
+	}
+	w.lanes.Close(t.Context())
+	w.stop()
+	w.open()
+	w.lanes.Update(all)
+	if err := w.lanes.Resume(t.Context(), w.state.Lanes); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "posts", []string{"1"}, w.posts("hooka", 1))
+	if !strings.Contains(w.log.String(), "how a parked delivery shall look cannot be read") {
+		t.Errorf("it is not logged:\n%s", w.log)
 	}
 }

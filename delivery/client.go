@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gitlab-mattermost/relay/configs"
@@ -28,11 +29,11 @@ type Destination struct {
 	// is [Item.File]. nil: there are no rules.
 	Closed func(e *events.Event, to configs.Address, file string) (reason string)
 
-	transport http.RoundTripper
+	transport *transport
 	request   *http.Request // what every post to it is made from; nil if its URL cannot be used
 }
 
-func newReachable(d configs.Destination, transport http.RoundTripper, agent string) Destination {
+func newReachable(d configs.Destination, transport *transport, agent string) Destination {
 	r, err := http.NewRequest(http.MethodPost, d.URL.Reveal(), http.NoBody)
 	if err != nil {
 		return Destination{Destination: d, transport: transport} // err would tell the URL
@@ -57,8 +58,9 @@ func (d *Destination) with(ctx context.Context, body []byte) *http.Request {
 	return r
 }
 
-// Clients are the HTTP transports of all destinations. Those that trust the same
-// certificates share one, so that a reload leaves their connections alone.
+// Clients are the HTTP transports of all destinations. Those at the same host that
+// trust the same certificates share one, so that a reload leaves their connections
+// alone.
 type Clients struct {
 	agent string
 
@@ -77,7 +79,7 @@ func NewClients(version string) *Clients {
 func (c *Clients) Prepare(destinations []configs.Destination, egress string) ([]Destination, error) {
 	var all []Destination
 	for _, d := range destinations {
-		t, err := c.transport(d.CAFile, egress)
+		t, err := c.transport(d, egress)
 		if err != nil {
 			return nil, fmt.Errorf("destination %q: %w", d.Name, err)
 		}
@@ -95,20 +97,24 @@ func (c *Clients) Close() {
 	}
 }
 
-func (c *Clients) transport(caFile, egress string) (*transport, error) {
+func (c *Clients) transport(d configs.Destination, egress string) (*transport, error) {
 	var pool *x509.CertPool // nil: the system's
 	var pem []byte
-	if caFile != "" {
+	if d.CAFile != "" {
 		var err error
-		if pem, err = os.ReadFile(caFile); err != nil {
+		if pem, err = os.ReadFile(d.CAFile); err != nil {
 			return nil, fmt.Errorf("read ca_file: %w", err)
 		}
 		pool = x509.NewCertPool()
 		if !pool.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("ca_file %s holds no certificate in PEM form", caFile)
+			return nil, fmt.Errorf("ca_file %s holds no certificate in PEM form", d.CAFile)
 		}
 	}
-	key := fmt.Sprintf("%s %x", egress, sha256.Sum256(pem))
+	host := ""
+	if u, err := url.Parse(d.URL.Reveal()); err == nil {
+		host = u.Scheme + "://" + u.Host
+	}
+	key := fmt.Sprintf("%s %s %x", host, egress, sha256.Sum256(pem))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.byKey[key] == nil {
@@ -118,14 +124,18 @@ func (c *Clients) transport(caFile, egress string) (*transport, error) {
 }
 
 func newTransport(pool *x509.CertPool, egress string) *transport {
-	return &transport{
-		proxy:  http.ProxyFromEnvironment,
-		guard:  newGuard(egress),
-		direct: newRoute(pool, newGuard(egress), nil),
-		// The proxy is the operator's own, and stands in a private network
-		// where the policy allows public addresses only.
-		proxied: newRoute(pool, newGuard(configs.EgressPrivate), http.ProxyFromEnvironment),
-	}
+	t := &transport{dial: func() *connections {
+		return &connections{
+			proxy:  http.ProxyFromEnvironment,
+			guard:  newGuard(egress),
+			direct: newRoute(pool, newGuard(egress), nil),
+			// The proxy is the operator's own, and stands in a private network
+			// where the policy allows public addresses only.
+			proxied: newRoute(pool, newGuard(configs.EgressPrivate), http.ProxyFromEnvironment),
+		}
+	}}
+	t.now.Store(t.dial())
+	return t
 }
 
 func newRoute(pool *x509.CertPool, g guard, proxy func(*http.Request) (*url.URL, error)) *http.Transport {
@@ -142,22 +152,46 @@ func newRoute(pool *x509.CertPool, g guard, proxy func(*http.Request) (*url.URL,
 		MaxResponseHeaderBytes: 64 << 10,
 		ForceAttemptHTTP2:      true,
 		OnProxyConnectResponse: onConnect,
+		// One connection carries all messages to a host. One that is silent is asked
+		// whether it is alive, also while nothing is sent over it.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second, WriteByteTimeout: 10 * time.Second},
 	}
 }
 
-// transport follows no redirects (a redirected POST would carry the message
-// elsewhere), unpacks nothing, and connects only where egress allows it. It sends
-// requests through the proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name, if
+// transport is the connections to one host.
+type transport struct {
+	dial func() *connections
+	now  atomic.Pointer[connections]
+}
+
+// connections are those that are used now.
+func (t *transport) connections() *connections { return t.now.Load() }
+
+// replace uses none of these connections any more: an attempt got no answer over
+// one. The others may be as dead, their host's name may have another address by now,
+// and one HTTP/2 connection is used for all. What is under way over them goes on.
+func (t *transport) replace(old *connections) {
+	if t.now.CompareAndSwap(old, t.dial()) {
+		old.CloseIdleConnections()
+	}
+}
+
+// CloseIdleConnections closes the connections that are not in use.
+func (t *transport) CloseIdleConnections() { t.connections().CloseIdleConnections() }
+
+// connections follow no redirects (a redirected POST would carry the message
+// elsewhere), unpack nothing, and connect only where egress allows it. Requests go
+// through the proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name, if
 // any. A proxy resolves names itself and connects in the relay's place, so that
 // the guard must be asked before.
-type transport struct {
+type connections struct {
 	proxy           func(*http.Request) (*url.URL, error)
 	guard           guard
 	direct, proxied *http.Transport
 }
 
 // RoundTrip makes one request.
-func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+func (t *connections) RoundTrip(r *http.Request) (*http.Response, error) {
 	proxy, err := t.proxy(r)
 	switch {
 	case err != nil:
@@ -180,7 +214,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // CloseIdleConnections closes the connections that are not in use.
-func (t *transport) CloseIdleConnections() {
+func (t *connections) CloseIdleConnections() {
 	t.direct.CloseIdleConnections()
 	t.proxied.CloseIdleConnections()
 }

@@ -65,7 +65,7 @@ func TestProbesNeitherStormNorStall(t *testing.T) {
 			probes++
 			d.failedAgain(time.Now(), result{})
 		}
-		if probes < 11 || probes > 18 { // 5 within 43 minutes, then one an hour, a fifth more or less
+		if probes < 105 || probes > 145 { // 4 within 4 minutes, then one in 5 minutes, a fifth more or less
 			t.Errorf("%d probes in ten hours", probes)
 		}
 	})

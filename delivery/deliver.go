@@ -119,25 +119,10 @@ func (l *lane) paced() error {
 // settled instead: its message cannot be written, not even without its template,
 // or it may not be posted any more.
 func (l *lane) message(j *job, t target) (formatters.Post, bool) {
-	letGo, ok := l.unpacked(j)
-	if !ok {
-		return formatters.Post{}, false
-	}
-	defer letGo()
-	if !l.mayPost(j, t.Destination) {
-		return formatters.Post{}, false
-	}
-	it := j.item
-	l.mu.Lock()
-	place := j.place
-	l.mu.Unlock()
-	done := l.set.rendering(it.ID, l.name, place)
-	post, err := l.set.formatter.Render(l.set.kill, formatters.Request{
-		Event: it.Event, Kind: t.Kind, Channel: cmp.Or(l.name.Channel, t.Channel), Look: it.Look, Mention: it.Mention,
-		People: l.set.people(l.name.Destination, it.File), Now: time.Now(), Received: it.Webhook.FirstReceived(),
-	})
-	done()
+	post, err, ok := l.render(j, t)
 	switch {
+	case !ok:
+		return post, false
 	case err != nil && l.set.kill.Err() != nil:
 		l.land(j, true)
 		return post, false
@@ -147,10 +132,31 @@ func (l *lane) message(j *job, t target) (formatters.Post, bool) {
 	case post.Fault != "":
 		l.set.metrics.templates.Inc()
 		l.set.trouble("template", "⚠️ A template failed; its messages are sent without it: `"+codeSafe(post.Fault)+"`")
-		l.set.log.Warn("template failed; sent without it", "event_id", it.ID.String(), "address", l.address.String(), "fault", post.Fault)
+		l.set.log.Warn("template failed; sent without it", "event_id", j.item.ID.String(), "address", l.address.String(), "fault", post.Fault)
 	}
 	queue.Failpoint(queue.FailRendered)
 	return post, true
+}
+
+// render writes the message, with the body in memory. It returns false when the
+// flight has ended: the body is gone, or the delivery is withheld.
+func (l *lane) render(j *job, t target) (post formatters.Post, err error, ok bool) {
+	letGo, ok := l.unpacked(j)
+	if !ok {
+		return post, nil, false
+	}
+	defer letGo()
+	if !l.mayPost(j, t.Destination) {
+		return post, nil, false
+	}
+	it := j.item
+	done := l.set.rendering(it.ID, l.name, l.place(j))
+	defer done()
+	post, err = l.set.formatter.Render(l.set.kill, formatters.Request{
+		Event: it.Event, Kind: t.Kind, Channel: cmp.Or(l.name.Channel, t.Channel), Look: it.Look, Mention: it.Mention,
+		People: l.set.people(l.name.Destination, it.File), Now: time.Now(), Received: it.Webhook.FirstReceived(),
+	})
+	return post, err, true
 }
 
 var errParked = errors.New("parked")
@@ -302,7 +308,7 @@ func (l *lane) failed(j *job, t target, r result) (moved bool) {
 	moved = l.moved(t)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	j.began = time.Time{}
+	j.began, l.last = time.Time{}, r
 	if !l.moved(t) {
 		j.cause, l.standing.cause = r.cause(), r.cause()
 	}

@@ -30,6 +30,7 @@ type destination struct {
 	reason  string    // of the last one
 	text    string    // what it said then, for people
 	until   time.Time // nobody tries before
+	due     time.Time // when the next try would be if nobody had asked for one before; zero: nobody has
 	probing bool      // one lane is trying
 	began   time.Time // when the last message that got through was sent
 	changed chan struct{}
@@ -151,7 +152,7 @@ func (d *destination) succeeded(sent time.Time) (paused, broken bool) {
 	paused, broken = d.failed > 0 && !sent.Before(d.fell), !d.broken.IsZero()
 	d.refused, d.broken = nil, time.Time{}
 	if paused {
-		d.failed, d.probing = 0, false
+		d.failed, d.probing, d.due = 0, false, time.Time{}
 		d.wake()
 	}
 	return paused, broken
@@ -161,23 +162,27 @@ func (d *destination) succeeded(sent time.Time) (paused, broken bool) {
 func (d *destination) anew() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.failed, d.probing, d.refused, d.broken = 0, false, nil, time.Time{}
+	d.failed, d.probing, d.due, d.refused, d.broken = 0, false, time.Time{}, nil, time.Time{}
 	d.wake()
 }
 
 // failedAgain lengthens the pause, at least to what the receiver asked for,
-// and returns it.
+// and returns it. A try that somebody asked for does not lengthen it.
 func (d *destination) failedAgain(now time.Time, r result) time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	pause := jitter(d.pauses[min(d.failed, len(d.pauses)-1)])
-	if !d.probing && d.failed > 0 && now.Before(d.until) {
+	switch {
+	case !d.probing && d.failed > 0 && now.Before(d.until):
 		// Another lane found out at the same time: once is enough.
 		pause = max(d.until.Sub(now), r.retryAfter)
-	} else {
+	case now.Before(d.due):
+		pause = max(d.due.Sub(now), r.retryAfter)
+	default:
 		d.failed++
 		pause = max(pause, r.retryAfter)
 	}
+	d.due = time.Time{}
 	d.fell, d.until, d.probing, d.reason, d.text = now, now.Add(pause), false, r.reason, r.text
 	d.wake()
 	return pause
@@ -242,6 +247,17 @@ func (d *destination) status() (why struct{ reason, text string }, broken bool, 
 	return why, !d.broken.IsZero(), until
 }
 
+// lastFailure is what the last failure said, and when it ended, while the destination
+// is being left alone.
+func (d *destination) lastFailure() (text string, at time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.failed == 0 {
+		return "", time.Time{}
+	}
+	return d.text, d.fell
+}
+
 // admit waits until the destination may be tried: at once while it takes
 // messages, else when its pause is over, one lane at a time. It returns an
 // error when ctx ends first, or [errExpired] when the time comes at which the
@@ -298,6 +314,9 @@ func (d *destination) wake() {
 func (d *destination) hurry() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.failed > 0 && d.due.IsZero() {
+		d.due = d.until
+	}
 	d.until = time.Time{}
 	d.wake()
 }

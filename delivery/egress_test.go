@@ -101,8 +101,8 @@ func TestProxyGetsNoForbiddenHost(t *testing.T) {
 		d := destinationAt(t, "http://"+host+"/hooks/x", "", egress)
 		own := newTransport(nil, egress)
 		defer own.CloseIdleConnections()
-		own.proxy = http.ProxyURL(through)
-		own.proxied.Proxy = own.proxy
+		own.connections().proxy = http.ProxyURL(through)
+		own.connections().proxied.Proxy = own.connections().proxy
 		d.transport = own
 		return post(t.Context(), d, []byte("{}"))
 	}

@@ -2,7 +2,7 @@ package delivery
 
 import (
 	"encoding/json"
-	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/gitlab-mattermost/relay/configs"
@@ -53,19 +53,23 @@ type note struct {
 	Mention []string     `json:"mention,omitempty"`
 }
 
-func (i *Item) park() (queue.Parked, error) {
-	n, err := json.Marshal(note{i.Route, i.File, i.Look, i.Mention})
-	if err != nil {
-		return queue.Parked{}, fmt.Errorf("write a parked delivery: %w", err)
-	}
-	return queue.Parked{ID: i.ID, Nonce: i.Nonce, Webhook: *i.Webhook, Note: n}, nil
+func (i *Item) park() queue.Parked {
+	n, _ := json.Marshal(note{i.Route, i.File, i.Look, i.Mention}) // strings always marshal
+	return queue.Parked{ID: i.ID, Nonce: i.Nonce, Webhook: *i.Webhook, Note: n}
 }
 
-// unpark makes the item again that park wrote. A note that cannot be read
-// costs only the look.
-func unpark(p queue.Parked, address configs.Address, light bool) *Item {
+// unknownFile is the file of a route of which nothing is known. No configuration has
+// it, so that what it routed goes only where a route of today sends it.
+const unknownFile = "?"
+
+// unpark makes the item again that park wrote. A note that cannot be read costs the
+// look and whom the message mentions, and that is logged.
+func unpark(p queue.Parked, address configs.Address, light bool, log *slog.Logger) *Item {
 	var n note
-	_ = json.Unmarshal(p.Note, &n)
+	if err := json.Unmarshal(p.Note, &n); err != nil {
+		n = note{File: unknownFile}
+		log.Warn("how a parked delivery shall look cannot be read; it looks as usual", "event_id", p.ID.String(), "address", address.String(), "err", err)
+	}
 	it := &Item{
 		ID: p.ID, Nonce: p.Nonce, Webhook: &p.Webhook, Address: address, Route: n.Route, File: n.File, Look: n.Look, Mention: n.Mention, light: light,
 		Done: func() {},
@@ -77,4 +81,6 @@ func unpark(p queue.Parked, address configs.Address, light bool) *Item {
 }
 
 // Unpark makes the delivery again that was parked.
-func Unpark(p queue.Parked, lane queue.Lane) *Item { return unpark(p, AddressOf(lane), false) }
+func Unpark(p queue.Parked, lane queue.Lane) *Item {
+	return unpark(p, AddressOf(lane), false, slog.New(slog.DiscardHandler)) // its lane logs what is wrong
+}

@@ -41,6 +41,7 @@ type lane struct {
 	spilling bool
 	line     line
 	standing standing
+	last     result            // of the attempt that ended last
 	told     bool              // an operator heard that the address is refused or broken
 	carried  map[queue.ID]past // of what was in flight when the lane parked
 	recorded uint64            // journal sequence below the newest record of this lane's state
@@ -188,6 +189,7 @@ func (l *lane) most() int {
 func (l *lane) work() {
 	for j := l.take(); j != nil; j = l.take() {
 		l.deliver(j)
+		l.set.tried.tell()
 	}
 }
 

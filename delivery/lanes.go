@@ -107,6 +107,8 @@ type Lanes struct {
 	mu    sync.Mutex
 	lanes map[queue.Lane]*lane
 
+	tried news // for those who asked for a try
+
 	lagging atomic.Int32 // lanes that hold the journal's floor
 	bytes   atomic.Int64 // in memory, of all lanes
 	room    sync.Mutex   // room is made for one lane at a time

@@ -45,7 +45,7 @@ const (
 
 var usual = limits{
 	inPlace:  []time.Duration{0, time.Second, 3 * time.Second},
-	paused:   []time.Duration{10 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, 30 * time.Minute, time.Hour},
+	paused:   []time.Duration{10 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute},
 	refused:  []time.Duration{5 * time.Second, 45 * time.Second},
 	rejected: 5 * time.Minute,
 	age:      30 * time.Second,

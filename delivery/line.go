@@ -68,11 +68,7 @@ func (l *lane) runSpill() {
 func (l *lane) spillBatch(items []*Item) bool {
 	batch := make([]queue.Parked, 0, len(items))
 	for _, it := range items {
-		p, err := it.park()
-		if err != nil {
-			l.set.log.Error("a delivery cannot be parked with its look", "event_id", it.ID.String(), "err", err)
-		}
-		batch = append(batch, p)
+		batch = append(batch, it.park())
 	}
 	batch = batch[:queue.BatchSize(batch)]
 	items = items[:len(batch)]
@@ -136,7 +132,7 @@ func (l *lane) takeParked() *job {
 			l.line.settle(place, p.ID)
 			continue
 		}
-		j := &job{item: unpark(p, l.address, l.line.light), place: place, past: l.carried[p.ID]}
+		j := &job{item: unpark(p, l.address, l.line.light, l.set.log), place: place, past: l.carried[p.ID]}
 		delete(l.carried, p.ID)
 		return j
 	}

@@ -38,8 +38,8 @@ func TestProxyErrors(t *testing.T) {
 			d := destinationAt(t, tt.to, "", configs.EgressPrivate)
 			own := newTransport(nil, configs.EgressPrivate)
 			defer own.CloseIdleConnections()
-			own.proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: tt.proxy, User: url.UserPassword("someone", "canary")})
-			own.proxied.Proxy = own.proxy
+			own.connections().proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: tt.proxy, User: url.UserPassword("someone", "canary")})
+			own.connections().proxied.Proxy = own.connections().proxy
 			d.transport = own
 			r := post(t.Context(), d, []byte("{}"))
 			if r.verdict != Retry || r.text != tt.want {

@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// attemptTimeout is for a whole attempt, the answer's body included.
-	attemptTimeout = 10 * time.Second
+	// usualTimeout is for a whole attempt where the destination names none.
+	usualTimeout = 10 * time.Second
 	// maxAnswer is how much of an answer is read, in bytes.
 	maxAnswer = 4 << 10
 )
@@ -48,14 +48,27 @@ func post(ctx context.Context, d *Destination, body []byte) result {
 }
 
 func attempt(stop context.Context, d *Destination, body []byte) result {
-	ctx, cancel := context.WithTimeout(stop, attemptTimeout)
-	defer cancel()
 	if d.request == nil {
 		return result{verdict: Rejected, reason: ReasonClientError, text: "the destination's URL cannot be used"}
 	}
-	res, err := d.transport.RoundTrip(d.with(ctx, body))
+	ctx, cancel := context.WithTimeout(stop, d.timeout())
+	defer cancel()
+	over := d.transport.connections()
+	r := exchange(stop, ctx, d, over, body)
+	if r.reason == ReasonTimeout || ctx.Err() != nil && stop.Err() == nil {
+		d.transport.replace(over)
+	}
+	return r
+}
+
+func (d *Destination) timeout() time.Duration { return cmp.Or(d.Timeout, usualTimeout) }
+
+// exchange posts over these connections and judges the answer. ctx also ends with
+// the time for the attempt.
+func exchange(stop, ctx context.Context, d *Destination, over *connections, body []byte) result {
+	res, err := over.RoundTrip(d.with(ctx, body))
 	if err != nil {
-		return failed(stop, d.request.URL, err)
+		return d.failed(stop, err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode < http.StatusOK {
@@ -63,7 +76,7 @@ func attempt(stop context.Context, d *Destination, body []byte) result {
 	}
 	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil && (stop.Err() != nil || res.StatusCode < 300) {
-		return failed(stop, d.request.URL, err) // what else it would have said decides; elsewhere the status does
+		return d.failed(stop, err) // what else it would have said decides; elsewhere the status does
 	}
 	if len(answer) < maxAnswer {
 		_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 1)) // sees the end, so that the connection is used again
@@ -99,7 +112,7 @@ func statusText(status int, text string) string {
 
 // failed judges an attempt without an answer. The text is made here: Go's own
 // might hold the URL, which is the secret.
-func failed(stop context.Context, to *url.URL, err error) result {
+func (d *Destination) failed(stop context.Context, err error) result {
 	if stop.Err() != nil {
 		return stopped("the relay is stopping")
 	}
@@ -114,10 +127,13 @@ func failed(stop context.Context, to *url.URL, err error) result {
 	}
 	var timeout interface{ Timeout() bool }
 	if errors.As(err, &timeout) && timeout.Timeout() {
-		return result{verdict: Retry, reason: ReasonTimeout, text: "no answer within 10 s; the message may have been delivered" + through}
+		return result{verdict: Retry, reason: ReasonTimeout, text: "no answer within " + seconds(d.timeout()) + "; the message may have been delivered" + through}
 	}
-	return result{verdict: Retry, reason: ReasonNetwork, text: networkText(to, err) + through}
+	return result{verdict: Retry, reason: ReasonNetwork, text: networkText(d.request.URL, err) + through}
 }
+
+// seconds is a duration for people: 10 s.
+func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + " s" }
 
 // receiver is the host and port that a request went to; of its URL that is all
 // that may be told.

@@ -21,30 +21,34 @@ func (l *lane) settle(j *job, r result) {
 	l.conclude(j, queue.OutcomeDelivered, err)
 }
 
-// bury gives a delivery up.
+// bury gives a delivery up. While the queue takes no dead letter the lane waits.
 func (l *lane) bury(j *job, reason, why string) {
-	if l.yields(j) {
-		l.land(j, true)
-		return
-	}
-	letGo, ok := l.unpacked(j)
-	if !ok {
-		return
-	}
-	defer letGo()
-	p, err := j.item.park()
-	if err != nil {
-		l.set.log.Error("a delivery is buried without its look", "event_id", j.item.ID.String(), "err", err)
-		p = queue.Parked{ID: j.item.ID, Nonce: j.item.Nonce, Webhook: *j.item.Webhook}
-	}
-	d := &queue.Dead{Parked: p, Lane: l.name, Reason: why, Attempts: j.tries, Time: time.Now()}
 	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
-		err := l.set.bury(d, reason, func() queue.Place { return l.end(j) })
+		err, ok := l.tryBury(j, reason, why)
+		if !ok {
+			return
+		}
 		if err == nil || ended(err) || !sleep(l.set.stop, wait) {
 			l.conclude(j, queue.OutcomeDead, err)
 			return
 		}
 	}
+}
+
+// tryBury tries once, so that a heavy body is in memory only for that long, and no
+// other lane waits for it. It returns false when the flight has ended otherwise.
+func (l *lane) tryBury(j *job, reason, why string) (err error, ok bool) {
+	if l.yields(j) {
+		l.land(j, true)
+		return nil, false
+	}
+	letGo, ok := l.unpacked(j)
+	if !ok {
+		return nil, false
+	}
+	defer letGo()
+	d := &queue.Dead{Parked: j.item.park(), Lane: l.name, Reason: why, Attempts: j.tries, Time: time.Now()}
+	return l.set.bury(d, reason, func() queue.Place { return l.end(j) }), true
 }
 
 // conclude ends a job whose outcome was recorded, or could not be.

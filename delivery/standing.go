@@ -24,6 +24,7 @@ type standing struct {
 	cause           // of its last attempt, if that failed; else why it is parked
 	since time.Time // it has been parked since
 	until time.Time // this lane alone is not tried before
+	due   time.Time // when it would be tried if nobody had asked for that before; zero: nobody has
 	still time.Time // nor in place before
 	soon  chan struct{}
 
@@ -52,11 +53,14 @@ func (l *lane) state() string {
 func (l *lane) hold(r result) {
 	l.mu.Lock()
 	st := &l.standing
-	if !r.ended.Before(st.until) {
+	another := r.ended.Before(st.until) // worker has found out as well
+	if early := st.early(r.ended); !another {
 		if st.refusals++; st.refusals == 1 {
 			st.refused = r.ended
 		}
-		st.until = r.ended.Add(jitter(l.set.limits.rejected))
+		if !early {
+			st.until = r.ended.Add(jitter(l.set.limits.rejected))
+		}
 	}
 	l.parkFor(r)
 	first := st.refusals == 1
@@ -80,13 +84,21 @@ func (l *lane) holdAlone(r result) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	st, paused := &l.standing, l.set.limits.paused
-	if !r.ended.Before(st.until) {
+	if !st.early(r.ended) {
 		pause := min(paused[min(st.failures, len(paused)-1)], l.set.limits.rejected)
 		st.failures++
 		st.until = r.ended.Add(jitter(pause))
 	}
 	l.parkFor(r)
 	l.set.log.Warn("lane paused; others of its destination go on", "address", l.address.String(), "reason", r.reason, "for", st.until.Sub(r.ended).Round(time.Second).String())
+}
+
+// early tells whether an attempt ended before the lane was to be tried, because
+// another worker found out as well, or somebody asked for it. Then the lane waits
+// until it was to be tried, as it would have.
+func (st *standing) early(ended time.Time) bool {
+	st.until, st.due = later(st.until, st.due), time.Time{}
+	return ended.Before(st.until)
 }
 
 // parkFor parks the lane because of an answer. The lock is held.
@@ -141,6 +153,7 @@ func (l *lane) refusedSince() time.Time {
 func (l *lane) took(r result) {
 	paused, broken := l.dest.succeeded(r.sent)
 	l.mu.Lock()
+	l.last = r
 	st := &l.standing
 	healed, told := !st.broken.IsZero(), l.told
 	l.told = false
@@ -197,6 +210,7 @@ func (s *Lanes) hurry(d *destination) {
 func (l *lane) retrySoon() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.standing.due = later(l.standing.due, l.standing.until)
 	l.goOn()
 }
 

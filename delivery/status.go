@@ -106,16 +106,17 @@ func (l *lane) held() int {
 
 // Retry has the lanes that match tried now, without waiting for their next
 // probe, and returns how many there were. What they hold keeps its order; one
-// that is refused again goes on waiting as before. It does not wait for the
+// that is refused again waits for its next probe as if nobody had asked. It does not wait for the
 // attempts.
-func (s *Lanes) Retry(match func(configs.Address) bool) int {
-	n := 0
+func (s *Lanes) Retry(match func(configs.Address) bool) int { return len(s.hurryAll(match)) }
+
+func (s *Lanes) hurryAll(match func(configs.Address) bool) (lanes []*lane) {
 	for _, l := range s.all() {
 		if match(l.address) && l.status().State != LaneOpen {
-			n++
+			lanes = append(lanes, l)
 			l.dest.hurry()
 			l.retrySoon()
 		}
 	}
-	return n
+	return lanes
 }

@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -294,7 +295,7 @@ func TestAttemptEndsInTime(t *testing.T) {
 	says := func(head string) func(net.Conn) {
 		return func(c net.Conn) { _, _ = io.WriteString(c, head) }
 	}
-	timeout := result{verdict: Retry, reason: ReasonTimeout, duration: attemptTimeout}
+	timeout := result{verdict: Retry, reason: ReasonTimeout, duration: usualTimeout}
 	for name, c := range map[string]struct {
 		serve func(net.Conn)
 		want  result
@@ -331,7 +332,7 @@ func TestAttemptEndsInTime(t *testing.T) {
 					})
 					return here, nil
 				}}
-				d := newReachable(configs.Destination{Kind: configs.KindMattermost, URL: configs.NewSecret("http://chat/hooks/x")}, transport, "test")
+				d := newReachable(configs.Destination{Kind: configs.KindMattermost, URL: configs.NewSecret("http://chat/hooks/x")}, always(transport), "test")
 				if r := post(t.Context(), &d, []byte("{}")); r.verdict != c.want.verdict || r.reason != c.want.reason || r.duration != c.want.duration {
 					t.Errorf("after %s: %+v", r.duration, r)
 				}
@@ -473,9 +474,9 @@ func TestPauseAfterAProbeThatSaidNothing(t *testing.T) {
 func TestPauses(t *testing.T) {
 	d := newDestination(Destination{}, usual.paused)
 	now := time.Now()
-	for i, want := range []time.Duration{10 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, 30 * time.Minute, time.Hour, time.Hour} {
+	for i, want := range []time.Duration{10 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 5 * time.Minute, 5 * time.Minute} {
 		if i > 0 {
-			d.hurry()
+			d.until = time.Time{} // the pause is over
 			if err := d.admit(t.Context(), time.Time{}); err != nil {
 				t.Fatal(err)
 			}
@@ -491,9 +492,9 @@ func TestPauses(t *testing.T) {
 	if got := d.failedAgain(now, result{retryAfter: 30 * time.Minute}); got < 30*time.Minute {
 		t.Errorf("Retry-After made it %s", got)
 	}
-	d.hurry()
+	d.until = time.Time{}
 	_ = d.admit(t.Context(), time.Time{})
-	if got := d.failedAgain(now, result{retryAfter: time.Second}); got < 48*time.Minute {
+	if got := d.failedAgain(now, result{retryAfter: time.Second}); got < 4*time.Minute {
 		t.Errorf("a short Retry-After shortened the pause to %s", got)
 	}
 	seen := map[time.Duration]bool{}
@@ -556,4 +557,13 @@ func TestLongRetryAfterParks(t *testing.T) {
 			t.Errorf("%+v, tried again in %s", s, left)
 		}
 	}
+}
+
+// always is a transport that connects in one way alone.
+func always(h *http.Transport) *transport {
+	t := &transport{dial: func() *connections {
+		return &connections{proxy: func(*http.Request) (*url.URL, error) { return nil, nil }, direct: h, proxied: h}
+	}}
+	t.now.Store(t.dial())
+	return t
 }

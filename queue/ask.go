@@ -30,7 +30,9 @@ func (q *Queue) Ask(ctx context.Context, question []byte) ([]byte, error) {
 
 // Answer answers what other relays on this server ask, until stop is called.
 func (q *Queue) Answer(f func(question []byte) []byte) (stop func(), err error) {
-	sub, err := q.nc.Subscribe(subjectAsk, func(m *nats.Msg) { _ = m.Respond(f(m.Data)) }) // who asked does so again
+	sub, err := q.nc.Subscribe(subjectAsk, func(m *nats.Msg) {
+		go func() { _ = m.Respond(f(m.Data)) }() // an answer may take a while; who got none asks again
+	})
 	if err != nil {
 		return nil, fmt.Errorf("listen for other relays: %w", err)
 	}

@@ -49,7 +49,7 @@ type API struct {
 	// Lanes asks the relay that dispatches how its lanes stand, Retry to try
 	// those of an address now ("": all), and how many these are.
 	Lanes func(ctx context.Context) ([]Lane, error)
-	Retry func(ctx context.Context, address string) (int, error)
+	Retry func(ctx context.Context, address string) ([]TriedLane, error)
 	// Sources are those in force.
 	Sources func() SourceList
 	// Clean takes secrets out of a text.

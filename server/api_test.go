@@ -65,7 +65,7 @@ func newDesk(t *testing.T) *desk {
 			return nil
 		},
 		Lanes:   func(context.Context) ([]Lane, error) { return nil, nil },
-		Retry:   func(context.Context, string) (int, error) { return 2, nil },
+		Retry:   func(context.Context, string) ([]TriedLane, error) { return make([]TriedLane, 2), nil },
 		Sources: func() SourceList { return SourceList{Sources: []SourceStatus{}, Since: d.now} },
 		Clean:   func(s string) string { return strings.ReplaceAll(s, canary, "[redacted]") },
 	}
@@ -511,7 +511,7 @@ func TestParkedLanes(t *testing.T) {
 
 	// Without the relay that dispatches it is what the streams tell.
 	d.api.Lanes = func(context.Context) ([]Lane, error) { return nil, queue.ErrNobodyDispatches }
-	d.api.Retry = func(context.Context, string) (int, error) { return 0, queue.ErrNobodyDispatches }
+	d.api.Retry = func(context.Context, string) ([]TriedLane, error) { return nil, queue.ErrNobodyDispatches }
 	list := get[LaneList](d, "/api/v1/parked?address=mm")
 	stored := []Lane{
 		{Address: "mm#dev", State: "parked", Oldest: d.now, Event: id.String()},
@@ -523,14 +523,15 @@ func TestParkedLanes(t *testing.T) {
 	if status, text := d.ask("POST", "/api/v1/parked/retry", ""); status != http.StatusServiceUnavailable || !strings.Contains(text, "no relay dispatches") {
 		t.Errorf("retry: %d %s", status, text)
 	}
-	d.api.Retry = func(_ context.Context, address string) (int, error) {
+	d.api.Retry = func(_ context.Context, address string) ([]TriedLane, error) {
 		if address != "mm#dev" {
 			t.Errorf("asked to retry %q", address)
 		}
-		return 1, nil
+		return []TriedLane{{Address: address, Result: "failed", Error: "503"}}, nil
 	}
-	if done := read[Retried](d, http.StatusOK, "POST", "/api/v1/parked/retry", `{"address":"mm#dev"}`); done.Retried != 1 {
-		t.Errorf("retried %d", done.Retried)
+	done := read[Retried](d, http.StatusOK, "POST", "/api/v1/parked/retry", `{"address":"mm#dev"}`)
+	if diff := cmp.Diff(Retried{1, []TriedLane{{Address: "mm#dev", Result: "failed", Error: "503"}}}, done); diff != "" {
+		t.Errorf("retried (-want +got):\n%s", diff)
 	}
 }
 
@@ -540,12 +541,14 @@ func TestAPIFailure(t *testing.T) {
 	d := newDesk(t)
 	var log bytes.Buffer
 	d.api.log = slog.New(slog.NewTextHandler(&log, nil))
-	d.api.Retry = func(context.Context, string) (int, error) { return 0, errors.New("inner words") }
+	d.api.Retry = func(context.Context, string) ([]TriedLane, error) { return nil, errors.New("inner words") }
 	status, text := d.ask("POST", "/api/v1/parked/retry", "")
 	if status != http.StatusInternalServerError || strings.Contains(text, "inner") || !strings.Contains(log.String(), "inner words") {
 		t.Errorf("%d %s\n%s", status, text, log.String())
 	}
-	d.api.Retry = func(context.Context, string) (int, error) { return 0, fmt.Errorf("%w: no room", queue.ErrDown) }
+	d.api.Retry = func(context.Context, string) ([]TriedLane, error) {
+		return nil, fmt.Errorf("%w: no room", queue.ErrDown)
+	}
 	if status, text := d.ask("POST", "/api/v1/parked/retry", ""); status != http.StatusServiceUnavailable || !strings.Contains(text, "cannot be written now") {
 		t.Errorf("a full disk: %d %s", status, text)
 	}

@@ -37,9 +37,18 @@ type LaneList struct {
 	Note string `json:"note,omitempty"`
 }
 
-// Retried says how many lanes are tried now.
+// Retried says which lanes were tried, and what came of it.
 type Retried struct {
-	Retried int `json:"retried"`
+	Retried int         `json:"retried"`
+	Lanes   []TriedLane `json:"lanes"`
+}
+
+// TriedLane is what came of a try that somebody asked for.
+type TriedLane struct {
+	Address string    `json:"address"`
+	Result  string    `json:"result"`              // open, failed, or waiting: no answer yet
+	Error   string    `json:"error,omitempty"`     // why it failed
+	Next    time.Time `json:"next_probe,omitzero"` // of one that failed; zero: at once
 }
 
 // parked lists lanes that are not open: GET /api/v1/parked.
@@ -92,7 +101,7 @@ func destinationOf(address string) string {
 	return address
 }
 
-// retryParked has lanes tried now: POST /api/v1/parked/retry. Without an address
+// retryParked has lanes tried now, and waits a while for what comes of it: POST /api/v1/parked/retry. Without an address
 // all are; a destination's name means all of its.
 func (a *API) retryParked(ctx context.Context, r *question) (any, error) {
 	address, err := r.text("address")
@@ -107,6 +116,6 @@ func (a *API) retryParked(ctx context.Context, r *question) (any, error) {
 			return nil, wrong("address: %s", err)
 		}
 	}
-	n, err := a.Retry(ctx, address)
-	return Retried{n}, err
+	lanes, err := a.Retry(ctx, address)
+	return Retried{len(lanes), append([]TriedLane{}, lanes...)}, err
 }

@@ -492,6 +492,7 @@ var keyTables = []keyTable{
 		{"concurrency", "1", `concurrency: 4`},
 		{"ca_file", "the system's", `ca_file: /etc/ssl/chat.pem`},
 		{"give_up_after", "72h", `give_up_after: 24h`},
+		{"timeout", "10s", `timeout: 30s`},
 	}},
 	{"defaults", "/properties/defaults", []keyText{
 		{"username", "the webhook's own", `username: GitLab`},

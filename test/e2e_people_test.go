@@ -185,7 +185,7 @@ func TestParkedIsRetried(t *testing.T) {
 		t.Errorf("the list holds %+v", list)
 	}
 	mattermost.Set("hook", chat.OK())
-	if text := relay.ask(here, "parked", "retry", list.Lanes[0].Address); text != "1 lane is tried now\n" {
+	if text := relay.ask(here, "parked", "retry", list.Lanes[0].Address); text != list.Lanes[0].Address+" takes messages again\n" {
 		t.Errorf("retry says %q", text)
 	}
 	posts, err := mattermost.WaitPosts(soon(t), "hook", 3)
@@ -284,7 +284,7 @@ func TestStandbyAnswers(t *testing.T) {
 		t.Errorf("the standby explains it without the attempt:\n%s", text)
 	}
 	mattermost.Set("hook", chat.OK())
-	if text := standby.ask(here, "parked", "retry", "--all"); text != "1 lane is tried now\n" {
+	if text := standby.ask(here, "parked", "retry", "--all"); text != "chat#c1 takes messages again\n" {
 		t.Errorf("the standby's retry says %q", text)
 	}
 	if _, err := mattermost.WaitPosts(soon(t), "hook", 2); err != nil {

@@ -28,6 +28,10 @@ const (
 	// askTimeout is how long the relay that dispatches may take to answer
 	// another one.
 	askTimeout = 3 * time.Second
+
+	// tryPatience is how long somebody who asks for a try waits for its result: as
+	// long as an attempt usually takes at most, and a little more.
+	tryPatience = 12 * time.Second
 	// adminTimeout is for one answer of a running relay.
 	adminTimeout = 40 * time.Second
 	// adminTries is how often a request is sent whose answer was lost.

@@ -121,8 +121,8 @@ type laneQuestion struct {
 }
 
 type laneAnswer struct {
-	Lanes   []server.Lane `json:"lanes,omitempty"`
-	Retried int           `json:"retried"`
+	Lanes []server.Lane      `json:"lanes,omitempty"`
+	Tried []server.TriedLane `json:"tried,omitempty"`
 }
 
 // askLanes asks the relay that dispatches how its lanes stand.
@@ -132,14 +132,14 @@ func (r *relay) askLanes(ctx context.Context) ([]server.Lane, error) {
 }
 
 // askRetry has the relay that dispatches try lanes now.
-func (r *relay) askRetry(ctx context.Context, address string) (int, error) {
+func (r *relay) askRetry(ctx context.Context, address string) ([]server.TriedLane, error) {
 	a, err := r.askActive(ctx, laneQuestion{Retry: true, Address: address})
-	return a.Retried, err
+	return a.Tried, err
 }
 
 func (r *relay) askActive(ctx context.Context, q laneQuestion) (laneAnswer, error) {
 	if lanes := r.active.Load(); lanes != nil {
-		return answerLanes(lanes, q), nil
+		return answerLanes(ctx, lanes, q), nil
 	}
 	if !r.queue.External() {
 		return laneAnswer{}, queue.ErrNobodyDispatches
@@ -148,7 +148,11 @@ func (r *relay) askActive(ctx context.Context, q laneQuestion) (laneAnswer, erro
 	if err != nil {
 		return laneAnswer{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	patience := askTimeout
+	if q.Retry {
+		patience += tryPatience
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	text, err := r.queue.Ask(ctx, question)
 	if err != nil {
@@ -182,13 +186,18 @@ func readAnswer(text []byte) (a laneAnswer, err error) {
 	return a, nil
 }
 
-func answerLanes(lanes *delivery.Lanes, q laneQuestion) laneAnswer {
-	if q.Retry {
-		return laneAnswer{Retried: lanes.Retry(func(a configs.Address) bool {
-			return q.Address == "" || q.Address == a.String() || q.Address == a.Destination
-		})}
-	}
+func answerLanes(ctx context.Context, lanes *delivery.Lanes, q laneQuestion) laneAnswer {
 	var a laneAnswer
+	if q.Retry {
+		ctx, cancel := context.WithTimeout(ctx, tryPatience)
+		defer cancel()
+		for _, t := range lanes.TryNow(ctx, func(a configs.Address) bool {
+			return q.Address == "" || q.Address == a.String() || q.Address == a.Destination
+		}) {
+			a.Tried = append(a.Tried, server.TriedLane{Address: t.Address.String(), Result: t.Result, Error: t.Error, Next: t.Next.UTC()})
+		}
+		return a
+	}
 	for _, st := range lanes.Status() {
 		if st.State == delivery.LaneOpen {
 			continue
@@ -214,7 +223,7 @@ func (r *relay) answering(lanes *delivery.Lanes) (stop func()) {
 		if err != nil {
 			return nil
 		}
-		text, _ := json.Marshal(answerLanes(lanes, q)) // strings, numbers and times
+		text, _ := json.Marshal(answerLanes(context.Background(), lanes, q)) // strings, numbers and times
 		return text
 	})
 	if err != nil {

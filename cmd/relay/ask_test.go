@@ -27,7 +27,7 @@ func TestAnswerThatIsTooLong(t *testing.T) {
 // written.
 func FuzzAsk(f *testing.F) {
 	f.Add([]byte(`{"retry":true,"address":"mm#dev"}`))
-	f.Add([]byte(`{"lanes":[{"address":"mm#dev","state":"parked","count":3}],"retried":2}`))
+	f.Add([]byte(`{"lanes":[{"address":"mm#dev","state":"parked","count":3}],"tried":[{"address":"mm#dev","result":"failed","error":"503"}]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		if q, err := readQuestion(text); err == nil {
 			again, err := readQuestion(marshal(t, q))
@@ -37,7 +37,7 @@ func FuzzAsk(f *testing.F) {
 		}
 		if a, err := readAnswer(text); err == nil && !bytes.Contains(text, []byte("next")) && !bytes.Contains(text, []byte("since")) {
 			again, err := readAnswer(marshal(t, a))
-			if err != nil || len(again.Lanes) != len(a.Lanes) || again.Retried != a.Retried {
+			if err != nil || len(again.Lanes) != len(a.Lanes) || len(again.Tried) != len(a.Tried) {
 				t.Errorf("the answer: %v %+v", err, again)
 			}
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gitlab-mattermost/relay/delivery"
 	"github.com/gitlab-mattermost/relay/server"
 )
 
@@ -102,7 +103,7 @@ func (a *app) retryParked() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "retry ADDRESS | --all",
 		Short:   "Try an address now, without waiting for its next probe",
-		Long:    "Try an address now, without waiting for its next probe: once the chat server or\nthe channel is mended. A destination's name means all of its addresses.",
+		Long:    "Try an address now, without waiting for its next probe: once the chat server or\nthe channel is mended. A destination's name means all of its addresses. The answer\nsays what came of it. If it fails, the next probe comes when it would have come\nanyway.",
 		Example: "  relay parked retry mm#reviews\n  relay parked retry --all",
 		Args:    atMostOneAddress,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -121,16 +122,7 @@ func (a *app) retryParked() *cobra.Command {
 			if out.word == "json" {
 				return a.printJSON(done)
 			}
-			line := "nothing is parked there\n"
-			if done.Retried == 1 {
-				line = "1 lane is tried now\n"
-			} else if done.Retried > 1 {
-				line = fmt.Sprintf("%d lanes are tried now\n", done.Retried)
-			}
-			if _, err = a.stdout.Write([]byte(line)); err == nil && done.Retried > 0 {
-				_, err = fmt.Fprintln(a.stderr, "hint: relay parked list shows how that ended: an address that is no longer listed takes messages again")
-			}
-			return err
+			return a.printTried(done)
 		},
 	}
 	cmd.Flags().Bool("all", false, "all of them")
@@ -138,4 +130,25 @@ func (a *app) retryParked() *cobra.Command {
 	on.add(cmd)
 	out = addOutput(cmd)
 	return cmd
+}
+
+// printTried says what came of a try, one line a lane.
+func (a *app) printTried(done server.Retried) error {
+	if done.Retried == 0 {
+		_, err := fmt.Fprintln(a.stdout, "nothing is parked there")
+		return err
+	}
+	for _, l := range done.Lanes {
+		line := l.Address + " takes messages again"
+		switch l.Result {
+		case delivery.TriedFailed:
+			line = fmt.Sprintf("%s still fails: %s; the next try is %s", l.Address, l.Error, nextProbe(l.Next, true, time.Now()))
+		case delivery.TriedWaiting:
+			line = l.Address + " has not answered yet; relay parked list shows how it stands"
+		}
+		if _, err := fmt.Fprintln(a.stdout, printable(line)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

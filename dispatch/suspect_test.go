@@ -216,7 +216,7 @@ func TestEventThatEndsTheRelayIsBuried(t *testing.T) {
 // that one alone.
 func TestOnlyTheAddressThatEndsTheRelayIsBuried(t *testing.T) {
 	dir := t.TempDir()
-	ids := storeAll(t, dir, "waiting/poison/a", "end")
+	storeAll(t, dir, "waiting/poison/a", "end")
 	for range suspicious {
 		life(t, dir, false, "DISPATCH_HARMLESS=yes")
 	}
@@ -226,7 +226,7 @@ func TestOnlyTheAddressThatEndsTheRelayIsBuried(t *testing.T) {
 		t.Errorf("dead letters: %+v", dead)
 	}
 	dir = t.TempDir()
-	ids = storeAll(t, dir, "waiting/poison/a", "end")
+	ids := storeAll(t, dir, "waiting/poison/a", "end")
 	for range suspicious {
 		life(t, dir, false, "DISPATCH_HARMLESS=yes", "DISPATCH_UNTAKEN=yes")
 	}

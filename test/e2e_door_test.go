@@ -208,9 +208,9 @@ func TestAdminTokenIsAdvised(t *testing.T) {
 	if strings.Contains(relay.stderr.String(), advice) {
 		t.Error("it is advised although it is there")
 	}
-	if code, _, text := here.run("send", "issue.open~confidential", "--via", relay.hook); code != 0 {
+	if code, _, _ := here.run("send", "issue.open~confidential", "--via", relay.hook); code != 0 {
 		here.env = append(here.env, "RELAY_TOKEN="+gitlabToken)
-		if code, _, text = here.run("send", "issue.open~confidential", "--via", relay.hook); code != 0 {
+		if code, _, text := here.run("send", "issue.open~confidential", "--via", relay.hook); code != 0 {
 			t.Fatal(text)
 		}
 	}

@@ -91,7 +91,7 @@ func TestGateHoldsWhatWaits(t *testing.T) {
 				t.Fatal(err)
 			}
 			relay.ask(here, "replay", secret)
-			if posts, err = mattermost.WaitPosts(soon(t), "mm", 3); err != nil {
+			if _, err = mattermost.WaitPosts(soon(t), "mm", 3); err != nil {
 				t.Fatal(err)
 			}
 			relay.terminate()

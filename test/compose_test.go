@@ -26,7 +26,7 @@ import (
 
 // composeSecrets stand in for the .env of a user.
 var composeSecrets = map[string]string{
-	"RELAY_TOKEN":         "token0of0gitlab",
+	"RELAY_TOKEN":         "token0of0gitlab0webhooks",
 	"POSTGRES_PASSWORD":   "password0of0postgres",
 	"MATTERMOST_PASSWORD": "password0of0admin",
 }

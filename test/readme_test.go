@@ -85,7 +85,7 @@ func TestREADMEConfigurations(t *testing.T) {
 			continue
 		}
 		loaded++
-		env := map[string]string{"RELAY_TOKEN": "token0of0gitlab"}
+		env := map[string]string{"RELAY_TOKEN": "token0of0gitlab0webhooks"}
 		for _, m := range variable.FindAllStringSubmatch(b.text, -1) {
 			env[m[1]] = "https://chat.example/hooks/" + strings.ToLower(m[1])
 		}

@@ -14,6 +14,7 @@ What the relay promises, what it does not, and how that is shown. The tables at 
 - **One bad address is its own trouble.** A chat server that hangs, fails or refuses delays no other, and no webhook at the door.
 - **Refused is refused.** What was answered 4xx is not delivered. After a 5xx, or no answer at all, it may be: GitLab does not send a webhook again by itself, so a 503 is an event that somebody has to resend.
 - **No event is blamed for a kill.** An event is given up for ending the relay only when a process of its own, which decodes, routes and renders nothing else, has ended on it twice. It is then a dead letter for the addresses that do not have it; all others get it. How often the relay itself is killed does not count.
+- **Standing still is reported.** When dispatch has waited for the same thing for 10 s although there is something to deliver, the log says for what, ` + "`relay_dispatch_standstill_seconds`" + ` counts, and /readyz of the admin listener is 503. Only when the time went to decoding, routing or rendering one event does the process end itself, with exit code 3, once the journal names the event: the next start tries it in a process of its own. An event that survives there is not suspected again until then. Time in which the process did not run does not count.
 - **It heals by itself.** When a disk was full and has room again, or an external NATS server comes back, the relay goes on without a restart, and /readyz says the truth meanwhile.
 
 ## What is not

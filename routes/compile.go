@@ -15,7 +15,7 @@ const unroutedName = "unrouted"
 // wrong with them beyond their form. The table is fit for use only when no
 // finding is an error.
 func Compile(cfg *configs.Config, v Vocabulary) (*Table, []configs.Finding) {
-	c := &compiler{cfg: cfg, vocabulary: newVocabulary(v), addresses: map[configs.Address]int{}, gates: map[string][]conditions{}}
+	c := &compiler{cfg: cfg, vocabulary: newVocabulary(v), addresses: map[configs.Address]int{}, gates: map[string][]conditions{}, instructions: map[string]int{}}
 	t := &Table{
 		defaults: cfg.Defaults, own: map[string]*directory{}, sources: map[string][]glob{}, known: map[string]bool{},
 		mapped: map[string]string{}, destinations: map[string]*gatedDestination{}, fences: map[string][]fence{}, index: newIndex(),
@@ -58,11 +58,36 @@ func Compile(cfg *configs.Config, v Vocabulary) (*Table, []configs.Finding) {
 	}
 	t.words = (len(c.addresses) + 63) / 64
 	c.check(checked, t)
+	c.found = fewer(c.found)
 	for i, f := range c.found {
 		c.found[i] = cfg.Locate(f)
 	}
 	configs.SortFindings(c.found)
 	return t, c.found
+}
+
+// maxFindings is how many findings about one file are kept: nobody reads more, and
+// whoever writes a fenced file must not fill the log.
+const maxFindings = 200
+
+// fewer leaves out findings of a file that has too many, warnings before errors.
+func fewer(found []configs.Finding) []configs.Finding {
+	configs.ErrorsFirst(found)
+	counts := map[string]int{}
+	var out []configs.Finding
+	for _, f := range found {
+		counts[f.Pos.File]++
+		switch n := counts[f.Pos.File]; {
+		case n <= maxFindings:
+			out = append(out, f)
+		case n == maxFindings+1:
+			out = append(out, configs.Finding{
+				Pos: configs.Pos{File: f.Pos.File}, Severity: configs.Warning,
+				Message: fmt.Sprintf("there are more than %d mistakes, and the others are not shown", maxFindings),
+			})
+		}
+	}
+	return out
 }
 
 type compiler struct {
@@ -75,6 +100,8 @@ type compiler struct {
 	file       string // of the route before, at first the main one
 	group      int
 	fences     map[*configs.Fence]bool // those that were looked at
+
+	instructions map[string]int // of the regular expressions of fenced files
 }
 
 // bots compiles who counts as a bot. Patterns of actors are told here alone.

@@ -79,8 +79,11 @@ func (c *compiler) events(l *configs.List) (patterns []eventPattern, written []w
 		return nil, nil
 	}
 	for _, v := range l.Values {
+		if c.exhausted(v.Pos.File) {
+			break
+		}
 		p, wrong := c.vocabulary.compile(v.Text)
-		if c.told(v, wrong) {
+		if c.told(v, wrong) && c.afford(v.Pos, p.instructions()) {
 			patterns = append(patterns, p)
 			written = append(written, writtenEvent{p, v})
 		}
@@ -89,17 +92,39 @@ func (c *compiler) events(l *configs.List) (patterns []eventPattern, written []w
 }
 
 // compiled compiles the patterns of a list and tells of those that are none.
-func compiled[P any](c *compiler, l *configs.List, compile func(string) (P, *problem)) []P {
+func compiled[P interface{ instructions() int }](c *compiler, l *configs.List, compile func(string) (P, *problem)) []P {
 	if l == nil {
 		return nil
 	}
 	var out []P
 	for _, v := range l.Values {
-		if p, wrong := compile(v.Text); c.told(v, wrong) {
+		if c.exhausted(v.Pos.File) {
+			break
+		}
+		if p, wrong := compile(v.Text); c.told(v, wrong) && c.afford(v.Pos, p.instructions()) {
 			out = append(out, p)
 		}
 	}
 	return out
+}
+
+// exhausted tells whether the regular expressions of a file have taken all that
+// they may.
+func (c *compiler) exhausted(file string) bool { return c.instructions[file] > maxFileInstructions }
+
+// afford counts the instructions of a fenced file's regular expression, and reports
+// the first one that is too much.
+func (c *compiler) afford(at configs.Pos, instructions int) bool {
+	if c.cfg.Fences[at.File] == nil {
+		return true
+	}
+	c.instructions[at.File] += instructions
+	if !c.exhausted(at.File) {
+		return true
+	}
+	c.report(configs.Error, at, 1, "the regular expressions of this file are too large together",
+		"write shorter ones, and smaller numbers than {1000}; globs cost nothing here")
+	return false
 }
 
 // told reports a problem and tells whether the pattern is usable.
@@ -267,12 +292,19 @@ func pathsKey(l *configs.List, patterns []glob) (key, bool) {
 }
 
 func (c *compiler) ifKey(e *configs.Expression) (key, bool) {
-	if e == nil {
+	if e == nil || c.exhausted(e.Pos.File) {
 		return key{}, false
 	}
 	x, wrong := compileExpression(e)
 	if wrong != nil {
 		c.found = append(c.found, *wrong)
+		return key{}, false
+	}
+	sum := 0
+	for _, size := range x.regexes {
+		sum += size
+	}
+	if !c.afford(e.Pos, sum) {
 		return key{}, false
 	}
 	return key{name: keyIf, want: []string{x.text}, match: x.holds, got: x.got, note: x.note}, true

@@ -1,8 +1,11 @@
 package routes
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -118,5 +121,70 @@ func TestManyMentions(t *testing.T) {
 	e := change(named(events.MergeRequest, "merge"), func(e *events.Event) { e.MergeRequest = &events.MergeRequestPart{Assignees: many} })
 	if d := table.Match(e).Deliveries; len(d[0].Mention) != maxMentions {
 		t.Errorf("%d are mentioned", len(d[0].Mention))
+	}
+}
+
+// TestFileInstructions: the regular expressions of a fenced file are bounded
+// together, wherever they are, so that a small file cannot take all memory. Those
+// of relay.yaml are its owner's.
+func TestFileInstructions(t *testing.T) {
+	var many strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&many, `"/^(push|%d[a-z]{0,900})/",`, i)
+	}
+	for _, when := range []string{
+		"events: [%s]", "projects: [%s]", "branches: [%s]", "target_branches: [%s]", "labels: [%s]", "labels: {none: [%s]}",
+		"actors: [%s]", "environments: [%s]", "paths: [%s]", `if: "title matches 'a{900}'"`,
+	} {
+		when = strings.Replace(when, "%s", many.String(), 1)
+		times := 1
+		if strings.HasPrefix(when, "if") {
+			times = 100
+		}
+		routes := "routes:\n" + strings.Repeat("  - {when: {"+when+"}, to: mm#pay}\n", times)
+		dir := t.TempDir()
+		for name, yaml := range map[string]string{
+			"relay.yaml": "destinations: {mm: \"${MM_URL}\"}\ninclude: {files: pay.yaml, to: mm#pay}\nroutes: [{when: {labels: [" + strings.Repeat("'/a{900}/', ", 60) + "x]}, to: mm}]\n",
+			"pay.yaml":   routes,
+		} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(yaml), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cfg, found := configs.Load(filepath.Join(dir, "relay.yaml"), env)
+		_, more := Compile(cfg, listed)
+		var told []string
+		for _, f := range append(found, more...) {
+			if f.Severity == configs.Error {
+				told = append(told, f.Message)
+			}
+		}
+		if diff := cmp.Diff([]string{"the regular expressions of this file are too large together"}, told); diff != "" {
+			t.Errorf("%.60s: errors (-want +got):\n%s", when, diff)
+		}
+	}
+}
+
+// TestFewerFindings: one file cannot fill the log with what is wrong in it, and the
+// errors are kept.
+func TestFewerFindings(t *testing.T) {
+	var found []configs.Finding
+	for i := range 1000 {
+		found = append(found,
+			configs.Finding{Pos: configs.Pos{File: "a", Line: i}, Severity: configs.Warning},
+			configs.Finding{Pos: configs.Pos{File: "b", Line: i}, Severity: configs.Warning})
+	}
+	found = append(found, configs.Finding{Pos: configs.Pos{File: "a"}, Message: "wrong"}, configs.Finding{Pos: configs.Pos{File: "c"}})
+	counts := map[string]int{}
+	for _, f := range fewer(found) {
+		counts[f.Pos.File+" "+f.Severity.String()]++
+	}
+	want := map[string]int{"a error": 1, "a warning": maxFindings, "b warning": maxFindings + 1, "c error": 1}
+	if diff := cmp.Diff(want, counts); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	cfg := &configs.Config{Routes: []configs.Route{{When: []configs.Conditions{{Branches: &configs.List{Values: slices.Repeat([]configs.Pattern{{Text: "/(/"}}, 5000)}}}}}}
+	if _, all := Compile(cfg, listed); len(all) > 2*maxFindings {
+		t.Errorf("Compile tells of %d mistakes", len(all))
 	}
 }

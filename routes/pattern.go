@@ -40,6 +40,10 @@ const (
 	maxInstructions = 10_000
 )
 
+// maxFileInstructions is how large the machines of all regular expressions of a
+// fenced file may become: each instruction takes about 100 bytes of memory.
+const maxFileInstructions = 50_000
+
 // regex is a regular expression that knows what it costs.
 type regex struct {
 	*regexp.Regexp
@@ -49,6 +53,19 @@ type regex struct {
 func (r *regex) matches(text string, steps *meter) bool {
 	return steps.spend(regexSteps(len(text), r.size)) && r.MatchString(text)
 }
+
+// instructions is the size of what a pattern keeps; nil is no regular expression.
+func (r *regex) instructions() int {
+	if r == nil {
+		return 0
+	}
+	return r.size
+}
+
+func (p glob) instructions() int          { return p.re.instructions() }
+func (p labelPattern) instructions() int  { return p.re.instructions() }
+func (p branchPattern) instructions() int { return p.re.instructions() }
+func (p eventPattern) instructions() int  { return p.re.instructions() }
 
 // regexSteps is what a regular expression takes for a text: RE2 looks at each
 // character once for each instruction at most, and mostly at far fewer.

@@ -45,6 +45,15 @@ func fencedRoutes(choice []byte) string {
 		"name", "to", "stop", "template", "detail", "layout", "mention", "events", "sources", "projects", "visibility", "branches", "target_branches", "labels", "actors",
 		"bots", "paths", "environments", "draft", "confidential", "if", "also", "env", "include", "users",
 	}
+	fitting := map[string][]string{
+		"name": {"Other", "'@channel @here'", "x y", "routes[0]"}, "to": {"mm#fuzzed", "[mm#fuzzed, mm#fuzzed-a]", "mm#fuzzed-b"}, "stop": {"true", "false"},
+		"template": {"push", "issue", "note"}, "detail": {"full", "brief", "title"}, "layout": {"plain", "card"}, "mention": {"here", "channel", "author", "actor", "[assignees, '@anna']", "'@jdoe'"},
+		"events": {"all", "[issue, note]", "push", "pipeline.*", "/./", "standard"}, "sources": {"gitlab"}, "projects": {"fuzzed/**", "'**'", "[fuzzed/api, 'fuz*/*']", "/api/"},
+		"visibility": {"[private, internal, public]", "public"}, "branches": {"'*'", "main", "[$default, release/*]"}, "target_branches": {"'*'"}, "labels": {"[bug, x]", "{none: wip}"},
+		"actors": {"'*'", "/./"}, "bots": {"true", "false"}, "paths": {"'**'", "'{a,aa}{a,aa}{a,aa}b'"}, "environments": {"'**'"}, "draft": {"true", "false"}, "confidential": {"false"},
+		"if": {"'title contains \"x\"'", "'len(labels) >= 0'"}, "also": {"edited_notes", "[system_notes, child_pipelines]"},
+		"users": {"mallory", "grace", "{mattermost: eve, email: [ada@acme.example, jdoe@acme.example]}", "{slack: U02ABCDEF}"},
+	}
 	at := 0
 	next := func(n int) int {
 		if at >= len(choice) {
@@ -53,18 +62,21 @@ func fencedRoutes(choice []byte) string {
 		at++
 		return int(choice[at-1]) % n
 	}
-	pick := func() string {
+	pick := func(key string) string {
+		if good := fitting[key]; good != nil && next(12) > 0 {
+			return good[next(len(good))]
+		}
 		if next(3) == 0 {
 			return "[" + values[next(len(values))] + ", " + values[next(len(values))] + "]"
 		}
 		return values[next(len(values))]
 	}
 	var b strings.Builder
-	b.WriteString("users:\n  grace: " + values[next(len(values))] + "\n  " + []string{"jdoe", "asmith", "eve"}[next(3)] + ": " + values[next(len(values))] + "\nroutes:\n")
+	b.WriteString("users:\n  grace: " + pick("users") + "\n  " + []string{"jdoe", "asmith", "eve"}[next(3)] + ": " + pick("users") + "\nroutes:\n")
 	for at < len(choice) && b.Len() < 5000 {
-		b.WriteString("  - to: " + []string{"mm#fuzzed", "mm#fuzzed-b", pick()}[next(3)] + "\n")
+		b.WriteString("  - to: " + pick("to") + "\n")
 		for _, part := range []string{"", "when", "except"} {
-			n := next(4)
+			n := next(3)
 			if n == 0 {
 				continue
 			}
@@ -77,13 +89,16 @@ func fencedRoutes(choice []byte) string {
 			for range n {
 				k := keys[next(len(keys))]
 				if part != "" {
-					k = keys[7+next(len(keys)-10)]
-				} else if next(4) > 0 {
+					k = keys[7+next(len(keys)-7)]
+					if next(12) > 0 {
+						k = keys[7+next(len(keys)-10)]
+					}
+				} else if next(12) > 0 {
 					k = keys[next(7)]
 				}
 				if !used[k] {
 					used[k] = true
-					b.WriteString(indent + k + ": " + pick() + "\n")
+					b.WriteString(indent + k + ": " + pick(k) + "\n")
 				}
 			}
 		}

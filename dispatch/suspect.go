@@ -22,6 +22,9 @@ const (
 	// maxTried is how many webhooks are tried at such a start: the one that ends the
 	// relay may stand behind the oldest.
 	maxTried = 256
+	// tryFor is how long that may take before no more are tried: the relay posts
+	// nothing until it is done.
+	tryFor = 10 * time.Second
 	// maxFatal is for how many addresses an event is buried one by one.
 	maxFatal = 8
 	// inFront is how many deliveries of each parked lane are tried: as many as its
@@ -108,8 +111,8 @@ func (d *Dispatcher) vetNamed(ctx context.Context) error {
 
 // vetOldest tries the oldest unsettled events.
 func (d *Dispatcher) vetOldest(ctx context.Context) error {
-	left := maxTried
-	for after := d.State.Checkpoint.Cursor; after < d.Queue.LastEvent() && left > 0; after++ {
+	left, until := maxTried, time.Now().Add(tryFor)
+	for after := d.State.Checkpoint.Cursor; after < d.Queue.LastEvent() && left > 0 && time.Now().Before(until); after++ {
 		e, err := d.Queue.Next(ctx, after)
 		if damage := (*queue.DamageError)(nil); errors.As(err, &damage) {
 			continue // set aside later

@@ -360,7 +360,7 @@ func TestCuts(t *testing.T) {
 		{"direction before bold", render("pipeline.canceled", func(e *events.Event) { e.Branch = "שלום" }),
 			"**\u200e[Pipeline #1287](pipelines/1287)** was canceled on [`שלום`](commits/%D7%A9%D7%9C%D7%95%D7%9D) in [acme/api](https://gitlab.example/acme/api) · Ada Lovelace · 1m\u00a047s"},
 		{"system note", render("note.merge_request", func(e *events.Event) { e.Note.System, e.Note.Body = true, "assigned to @grace" }),
-			"Grace Hopper on **[!42 Limit requests per client](merge_requests/42#note_88123)** in [acme/api](https://gitlab.example/acme/api): “assigned to [@\u2060grace](https://gitlab.example/grace)”"},
+			"Grace Hopper added a system note to **[!42 Limit requests per client](merge_requests/42#note_88123)** in [acme/api](https://gitlab.example/acme/api): “assigned to [@\u2060grace](https://gitlab.example/grace)”"},
 		{"reset approvals", render("merge_request.unapproved", func(e *events.Event) { e.MergeRequest.System = true }),
 			"A push by Ada Lovelace withdrew the approvals of **[!42 Limit requests per client](merge_requests/42)** in [acme/api](https://gitlab.example/acme/api)"},
 		{"nobody", render("push.delete", func(e *events.Event) { e.Actor = events.User{} }),

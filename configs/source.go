@@ -41,7 +41,7 @@ func (r *reader) sources(top object) []Source {
 		s := r.source(name, entry)
 		for _, p := range s.Paths {
 			if other, taken := paths[p]; taken {
-				r.errorf(entry.key, "give each source its own path", "source %q has the path %s of source %q", harmless(name), clip(p), other)
+				r.errorf(entry.key, "give each source its own path", "source %q has the same path as source %q", harmless(name), other)
 			}
 			paths[p] = harmless(name)
 		}

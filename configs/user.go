@@ -95,7 +95,7 @@ func (r *reader) only(u User, known *people, key *yaml.Node) bool {
 	for _, e := range u.Emails {
 		mail := strings.ToLower(e)
 		if other, again := known.mails[mail]; again && other.GitLab != u.GitLab {
-			r.errorf(key, "keep it with one of them", "users %q and %q have the address %s", harmless(u.GitLab), harmless(other.GitLab), clip(e))
+			r.errorf(key, "keep it with one of them", "users %q and %q have the same e-mail address", harmless(u.GitLab), harmless(other.GitLab))
 			continue
 		}
 		known.mails[mail] = u

@@ -1,6 +1,7 @@
 package routes
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -346,7 +347,7 @@ func (c *compiler) checkFence(w checkedConditions, f *configs.Fence) {
 	}
 	for _, v := range w.Projects.Values {
 		if outside(v.Text, f.Projects) {
-			c.report(configs.Error, v.Pos, utf8.RuneCountInString(v.Text), fmt.Sprintf("%q never matches: this file may not route it", v.Text),
+			c.report(configs.Error, v.Pos, utf8.RuneCountInString(cmp.Or(v.Written, v.Text)), fmt.Sprintf("%q never matches: this file may not route it", cmp.Or(v.Written, v.Text)),
 				fmt.Sprintf("%s lets it route %s", f.Pos, strings.Join(texts(f.Projects), ", ")))
 		}
 	}

@@ -188,3 +188,29 @@ func TestFewerFindings(t *testing.T) {
 		t.Errorf("Compile tells of %d mistakes", len(all))
 	}
 }
+
+// TestVariableOutsideFence: a mistake shows what a fenced file says, not what the
+// environment makes of it.
+func TestVariableOutsideFence(t *testing.T) {
+	dir := t.TempDir()
+	for name, yaml := range map[string]string{
+		"relay.yaml": "destinations: {mm: \"${MM_URL}\"}\ninclude: {files: pay.yaml, projects: acme/pay/**, env: PAY_X}\n",
+		"pay.yaml":   "routes: [{when: {projects: \"${PAY_X}\"}, to: mm}]\nusers: {a: {email: \"${PAY_X}@acme.example\"}, b: {email: \"${PAY_X}@acme.example\"}}\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(yaml), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	secret := "kanarie/" + strings.Repeat("x", 100)
+	cfg, found := configs.Load(filepath.Join(dir, "relay.yaml"), func(name string) (string, bool) {
+		if name == "PAY_X" {
+			return secret, true
+		}
+		return env(name)
+	})
+	_, more := Compile(cfg, listed)
+	got := text(t, append(found, more...))
+	if strings.Contains(got, "kanarie") || !strings.Contains(got, `"${PAY_X}" never matches`) || !strings.Contains(got, "have the same e-mail address") {
+		t.Error(got)
+	}
+}

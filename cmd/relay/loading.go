@@ -118,5 +118,5 @@ func (r *reloader) toldCopied(c *configuration, findings []configs.Finding) {
 			r.log.Error("the URL of this destination is missing: its messages wait", "destination", d.Name)
 		}
 	}
-	r.reports.trouble("reload", "⚠️ relay.yaml has mistakes; the relay started with the last good copy of it, of "+clock(c.copied)+":\n"+codeBlock(err.Error()))
+	r.reports.trouble("reload", "⚠️ relay.yaml has mistakes; the relay started with the last good copy of it, of "+clock(c.copied)+":\n"+r.reports.block(err.Error()))
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gitlab-mattermost/relay/configs"
 	"github.com/gitlab-mattermost/relay/delivery"
@@ -100,5 +101,28 @@ func TestReportIsMadeWhenDelivered(t *testing.T) {
 	say("b")
 	if diff := cmp.Diff([]bool{true, false, true, false, false, true}, told); diff != "" {
 		t.Errorf("told (-want +got):\n%s", diff)
+	}
+}
+
+// TestReportOfHostileFile: neither the name of a team's file nor a mistake in it
+// calls anybody or shows a secret, whatever characters are replaced.
+func TestReportOfHostileFile(t *testing.T) {
+	secrets := &redactor{}
+	secrets.add("kanarie<1>kanarie")
+	r := newReporter(nil, secrets.clean, slog.New(slog.DiscardHandler))
+	b := newBrokenFiles(slog.New(slog.DiscardHandler), r, prometheus.NewRegistry())
+	const name = "teams/`@here <!channel>\n@all.yaml"
+	finding := configs.Finding{Pos: configs.Pos{File: name}, Message: "``` kanarie<1>kanarie @all"}
+	b.told(&configuration{broken: []brokenFile{{Path: name}}}, []configs.Finding{finding})
+	b.told(&configuration{}, nil)
+	want := []string{
+		"⚠️ `teams/'@here ‹!channel› @all.yaml` has mistakes; nothing of it is in force, and the rest is loaded:\n" +
+			"```\nteams/`@here ‹!channel›\n@all.yaml: ''' [redacted] @all\n```",
+		"✅ `teams/'@here ‹!channel› @all.yaml` has no mistakes any more.",
+	}
+	for _, w := range want {
+		if got := <-r.waiting; got.text != w {
+			t.Errorf("%q, want %q", got.text, w)
+		}
 	}
 }

@@ -109,7 +109,8 @@ func (l *lastGood) load() (*configuration, []configs.Finding) {
 }
 
 // start is load for the start: with a relay.yaml that cannot be used, the last
-// good copies are, where they can be. The findings are about relay.yaml itself.
+// good copies are, where they can be. The findings are about relay.yaml itself, and
+// about those fenced files that are broken in the copies alone.
 func (l *lastGood) start() (*configuration, []configs.Finding) {
 	c, findings := l.load()
 	g := l.newest()
@@ -126,7 +127,7 @@ func (l *lastGood) start() (*configuration, []configs.Finding) {
 		return c, findings
 	}
 	old.copied, old.Files = g.Time, c.Files // what is watched is what has the mistakes
-	return old, findings
+	return old, append(findings, old.toldAlone(wrong, findings)...)
 }
 
 // contain loads a configuration, if need be again and again, with other texts for
@@ -159,6 +160,23 @@ func (l *lastGood) contain(read func(instead map[string][]byte) (*configs.Config
 			told = append(told, fenced[path]...)
 		}
 	}
+}
+
+// toldAlone are the errors of the configuration's broken files of which others say
+// nothing.
+func (c *configuration) toldAlone(own, others []configs.Finding) (alone []configs.Finding) {
+	for _, b := range c.broken {
+		here := func(f configs.Finding) bool { return f.Severity == configs.Error && f.Pos.File == b.Path }
+		if slices.ContainsFunc(others, here) {
+			continue
+		}
+		for _, f := range own {
+			if here(f) {
+				alone = append(alone, f)
+			}
+		}
+	}
+	return alone
 }
 
 // brokenFile is a fenced file with mistakes.

@@ -8,7 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
+	"regexp"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -104,17 +104,18 @@ func proxied(r *http.Request) bool {
 		return true // nginx, where it is not told to add any header
 	}
 	for name := range r.Header {
-		if slices.Contains(proxyHeaders, name) || strings.HasPrefix(name, "X-Forwarded") || strings.HasPrefix(name, "X-Original-") || strings.HasPrefix(name, "X-Envoy-") {
+		if proxyHeader.MatchString(strings.ReplaceAll(name, "_", "-")) {
 			return true
 		}
 	}
 	return false
 }
 
-// proxyHeaders are those that proxies add, besides X-Forwarded-For and its like.
-var proxyHeaders = []string{
-	"Forwarded", "Via", "X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip", "Fastly-Client-Ip", "X-Proxyuser-Ip",
-}
+// proxyHeader matches the headers by which proxies and content delivery networks
+// tell whom they speak for, or that they do. Programs and browsers that ask by
+// themselves send none of them.
+var proxyHeader = regexp.MustCompile(`^(?i:Via|Forwarded|Proxy-Connection|X-Scheme|X-Host|X-Rewrite-Url` +
+	`|X-(?:Forwarded|Original|Envoy|Nginx|Azure|Amzn|Amz-Cf|Appengine).*|(?:Cf|Cdn|Fly|Fastly|Tailscale)-.*|.*(?:Client|Real|User)-?Ip)$`)
 
 func bearer(r *http.Request, token string) bool {
 	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")

@@ -473,3 +473,26 @@ func TestReloadThatFailsSaysWhy(t *testing.T) {
 		t.Errorf("GET: %d", w.Code)
 	}
 }
+
+// TestProxied knows the signs of proxies, and takes nothing for one that programs
+// and browsers send.
+func TestProxied(t *testing.T) {
+	for _, name := range strings.Fields(`Via Forwarded X-Forwarded-For X-Forwarded-Host X_Forwarded_For X-Forwarded X-Real-IP X-Client-IP Client-IP
+		X-Cluster-Client-IP True-Client-IP Fastly-Client-IP CF-Connecting-IP CF-Ray CDN-Loop Fly-Client-IP X-Azure-ClientIP X-Appengine-User-IP
+		X-ProxyUser-IP X-Original-URL X-Rewrite-URL X-Envoy-External-Address X-Nginx-Proxy X-Scheme X-Host Proxy-Connection X-Amzn-Trace-Id
+		Ali-CDN-Real-IP Tailscale-User-Login`) {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header.Set(name, "x")
+		if !proxied(r) {
+			t.Errorf("%s is not taken for a proxy's", name)
+		}
+	}
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	for _, name := range strings.Fields(`Accept Accept-Encoding Accept-Language Authorization Cache-Control Content-Type Cookie Dnt If-None-Match
+		Origin Pragma Priority Range Referer Sec-Ch-Ua Sec-Fetch-Site Te Traceparent Upgrade-Insecure-Requests User-Agent X-Requested-With X-Scheming`) {
+		r.Header.Set(name, "x")
+	}
+	if proxied(r) {
+		t.Errorf("taken for a proxy's: %v", r.Header)
+	}
+}

@@ -103,7 +103,7 @@ func (a *app) retryParked() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "retry ADDRESS | --all",
 		Short:   "Try an address now, without waiting for its next probe",
-		Long:    "Try an address now, without waiting for its next probe: once the chat server or\nthe channel is mended. A destination's name means all of its addresses. The answer\nsays what came of it. If it fails, the next probe comes when it would have come\nanyway.",
+		Long:    "Try an address now, without waiting for its next probe: once the chat server\nor the channel is mended. A destination's name means all of its addresses. The\nanswer says what came of it. If it fails, the next probe comes when it would\nhave come anyway.",
 		Example: "  relay parked retry mm#reviews\n  relay parked retry --all",
 		Args:    atMostOneAddress,
 		RunE: func(cmd *cobra.Command, args []string) error {

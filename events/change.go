@@ -109,8 +109,8 @@ func rank(field string) int {
 // pair reads both sides of a change: {"previous": …, "current": …}, or the two
 // items of an array, as GitLab 19 writes reviewers.
 func (d *decoder) pair(v value) (from, to value) {
-	switch d.sort(v) {
-	case '[':
+	switch {
+	case v.IsArray():
 		n := 0
 		d.list(v, maxObjects, func(item value) {
 			switch n++; n {
@@ -120,7 +120,7 @@ func (d *decoder) pair(v value) (from, to value) {
 				to = item
 			}
 		})
-	case '{':
+	case v.IsObject():
 		d.each(d.key, v, func(key string, item value) {
 			switch key {
 			case "previous":
@@ -139,7 +139,7 @@ func (d *decoder) pair(v value) (from, to value) {
 // as when only a reviewer's state moved.
 func (d *decoder) change(field string, from, to value) (c Change, ok bool) {
 	c.Field = field
-	if d.isArray(from) || d.isArray(to) {
+	if from.IsArray() || to.IsArray() {
 		before, after := d.members(from), d.members(to)
 		c.Added, c.Removed = without(after, before), without(before, after)
 		return c, len(c.Added)+len(c.Removed) > 0
@@ -150,7 +150,7 @@ func (d *decoder) change(field string, from, to value) (c Change, ok bool) {
 
 // side reads a single value of a change: of an object its title or name.
 func (d *decoder) side(v value) string {
-	if d.isObject(v) {
+	if v.IsObject() {
 		return d.member(v).text
 	}
 	return d.str(v)
@@ -173,7 +173,7 @@ func (d *decoder) members(v value) []member {
 }
 
 func (d *decoder) member(v value) member {
-	if !d.isObject(v) {
+	if !v.IsObject() {
 		text := d.str(v)
 		return member{id: text, text: text}
 	}

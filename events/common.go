@@ -8,14 +8,14 @@ import (
 // readProject reads the project, or group, that the event belongs to.
 func (d *decoder) readProject() {
 	p := &d.event.Project
-	*p = d.early.project
+	*p = d.project(d.get("project"))
 	if p.ID == 0 {
 		p.ID = d.integer(d.get("project_id"))
 	}
 	if p.Path == "" || p.URL == "" {
 		d.projectFromRepository()
 	}
-	if v := d.get("group"); d.isObject(v) {
+	if v := d.get("group"); v.IsObject() {
 		d.group(v)
 	}
 }
@@ -72,7 +72,7 @@ func webAddress(s string) string {
 
 // visibility reads GitLab's visibility levels (lib/gitlab/visibility_level.rb).
 func (d *decoder) visibility(v value) string {
-	if d.isNull(v) {
+	if isNull(v) {
 		return ""
 	}
 	switch d.integer(v) {
@@ -91,7 +91,7 @@ func (d *decoder) visibility(v value) string {
 // is for people ("Acme / API"), no path.
 func (d *decoder) projectFromRepository() {
 	v := d.get("repository")
-	if !d.isObject(v) {
+	if !v.IsObject() {
 		return
 	}
 	p := &d.event.Project
@@ -161,7 +161,11 @@ func (d *decoder) completeProject() {
 }
 
 // readActor reads who did it: the user object.
-func (d *decoder) readActor() { d.event.Actor = d.early.user }
+func (d *decoder) readActor() {
+	if v := d.get("user"); v.IsObject() {
+		d.event.Actor = d.user("user", v)
+	}
+}
 
 // readFlatActor reads who did it where the payload has no user object: pushes
 // and old events, whose keys begin with user_.
@@ -229,7 +233,7 @@ func (d *decoder) labels(v value) []string {
 
 // label reads a label's title, or a title alone.
 func (d *decoder) label(v value) (title string) {
-	if !d.isObject(v) {
+	if !v.IsObject() {
 		return d.str(v)
 	}
 	d.each("labels", v, func(key string, v value) {
@@ -285,7 +289,7 @@ func (d *decoder) commit(name string, v value) Commit {
 // not even that.
 func (d *decoder) headCommit(v value, sha string) *Commit {
 	var c Commit
-	if d.isObject(v) {
+	if v.IsObject() {
 		c = d.commit("commit", v)
 	}
 	if sha != "" {
@@ -307,7 +311,7 @@ func firstLine(s string) string {
 
 // milestone reads a milestone's title.
 func (d *decoder) milestone(v value) (title string) {
-	if !d.isObject(v) {
+	if !v.IsObject() {
 		return ""
 	}
 	d.each("milestone", v, func(key string, v value) {
@@ -320,7 +324,7 @@ func (d *decoder) milestone(v value) (title string) {
 
 // environment reads an environment's name, from an object or plain.
 func (d *decoder) environment(v value) (name string) {
-	if !d.isObject(v) {
+	if !v.IsObject() {
 		return d.str(v)
 	}
 	d.each("environment", v, func(key string, v value) {

@@ -3,6 +3,8 @@ package events
 import (
 	"slices"
 	"strings"
+
+	"github.com/tidwall/gjson"
 )
 
 // isConfidential decides whether the event is confidential. GitLab says so in many
@@ -56,7 +58,7 @@ func (d *decoder) awardedOn() string {
 			kind = d.str(v)
 		}
 	})
-	if note := d.get("note"); d.isObject(note) {
+	if note := d.get("note"); note.IsObject() {
 		kind = ""
 		d.each("note", note, func(key string, v value) {
 			if key == "noteable_type" {
@@ -76,7 +78,7 @@ var hiding = []string{
 // mayBelong tells whether an event of no known kind may be about something
 // confidential: by its word, or because there is an issue in it.
 func (d *decoder) mayBelong() bool {
-	return slices.Contains(hiding, d.event.Action) || slices.ContainsFunc(issueKeys, func(key string) bool { return d.isObject(d.get(key)) })
+	return slices.Contains(hiding, d.event.Action) || slices.ContainsFunc(issueKeys, func(key string) bool { return d.get(key).IsObject() })
 }
 
 // issueKeys are where the issue stands that an event is about.
@@ -90,11 +92,11 @@ func (d *decoder) openIssue() (open bool) {
 	}
 	for _, name := range keys {
 		v := d.get(name)
-		if !d.isObject(v) {
+		if !v.IsObject() {
 			continue
 		}
 		d.each(name, v, func(key string, v value) {
-			open = open || key == "confidential" && !d.isNull(v) && !d.affirms(v)
+			open = open || key == "confidential" && !isNull(v) && !d.affirms(v)
 		})
 	}
 	return open
@@ -103,24 +105,23 @@ func (d *decoder) openIssue() (open bool) {
 // marked tells whether any key of this name, however deep, is true, or cannot be
 // read. Of a change, {"previous": …, "current": …}, either side counts.
 func (d *decoder) marked(name string) bool {
-	json := d.json
+	json := d.payload
 	if !strings.Contains(json, `"`+name+`"`) {
 		return false
 	}
-	for i := nextQuote(json, 0); i < len(json); i = nextQuote(json, i) {
+	for i := 0; i < len(json); {
 		if json[i] != '"' {
-			i++ // a stray backslash
+			i++
 			continue
 		}
-		quote, _ := d.closingQuote(i)
-		key := json[i+1 : quote]
-		i = min(quote+1, len(json))
-		if key != name {
-			continue
-		}
-		colon := skipSpace(json, i)
-		if colon < len(json) && json[colon] == ':' && d.affirms(at(d.space(colon))) {
-			return true
+		end := i + stringEnd(json[i:])
+		isName := json[i+1:max(end-1, i+1)] == name
+		i = skipSpace(json, end)
+		if isName && i < len(json) && json[i] == ':' {
+			i = skipSpace(json, i+1)
+			if d.affirms(gjson.Parse(json[i : i+valueEnd(json[i:])])) {
+				return true
+			}
 		}
 	}
 	return false
@@ -128,7 +129,7 @@ func (d *decoder) marked(name string) bool {
 
 // affirms tells whether the value of a mark says yes, or cannot be read.
 func (d *decoder) affirms(v value) bool {
-	if !d.isObject(v) {
+	if !v.IsObject() {
 		b, ok := d.truth(v)
 		return b || !ok
 	}

@@ -6,6 +6,8 @@ import (
 	"time"
 	"unicode/utf8"
 	"unsafe"
+
+	"github.com/tidwall/gjson"
 )
 
 // Input is a webhook as it came.
@@ -38,14 +40,14 @@ func Decode(in Input) *Event {
 		Material: true,
 		Payload:  in.Body,
 	}
-	d := decoder{event: event, reader: reader{json: share(in.Body)}}
-	if !utf8.ValidString(d.json) {
-		d.json = strings.ToValidUTF8(d.json, "\uFFFD")
+	d := decoder{event: event, payload: share(in.Body)}
+	if !utf8.ValidString(d.payload) {
+		d.payload = strings.ToValidUTF8(d.payload, "\uFFFD")
 		d.warnAt("", "", "not valid UTF-8")
 	}
 	var room [48]field
 	d.fields = room[:0]
-	d.readFields()
+	d.readFields(gjson.Parse(d.payload))
 	d.header = headerMeaning(event.Header)
 	d.word = d.str(d.get("object_kind"))
 	if d.word == "" {
@@ -63,12 +65,11 @@ func share(body []byte) string { return unsafe.String(unsafe.SliceData(body), le
 
 // decoder is the state of one Decode.
 type decoder struct {
-	reader
-	event  *Event
-	fields []field // of the payload itself
-	early  early
-	header meaning
-	word   string // object_kind or event_name
+	event   *Event
+	payload string  // as [Event.Payload], in valid UTF-8
+	fields  []field // of the payload itself
+	header  meaning
+	word    string // object_kind or event_name
 
 	in, key string // what is being read, for warnings
 	strings int    // how many were read in lists
@@ -82,9 +83,8 @@ type field struct {
 	value value
 }
 
-func (d *decoder) readFields() {
-	root := at(d.space(0))
-	if d.sort(root) != '{' {
+func (d *decoder) readFields(root value) {
+	if !root.IsObject() {
 		d.warnAt("", "", "not a JSON object")
 		return
 	}
@@ -94,33 +94,7 @@ func (d *decoder) readFields() {
 			return
 		}
 		d.fields = append(d.fields, field{key, v})
-		d.readEarly(key, v)
 	})
-}
-
-// early is what is read where it stands, because most payloads have it or it is
-// most of a payload: so it need not be skipped first and read later.
-type early struct {
-	project Project
-	user    User
-	commits []Commit
-	jobs    []JobPart
-}
-
-func (d *decoder) readEarly(key string, v value) {
-	switch key {
-	case "project":
-		d.early.project = d.project(v)
-	case "user":
-		d.early.user = User{}
-		if d.isObject(v) {
-			d.early.user = d.user(key, v)
-		}
-	case "commits":
-		d.early.commits = d.commits(v)
-	case "builds":
-		d.early.jobs = d.jobs(v)
-	}
 }
 
 // get is a field of the payload, which warnings about it will name; null if
@@ -132,7 +106,7 @@ func (d *decoder) get(key string) value {
 			return d.fields[i].value
 		}
 	}
-	return absent
+	return value{}
 }
 
 // meaning is what a header says.
@@ -207,7 +181,7 @@ func (d *decoder) kindByHeader() string {
 	case Release:
 		sign = "tag"
 	}
-	if d.isNull(d.get(sign)) {
+	if isNull(d.get(sign)) {
 		return ""
 	}
 	return d.header.kind

@@ -49,10 +49,10 @@ func (d *decoder) deployedCommit(short string) *Commit {
 
 // readApproval reads who approved or rejected a blocked deployment.
 func (d *decoder) readApproval(p *DeploymentPart) {
-	if v := d.get("approver"); d.isObject(v) {
+	if v := d.get("approver"); v.IsObject() {
 		p.Approver = d.user("approver", v).Name
 	}
-	if v := d.get("approval"); d.isObject(v) {
+	if v := d.get("approval"); v.IsObject() {
 		d.each("approval", v, func(key string, v value) {
 			if key == "comment" {
 				p.Comment = d.str(v)

@@ -15,7 +15,7 @@ func (d *decoder) readEmoji() {
 	})
 	e.Emoji = part
 	on, commit := part.OnType, "" // what it is on, of a comment what that is on
-	if v := d.get("note"); on == "Note" || d.isObject(v) {
+	if v := d.get("note"); on == "Note" || v.IsObject() {
 		note, more := d.note("note", v) // for what is internal, too
 		if on = note.OnType; on == "Commit" {
 			commit = more.commit
@@ -33,24 +33,24 @@ func (d *decoder) readEmoji() {
 func (d *decoder) readAwarded(part *EmojiPart, commit string) {
 	e := d.event
 	issueKey := "issue"
-	if d.isObject(d.get("work_item")) {
+	if d.get("work_item").IsObject() {
 		issueKey = "work_item"
 	}
 	switch {
-	case d.isObject(d.get(issueKey)):
+	case d.get(issueKey).IsObject():
 		issue, _ := d.issue(issueKey, d.get(issueKey))
 		d.useIssue(issue)
 		e.Title, part.OnReference = issue.Title, reference("#", issue.IID)
-	case d.isObject(d.get("merge_request")):
+	case d.get("merge_request").IsObject():
 		mr, _ := d.mergeRequest("merge_request", d.get("merge_request"))
 		d.useMergeRequest(mr)
 		e.Title, part.OnReference = mr.Title, reference("!", mr.IID)
-	case d.isObject(d.get("commit")), commit != "":
+	case d.get("commit").IsObject(), commit != "":
 		e.Commit = d.headCommit(d.get("commit"), commit)
 		if e.Commit != nil {
 			e.Title, part.OnReference = e.Commit.Title, e.Commit.ShortSHA()
 		}
-	case d.isObject(d.snippet()):
+	case d.snippet().IsObject():
 		d.each("snippet", d.snippet(), func(key string, v value) {
 			switch key {
 			case "id":

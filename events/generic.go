@@ -101,7 +101,7 @@ func (d *decoder) readCommon() {
 	e := d.event
 	var title, name, url, action, state string
 	var made times
-	if v := d.get("object_attributes"); d.isObject(v) {
+	if v := d.get("object_attributes"); v.IsObject() {
 		d.each("object_attributes", v, func(key string, v value) {
 			switch key {
 			case "title":
@@ -151,7 +151,7 @@ func (d *decoder) readFeatureFlag() {
 
 // snippet is the snippet of a note or a reaction.
 func (d *decoder) snippet() value {
-	if v := d.get("snippet"); d.isObject(v) {
+	if v := d.get("snippet"); v.IsObject() {
 		return v
 	}
 	return d.get("project_snippet")

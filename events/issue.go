@@ -8,12 +8,12 @@ func (d *decoder) readIssue() {
 	d.readProject()
 	d.readActor()
 	issue, more := d.issue("object_attributes", d.get("object_attributes"))
-	if labels := d.get("labels"); d.isArray(labels) {
+	if labels := d.get("labels"); labels.IsArray() {
 		issue.Labels = d.labels(labels)
 	}
-	if v := d.get("assignees"); d.isArray(v) {
+	if v := d.get("assignees"); v.IsArray() {
 		issue.Assignees = d.people(v)
-	} else if v := d.get("assignee"); d.isObject(v) {
+	} else if v := d.get("assignee"); v.IsObject() {
 		issue.Assignees = []User{d.user("assignee", v)}
 	}
 	d.useIssue(issue)

@@ -3,6 +3,8 @@ package events
 import (
 	"encoding/json"
 	"strings"
+
+	"github.com/tidwall/gjson"
 )
 
 // masked stands for what must not be shown.
@@ -106,7 +108,7 @@ func (m *masker) value(c byte) {
 // text copies a string without what is secret in it, and returns what it said.
 func (m *masker) text() string {
 	n := stringEnd(m.in[m.at:])
-	said := unescape(string(m.in[m.at+1 : m.at+max(n-1, 1)]))
+	said := gjson.ParseBytes(m.in[m.at : m.at+n]).Str
 	if shown := m.clean(said); shown != said {
 		quoted, _ := json.Marshal(shown) // a string always can be
 		m.out.Write(quoted)
@@ -133,7 +135,7 @@ func (l *maskLevel) next(begin byte) maskRole {
 }
 
 // stringEnd is the length of the JSON string that a text begins with.
-func stringEnd(s []byte) int {
+func stringEnd[T string | []byte](s T) int {
 	for i := 1; i < len(s); i++ {
 		switch s[i] {
 		case '\\':
@@ -146,7 +148,7 @@ func stringEnd(s []byte) int {
 }
 
 // valueEnd is the length of the JSON value that a text begins with.
-func valueEnd(s []byte) int {
+func valueEnd[T string | []byte](s T) int {
 	depth := 0
 	for i := 0; i < len(s); i++ {
 		switch s[i] {

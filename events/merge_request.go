@@ -24,15 +24,15 @@ func (d *decoder) readMergeRequest() {
 	if e.Project.Path == "" && e.Project.URL == "" {
 		e.Project = more.project
 	}
-	if labels := d.get("labels"); d.isArray(labels) {
+	if labels := d.get("labels"); labels.IsArray() {
 		mr.Labels = d.labels(labels)
 	}
-	if v := d.get("assignees"); d.isArray(v) {
+	if v := d.get("assignees"); v.IsArray() {
 		mr.Assignees = d.people(v)
-	} else if v := d.get("assignee"); d.isObject(v) {
+	} else if v := d.get("assignee"); v.IsObject() {
 		mr.Assignees = []User{d.user("assignee", v)}
 	}
-	if v := d.get("reviewers"); d.isArray(v) {
+	if v := d.get("reviewers"); v.IsArray() {
 		mr.Reviewers = d.people(v)
 	}
 	d.useMergeRequest(mr)
@@ -160,22 +160,22 @@ func (d *decoder) mergeRequest(name string, v value) (*MergeRequestPart, attribu
 		case "oldrev":
 			mr.OldRev = d.str(v)
 		case "last_commit":
-			if d.isObject(v) {
+			if v.IsObject() {
 				c := d.commit("last_commit", v)
 				mr.LastCommit = &c
 			}
 		case "source":
-			if deleted = d.isNull(v); !deleted {
+			if deleted = isNull(v); !deleted {
 				mr.SourcePath = d.project(v).Path
 			}
 		case "target":
-			if !d.isNull(v) && d.event.Project.Path == "" {
+			if !isNull(v) && d.event.Project.Path == "" {
 				more.project = d.project(v)
 			}
 		case "labels":
 			mr.Labels = d.labels(v)
 		case "assignee":
-			if d.isObject(v) {
+			if v.IsObject() {
 				mr.Assignees = []User{d.user("assignee", v)}
 			}
 		case "milestone":

@@ -43,7 +43,7 @@ func (d *decoder) readTarget(commit string) {
 		note.OnTitle, note.OnURL, note.OnReference = mr.Title, mr.URL, reference("!", mr.IID)
 	case Issue:
 		key := "issue"
-		if !d.isObject(d.get(key)) {
+		if !d.get(key).IsObject() {
 			key = "work_item"
 		}
 		issue, _ := d.issue(key, d.get(key))
@@ -62,7 +62,7 @@ func (d *decoder) readTarget(commit string) {
 // noteOn is what a comment is on, by its noteable_type, or by the object that stands
 // beside it.
 func (d *decoder) noteOn(kind string) string {
-	has := func(key string) bool { return kind == "" && d.isObject(d.get(key)) }
+	has := func(key string) bool { return kind == "" && d.get(key).IsObject() }
 	switch {
 	case kind == "MergeRequest", has("merge_request"):
 		return MergeRequest
@@ -70,7 +70,7 @@ func (d *decoder) noteOn(kind string) string {
 		return Issue
 	case kind == "Commit", has("commit"):
 		return "commit"
-	case strings.HasSuffix(kind, "Snippet"), kind == "" && d.isObject(d.snippet()):
+	case strings.HasSuffix(kind, "Snippet"), kind == "" && d.snippet().IsObject():
 		return "snippet"
 	}
 	return Other
@@ -165,7 +165,7 @@ func (d *decoder) note(name string, v value) (*NotePart, noteAttributes) {
 
 // position reads where in a diff a note stands: the new side, else the old one.
 func (d *decoder) position(v value) (file string, line int) {
-	if !d.isObject(v) {
+	if !v.IsObject() {
 		return "", 0
 	}
 	var oldFile string
@@ -191,7 +191,7 @@ func (d *decoder) position(v value) (file string, line int) {
 // diffPath is the file of a note on a commit, which has no position: st_diff,
 // an object, in old GitLabs a text.
 func (d *decoder) diffPath(v value) (path string) {
-	if !d.isObject(v) {
+	if !v.IsObject() {
 		return ""
 	}
 	d.each("st_diff", v, func(key string, v value) {

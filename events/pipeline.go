@@ -15,7 +15,7 @@ func (d *decoder) readPipeline() {
 	p, ref := d.pipeline(d.get("object_attributes"))
 	e.Pipeline = p
 	e.Action = safeWord(p.Status)
-	if v := d.get("merge_request"); d.isObject(v) {
+	if v := d.get("merge_request"); v.IsObject() {
 		p.MergeRequest, _ = d.mergeRequest("merge_request", v)
 		d.useMergeRequest(p.MergeRequest)
 	}
@@ -25,7 +25,7 @@ func (d *decoder) readPipeline() {
 	e.Time = ref.cameTo(p.Status)
 	e.Commit = d.headCommit(d.get("commit"), p.SHA)
 	d.readSourcePipeline(d.get("source_pipeline"))
-	p.Jobs = d.early.jobs
+	p.Jobs = d.jobs(d.get("builds"))
 	for i := range p.Jobs {
 		job := &p.Jobs[i]
 		job.PipelineID, job.PipelineName = p.ID, p.Name
@@ -139,7 +139,7 @@ func mergeRequestRef(ref string) int64 {
 
 // readSourcePipeline reads the pipeline that started this one.
 func (d *decoder) readSourcePipeline(v value) {
-	if d.isNull(v) {
+	if isNull(v) {
 		return
 	}
 	p := d.event.Pipeline
@@ -223,7 +223,7 @@ func markRetried(jobs []JobPart) {
 }
 
 func (d *decoder) runner(v value) (description string) {
-	if d.isNull(v) {
+	if isNull(v) {
 		return ""
 	}
 	d.each("runner", v, func(key string, v value) {
@@ -295,7 +295,7 @@ func (d *decoder) jobTime(status string) time.Time {
 func (d *decoder) readJobCommit(v value, sha string) {
 	e, job := d.event, d.event.Job
 	c := Commit{SHA: sha}
-	if d.isObject(v) {
+	if v.IsObject() {
 		d.each("commit", v, func(key string, v value) {
 			switch key {
 			case "id":

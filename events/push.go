@@ -21,7 +21,7 @@ func (d *decoder) readPush() {
 		Before:    d.str(d.get("before")),
 		After:     d.str(d.get("after")),
 		Protected: d.boolean(d.get("ref_protected")),
-		Commits:   d.early.commits,
+		Commits:   d.commits(d.get("commits")),
 	}
 	e.Push = p
 	for i := range p.Commits {
@@ -40,7 +40,7 @@ func (d *decoder) readPush() {
 	if moved {
 		p.CompareURL = e.Project.CompareURL(p.Before, p.After)
 	}
-	p.Forced = moved && e.Kind == Push && p.Total == 0 && d.isNumber(total) && d.header.kind != System
+	p.Forced = moved && e.Kind == Push && p.Total == 0 && isNumber(total) && d.header.kind != System
 	if e.Kind == TagPush { // Test on an empty repository sends one with a push
 		p.TagMessage = d.str(d.get("message"))
 	}

@@ -9,7 +9,7 @@ func (d *decoder) readRelease() {
 		Description: d.str(d.get("description")),
 		URL:         d.url(d.get("url")),
 	}
-	if v := d.get("assets"); d.isObject(v) {
+	if v := d.get("assets"); v.IsObject() {
 		p.Assets = d.attached(v)
 	}
 	if p.URL == "" && p.Tag != "" {

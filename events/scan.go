@@ -27,37 +27,6 @@ func holding(word uint64, c byte) uint64 {
 // lowest is the index of the lowest byte that is marked.
 func lowest(marked uint64) int { return bits.TrailingZeros64(marked) / 8 }
 
-// nextQuote is the first place from i of a quote or a backslash; len(s) or more if
-// there is none.
-func nextQuote(s string, i int) int {
-	for ; i+8 <= len(s); i += 8 {
-		word := eight(s, i)
-		if found := holding(word, '"') | holding(word, '\\'); found != 0 {
-			return i + lowest(found)
-		}
-	}
-	for i < len(s) && s[i] != '"' && s[i] != '\\' {
-		i++
-	}
-	return i
-}
-
-// nextMark is the first place from i of a quote or bracket, and at times of a
-// control character; len(s) or more if there is none.
-func nextMark(s string, i int) int {
-	const upper = 0x20 * ones // makes of square brackets curly ones
-	for ; i+8 <= len(s); i += 8 {
-		word := eight(s, i) | upper
-		if found := holding(word, '"') | holding(word, '{') | holding(word, '}'); found != 0 {
-			return i + lowest(found)
-		}
-	}
-	for i < len(s) && s[i] != '"' && s[i]|0x20 != '{' && s[i]|0x20 != '}' {
-		i++
-	}
-	return i
-}
-
 // nextSpecial is the first place from i of a byte that does not stand for itself
 // in a string: a quote, a backslash or a control character; len(s) if there is
 // none.

@@ -5,16 +5,18 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tidwall/gjson"
 )
 
 // str reads a string. Numbers and booleans are taken as written.
 func (d *decoder) str(v value) string {
-	switch d.sort(v) {
-	case '"':
-		return d.text(v)
-	case '0', 't', 'f':
-		return d.raw(v)
-	case '{', '[':
+	switch v.Type {
+	case gjson.String:
+		return v.Str
+	case gjson.Number, gjson.True, gjson.False:
+		return v.Raw
+	case gjson.JSON:
 		d.warn("not a string")
 	}
 	return ""
@@ -31,20 +33,20 @@ func (d *decoder) url(v value) string {
 }
 
 // plainText is what a string or number holds, without outer spaces.
-func (d *decoder) plainText(v value) string {
-	if d.sort(v) == '"' {
-		return strings.TrimSpace(d.text(v))
+func plainText(v value) string {
+	if v.Type == gjson.String {
+		return strings.TrimSpace(v.Str)
 	}
-	return d.raw(v)
+	return v.Raw
 }
 
 // integer reads a whole number, also from a string or a float.
 func (d *decoder) integer(v value) int64 {
-	switch d.sort(v) {
-	case 'n':
+	switch v.Type {
+	case gjson.Null:
 		return 0
-	case '0', '"':
-		text := d.plainText(v)
+	case gjson.Number, gjson.String:
+		text := plainText(v)
 		if text == "" {
 			return 0
 		}
@@ -71,13 +73,13 @@ func (d *decoder) boolean(v value) bool {
 // truth reads v as a boolean; null is false. ok is false for what cannot be
 // read as one.
 func (d *decoder) truth(v value) (b, ok bool) {
-	switch d.sort(v) {
-	case 't':
+	switch v.Type {
+	case gjson.True:
 		return true, true
-	case 'f', 'n':
+	case gjson.False, gjson.Null:
 		return false, true
-	case '0', '"':
-		switch strings.ToLower(d.plainText(v)) {
+	case gjson.Number, gjson.String:
+		switch strings.ToLower(plainText(v)) {
 		case "true", "t", "yes", "1":
 			return true, true
 		case "false", "f", "no", "0", "":
@@ -90,11 +92,11 @@ func (d *decoder) truth(v value) (b, ok bool) {
 // seconds reads a duration in seconds.
 func (d *decoder) seconds(v value) time.Duration {
 	const longest = 1 << 33 // seconds; what a Duration can hold
-	switch d.sort(v) {
-	case 'n':
+	switch v.Type {
+	case gjson.Null:
 		return 0
-	case '0', '"':
-		text := d.plainText(v)
+	case gjson.Number, gjson.String:
+		text := plainText(v)
 		if text == "" {
 			return 0
 		}
@@ -108,20 +110,20 @@ func (d *decoder) seconds(v value) time.Duration {
 
 // time reads a point in time; what cannot be read is zero, with a warning.
 func (d *decoder) time(v value) time.Time {
-	switch d.sort(v) {
-	case 'n':
+	switch v.Type {
+	case gjson.Null:
 		return time.Time{}
-	case '"':
-		text := d.text(v)
+	case gjson.String:
+		text := v.Str
 		if text == "" {
 			return time.Time{}
 		}
 		if t, ok := parseTime(text); ok {
 			return t
 		}
-	case '0':
+	case gjson.Number:
 		const last = 253402300799 // 9999-12-31T23:59:59Z
-		if f, err := strconv.ParseFloat(d.raw(v), 64); err == nil && f > 0 && f <= last {
+		if f, err := strconv.ParseFloat(v.Raw, 64); err == nil && f > 0 && f <= last {
 			return time.Unix(int64(f), 0).UTC()
 		}
 	}

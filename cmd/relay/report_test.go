@@ -14,22 +14,29 @@ import (
 	"github.com/gitlab-mattermost/relay/test/chat"
 )
 
-func TestOneReportPerKindAndHour(t *testing.T) {
+// reportChat is a chat server, and the destination on it that gets the reports.
+func reportChat(t *testing.T) (*chat.Server, *delivery.Destination) {
+	t.Helper()
 	server, err := chat.Start(chat.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer server.Close()
+	t.Cleanup(func() { server.Close() })
 	clients := delivery.NewClients("test")
-	defer clients.Close()
+	t.Cleanup(clients.Close)
 	ds, err := clients.Prepare([]configs.Destination{{Name: "own", Kind: configs.KindMattermost, URL: configs.NewSecret(server.URL("own"))}}, configs.EgressPrivate)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return server, &ds[0]
+}
+
+func TestOneReportPerKindAndHour(t *testing.T) {
+	server, own := reportChat(t)
 	var secrets redactor
 	secrets.add("the-secret")
 	r := newReporter(func() (*delivery.Destination, string, configs.Look) {
-		return &ds[0], "relay", configs.Look{Username: "Relay", Icon: ":gear:"}
+		return own, "relay", configs.Look{Username: "Relay", Icon: ":gear:"}
 	}, secrets.clean, slog.New(slog.DiscardHandler))
 	now := time.Unix(1700000000, 0)
 	r.now = func() time.Time { return now }
@@ -68,18 +75,8 @@ func deliver(ctx context.Context, r *reporter) {
 // A report that did not get through was not made: the next trouble of its kind is
 // told again. The same for one that found no room.
 func TestReportIsMadeWhenDelivered(t *testing.T) {
-	server, err := chat.Start(chat.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
-	clients := delivery.NewClients("test")
-	defer clients.Close()
-	ds, err := clients.Prepare([]configs.Destination{{Name: "own", Kind: configs.KindMattermost, URL: configs.NewSecret(server.URL("own"))}}, configs.EgressPrivate)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := newReporter(func() (*delivery.Destination, string, configs.Look) { return &ds[0], "", configs.Look{} }, (&redactor{}).clean, slog.New(slog.DiscardHandler))
+	server, own := reportChat(t)
+	r := newReporter(func() (*delivery.Destination, string, configs.Look) { return own, "", configs.Look{} }, (&redactor{}).clean, slog.New(slog.DiscardHandler))
 	r.pauses = nil
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()

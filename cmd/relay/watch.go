@@ -36,7 +36,7 @@ func (r *reloader) watch(ctx context.Context) error {
 	defer w.Close()
 	dirs := map[string]bool{}
 	seen := r.seen
-	counts := r.follow(w, dirs)
+	counts, _ := r.follow(w, dirs)
 	var first time.Time            // change since the files were read
 	quiet := time.NewTimer(settle) // looks once for what changed before it was watched
 	wait := func() {
@@ -60,15 +60,14 @@ func (r *reloader) watch(ctx context.Context) error {
 			wait()
 		case <-quiet.C:
 			first = time.Time{}
-			files := r.watched()
-			if now := fingerprint(files); now != seen {
+			if now := fingerprint(r.watched()); now != seen {
 				_ = r.reload("file changed") // it has been logged
 				seen = now                   // of before: what changed while it was read is read again
-				if !slices.Equal(files, r.watched()) {
-					seen = fingerprint(r.watched())
-				}
 			}
-			counts = r.follow(w, dirs)
+			var more bool
+			if counts, more = r.follow(w, dirs); more {
+				wait() // and what changed before its directory was watched
+			}
 		case <-ctx.Done():
 			return nil
 		}
@@ -86,8 +85,8 @@ func (c counting) changed(e fsnotify.Event) bool {
 }
 
 // follow watches the directories of all files, of what links among them point to,
-// and of the links. It says what counts there.
-func (r *reloader) follow(w *fsnotify.Watcher, dirs map[string]bool) counting {
+// and of the links. It says what counts there, and whether it watches more than before.
+func (r *reloader) follow(w *fsnotify.Watcher, dirs map[string]bool) (counts counting, more bool) {
 	c := counting{map[string]bool{}, map[string]bool{}}
 	want := map[string]bool{}
 	for _, f := range r.watched() {
@@ -106,7 +105,7 @@ func (r *reloader) follow(w *fsnotify.Watcher, dirs map[string]bool) counting {
 				r.log.Warn("changes in this directory will not be seen; reload with SIGHUP", "dir", dir, "err", err)
 				continue
 			}
-			dirs[dir] = true
+			dirs[dir], more = true, true
 		}
 	}
 	for dir := range dirs {
@@ -115,7 +114,7 @@ func (r *reloader) follow(w *fsnotify.Watcher, dirs map[string]bool) counting {
 			delete(dirs, dir)
 		}
 	}
-	return c
+	return c, more
 }
 
 func flatMap(list []string, f func(string) []string) []string {

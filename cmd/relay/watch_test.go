@@ -21,6 +21,8 @@ type watching struct {
 	t       *testing.T
 	dir     string
 	reloads chan struct{}
+
+	whileLoading func() // nil: nothing
 }
 
 // watchFiles writes files and watches some of them.
@@ -43,7 +45,13 @@ func (w *watching) watch(watched ...string) {
 	}
 	c := &configuration{Config: cfg}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	load := func() (*configuration, []configs.Finding) { w.reloads <- struct{}{}; return c, nil }
+	load := func() (*configuration, []configs.Finding) {
+		if w.whileLoading != nil {
+			w.whileLoading()
+		}
+		w.reloads <- struct{}{}
+		return c, nil
+	}
 	apply := func(*configuration) error { return nil }
 	reports := newReporter(nil, func(s string) string { return s }, log)
 	r := newReloader(loaded{configuration: c, load: load}, apply, log, reports, prometheus.NewRegistry())
@@ -145,10 +153,19 @@ func TestWatchLinks(t *testing.T) {
 	if diff := cmp.Diff(want, waysTo(filepath.Join(dir, "relay.yaml"))); diff != "" {
 		t.Error(diff)
 	}
+	loads := 0
+	w.whileLoading = func() {
+		if loads++; loads == 2 { // changed once more before the folder that it is in now is watched
+			w.write("..2/relay.yaml", "c")
+		}
+	}
 	w.watch("relay.yaml", "templates")
+	w.write("..1/relay.yaml", "more")
+	w.reloaded("a change of what it points to")
 	link("..2", "..data")
 	w.reloaded("another target of ..data")
-	w.write("..2/relay.yaml", "c")
+	w.reloaded("a change while that was read")
+	w.write("..2/relay.yaml", "d")
 	w.reloaded("a change of what it points to now")
 	w.write("looks/push.md.tmpl", "b")
 	w.reloaded("a change of a template")

@@ -112,6 +112,27 @@ func TestCheck(t *testing.T) {
 			h.missed(death{place{1, 0}, "north"})
 			h.came(13, a, north, true)
 		}, nil},
+		{"twice, of an unanswered webhook, the relay having heard no answer", rules{}, func(h *history) {
+			a := h.sent(1, north)
+			h.came(2, a, north, true)
+			h.missed(death{place{7, 0}, "north"})
+			h.came(13, a, north, true)
+		}, nil},
+		{"two of them twice, the relay having heard one answer", rules{}, func(h *history) {
+			a, b := h.sent(1, north), h.sent(1, north)
+			h.missed(death{place{7, 0}, "north"})
+			for _, n := range []int{a, a, b, b} {
+				h.came(2, n, north, true)
+			}
+		}, []string{duplicate}},
+		{"twice, of an unanswered webhook, another having been missed", rules{}, func(h *history) {
+			a, b := h.sent(1, north), h.took(1, "7-0", north)
+			h.came(2, b, north, true)
+			h.missed(death{place{7, 0}, "north"})
+			h.came(3, b, north, true)
+			h.came(13, a, north, true)
+			h.came(13, a, north, true)
+		}, []string{duplicate}},
 		{"twice, across a crash", rules{}, func(h *history) {
 			a := h.took(1, "1-0", north, south)
 			h.came(2, a, north, true)

@@ -69,6 +69,7 @@ func (l *ledger) check(r rules) verdict {
 	l = l.snapshot() // the rules may ask the ledger
 	c := checker{ledger: l, rules: r, byDelivery: map[delivery][]post{}, byAddress: map[address][]post{}}
 	c.crashes = map[int]int{}
+	c.unnamed = l.unnamed()
 	if c.concurrency == 0 {
 		c.concurrency = 1
 	}
@@ -106,6 +107,7 @@ type checker struct {
 	verdict
 	byDelivery map[delivery][]post
 	byAddress  map[address][]post
+	unnamed    map[string]int // timed-out attempts at each address whose webhook's sender was not told an id
 }
 
 func (c *checker) add(kind, format string, args ...any) {
@@ -153,6 +155,7 @@ func (c *checker) repetition() {
 		to    address
 	}
 	again := map[start]int{}
+	unnamed := maps.Clone(c.unnamed) // each excuses one repeat
 	keys := slices.SortedFunc(maps.Keys(c.byDelivery), func(a, b delivery) int {
 		return cmp.Or(cmp.Compare(a.event, b.event), cmp.Compare(a.to.hook, b.to.hook), cmp.Compare(a.to.channel, b.to.channel))
 	})
@@ -171,6 +174,9 @@ func (c *checker) repetition() {
 				}
 			case !before.answered || c.inVain(d):
 				c.unanswered++
+			case c.mayBeUnnamed(d) && unnamed[c.label(d.to)] > 0:
+				c.unanswered++
+				unnamed[c.label(d.to)]--
 			default:
 				c.add(duplicate, "%s is again at %s, %s after an answer that was sent whole", c.name(d.event), d.to.channel, p.at.Sub(before.at).Round(time.Millisecond))
 			}
@@ -182,6 +188,12 @@ func (c *checker) repetition() {
 // the chat may have sent one: a busy machine can take that long.
 func (c *checker) inVain(d delivery) bool {
 	return c.label != nil && c.unheard[death{c.events[d.event].id, c.label(d.to)}] > 0
+}
+
+// mayBeUnnamed tells whether a timed-out attempt, of which the relay gives only an
+// id, may have been this one: its sender got no id.
+func (c *checker) mayBeUnnamed(d delivery) bool {
+	return c.label != nil && c.events[d.event].outcome != accepted && c.unnamed[c.label(d.to)] > 0
 }
 
 // numbers checks the ids: each is given once, and what was answered before
@@ -223,7 +235,8 @@ func (c *checker) middle(to address, posts []post) {
 	last := map[int]int{} // by event: where it came last
 	for i, p := range posts {
 		before, again := last[p.event]
-		if last[p.event] = i; !again || !posts[before].answered || c.inVain(delivery{p.event, to}) {
+		d := delivery{p.event, to}
+		if last[p.event] = i; !again || !posts[before].answered || c.inVain(d) || c.mayBeUnnamed(d) {
 			continue
 		}
 		if newer := i - before - 1; newer > 0 {

@@ -215,6 +215,26 @@ func (l *ledger) missed(d death) {
 	l.unheard[d]++
 }
 
+// unnamed are how many timed-out attempts at each address belong to a webhook whose
+// sender was not told an id.
+func (l *ledger) unnamed() map[string]int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	named := map[place]bool{}
+	for _, s := range l.events {
+		if s.outcome == accepted {
+			named[s.id] = true
+		}
+	}
+	all := map[string]int{}
+	for d, n := range l.unheard {
+		if !named[d.id] {
+			all[d.label] += n
+		}
+	}
+	return all
+}
+
 // starting is how long a new process of the relay needs at least until its
 // first post; a message that arrives before is still from the last one.
 const starting = 10 * time.Millisecond

@@ -164,6 +164,7 @@ func (d *Dispatcher) webhook(ctx context.Context, open *envelope, id queue.ID, n
 		d.Log.Warn("a dead letter that was replayed cannot be dropped", "event_id", id.String(), "err", err)
 	}
 	d.step.Read(id)
+	queue.Failpoint(queue.FailReading)
 	event := events.Decode(events.NewInput(w.Source, w.Get, w.Body))
 	decision := d.match(event, w)
 	d.step.Wait("its lane to take it", id)

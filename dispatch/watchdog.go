@@ -88,6 +88,7 @@ func (w *Watchdog) Rendering(id queue.ID, lane queue.Lane, place queue.Place) (d
 	}
 	s := w.Begin()
 	s.set("the message of this event to be written", queue.Mark{ID: id, Lane: lane, Place: place}, true, nil)
+	queue.Failpoint(queue.FailRendering)
 	return s.End
 }
 

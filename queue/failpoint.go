@@ -2,7 +2,8 @@ package queue
 
 // Failpoints of a build with the tag "failpoints", in the order in which a
 // webhook passes them. RELAY_FAILPOINT=name:n in the environment kills such a
-// relay, as SIGKILL would, at the n-th passing (the first, without n).
+// relay, as SIGKILL would, at the n-th passing (the first, without n);
+// name:n:hang lets what passes there wait for ever.
 const (
 	FailReceived  = "received"            // the door has a proved webhook, the queue nothing of it
 	FailPacked    = "packed"              // an envelope is made, nothing is sent
@@ -11,12 +12,14 @@ const (
 	FailAnswered  = "answered"            // GitLab has its answer
 
 	FailRead    = "read"    // an envelope was read
+	FailReading = "reading" // an event is about to be decoded
 	FailDecided = "decided" // what becomes of an event is decided, nothing recorded
 	FailHanded  = "handed"  // a delivery stands in its lane
 
-	FailRendered = "rendered"            // a message is written, not posted
-	FailPosted   = "posted-not-recorded" // the chat has a message, the journal knows nothing of it
-	FailRecorded = "recorded"            // the journal holds a delivery's outcome
+	FailRendering = "rendering"           // a message is about to be written
+	FailRendered  = "rendered"            // a message is written, not posted
+	FailPosted    = "posted-not-recorded" // the chat has a message, the journal knows nothing of it
+	FailRecorded  = "recorded"            // the journal holds a delivery's outcome
 
 	FailParking    = "parking"     // a batch is packed, not in RELAY_PARKED
 	FailParked     = "parked"      // a batch is in RELAY_PARKED, its lane does not know
@@ -38,8 +41,8 @@ const (
 // Failpoints are the names of all failpoints.
 var Failpoints = []string{
 	FailReceived, FailPacked, FailPublished, FailStored, FailAnswered,
-	FailRead, FailDecided, FailHanded,
-	FailRendered, FailPosted, FailRecorded,
+	FailRead, FailReading, FailDecided, FailHanded,
+	FailRendering, FailRendered, FailPosted, FailRecorded,
 	FailParking, FailParked, FailParkedRead, FailBurying, FailBuried,
 	FailJournaling, FailJournaled,
 	FailTakeover, FailRecovering, FailPurging, FailPurged, FailMarked, FailRebuilding,

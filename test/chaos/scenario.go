@@ -27,7 +27,7 @@ type scenario struct {
 
 // scenarios in the order in which they run and are reported.
 var scenarios = []scenario{
-	killRandom, killFailpoint, powerCut, diskFull, streamsFull, shutdown, clusterFaults, destinations, allDead, badRequests, chats, damagedStore, upgrade, hostile, reloads, memory, soak,
+	killRandom, killFailpoint, powerCut, diskFull, streamsFull, shutdown, clusterFaults, destinations, allDead, badRequests, standsStill, chats, damagedStore, upgrade, hostile, reloads, memory, soak,
 }
 
 // maxMemory is the most that a relay may ever take, in bytes.

@@ -28,7 +28,8 @@ const (
 
 // RepeatsSize is how much memory the window of repeats may take by default, in
 // bytes. It is enough for 1.4 million deliveries: ten minutes of 1,200 events a
-// second with two addresses each.
+// second with two addresses each; of signed webhooks, which take one entry more
+// each, for 800 a second.
 const RepeatsSize = 80 << 20
 
 // Repeats remembers which addresses got which webhooks in the last minutes. It
@@ -37,13 +38,22 @@ const RepeatsSize = 80 << 20
 // repeat.
 type Repeats struct {
 	mu      sync.Mutex
-	salt    [16]byte         // of all digests
-	keys    window[queue.ID] // by source, key and address; and by source and key for what repeats another key's webhook
-	bodies  window[sender]   // by source and body
+	salt    [16]byte       // of all digests
+	keys    window[came]   // by source, key and address; by source and key for what repeats another key's webhook; by source and signed id
+	bodies  window[sender] // by source and body
 	resized func(bytes int64)
 	bytes   int64
 	seconds *prometheus.Desc
 }
+
+// came is a webhook that came, in 16 bytes.
+type came struct {
+	seq   uint64
+	index uint32
+	event uint32 // under a signed id: of the digest of X-Gitlab-Event
+}
+
+func (c came) id() queue.ID { return queue.ID{Seq: c.seq, Index: int(c.index)} }
 
 // sender is who sent a body first.
 type sender struct {
@@ -57,11 +67,14 @@ type earlier struct {
 	id    queue.ID
 	again bool // under the same key
 	other bool // from another hook
+	event bool // under the same signed id, and another X-Gitlab-Event
 }
 
 // reason says of a repeat what it repeats.
 func (e earlier) reason() string {
 	switch {
+	case e.event:
+		return fmt.Sprintf("it came as %s: its signature is the same, and X-Gitlab-Event, which no signature covers, is another", e.id)
 	case e.again:
 		return fmt.Sprintf("GitLab sent it again: it came as %s", e.id)
 	case e.other:
@@ -77,13 +90,13 @@ func (e *entry[V]) past(t time.Time) time.Duration {
 
 // makesRepeat tells whether what came under a key makes a repeat of a webhook with the
 // same key.
-func makesRepeat(seen *entry[queue.ID], id queue.ID, w *queue.Webhook) bool {
-	return seen != nil && seen.value.Less(id) && seen.past(w.Received) <= keyWindow
+func makesRepeat(seen *entry[came], id queue.ID, w *queue.Webhook) bool {
+	return seen != nil && seen.value.id().Less(id) && seen.past(w.Received) <= keyWindow
 }
 
 // givenUp stands, in keys, for the event of a delivery that was given up: it makes a
 // repeat of nothing.
-var givenUp = queue.ID{Seq: math.MaxUint64}
+var givenUp = came{seq: math.MaxUint64}
 
 // NewRepeats makes an empty window that takes at most so many bytes of memory;
 // see [RepeatsSize]. Whenever it takes more or less memory than before, it tells
@@ -91,10 +104,10 @@ var givenUp = queue.ID{Seq: math.MaxUint64}
 func NewRepeats(size int64, resized func(bytes int64)) *Repeats {
 	// The bodies of ten seconds need a sixteenth of the room of ten minutes' keys.
 	const bodies = 16
-	largest := powerOfTwo(int(size / maxParts / (entryBytes[queue.ID]() + entryBytes[sender]()/bodies)))
+	largest := powerOfTwo(int(size / maxParts / (entryBytes[came]() + entryBytes[sender]()/bodies)))
 	largest = min(largest, 1<<(positionBits-1))
 	r := &Repeats{
-		keys:    window[queue.ID]{keep: keyWindow + disorder, largest: largest},
+		keys:    window[came]{keep: keyWindow + disorder, largest: largest},
 		bodies:  window[sender]{keep: bodyWindow + disorder, largest: max(largest/bodies, 1)},
 		resized: resized,
 		seconds: prometheus.NewDesc("relay_repeat_window_seconds", "For how long a webhook that is sent again is recognised: 600, and less only after more deliveries than the window has room for.", nil, nil),
@@ -177,6 +190,9 @@ func (r *Repeats) sameEvent(id queue.ID, w *queue.Webhook) (first earlier, repea
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if of, other := r.otherEvent(id, w); other {
+		return earlier{id: of, event: true}, true
+	}
 	body, mine, from := r.hash(w.Body, "body", w.Source), r.number("key", k), r.hook(w)
 	seen := r.bodies.find(body)
 	just := seen != nil && seen.past(w.Received).Abs() <= bodyWindow
@@ -191,14 +207,30 @@ func (r *Repeats) sameEvent(id queue.ID, w *queue.Webhook) (first earlier, repea
 	return earlier{}, false
 }
 
+// otherEvent tells whether a signed webhook came before under another X-Gitlab-Event,
+// and as which: whoever captured one may change what its signature does not cover.
+// The lock is held.
+func (r *Repeats) otherEvent(id queue.ID, w *queue.Webhook) (first queue.ID, other bool) {
+	signed := w.SignedID()
+	if signed == "" {
+		return queue.ID{}, false
+	}
+	d, event := r.hash(nil, "signed", w.Source, signed), uint32(r.number("event", w.Get("X-Gitlab-Event")))
+	if seen := r.keys.find(d); makesRepeat(seen, id, w) {
+		return seen.value.id(), seen.value.event != event
+	}
+	r.remember(d, came{id.Seq, uint32(id.Index), event}, w)
+	return queue.ID{}, false
+}
+
 // again returns what a webhook repeats that came before under another key: if it
 // also came before under its own key, that one. The lock is held.
 func (r *Repeats) again(id queue.ID, w *queue.Webhook, key string, other earlier) earlier {
 	d := r.hash(nil, "repeat", w.Source, key)
 	if seen := r.keys.find(d); makesRepeat(seen, id, w) {
-		return earlier{id: seen.value, again: true}
+		return earlier{id: seen.value.id(), again: true}
 	}
-	r.remember(d, id, w)
+	r.remember(d, came{seq: id.Seq, index: uint32(id.Index)}, w)
 	return other
 }
 
@@ -214,10 +246,10 @@ func (r *Repeats) sameDelivery(id queue.ID, w *queue.Webhook, lane queue.Lane) (
 	d := r.delivery(w.Source, k, lane)
 	seen := r.keys.find(d)
 	if makesRepeat(seen, id, w) {
-		return seen.value, true
+		return seen.value.id(), true
 	}
 	if seen == nil || seen.value != givenUp || seen.time != w.Received.UnixMicro() { // otherwise it is read again
-		r.remember(d, id, w)
+		r.remember(d, came{seq: id.Seq, index: uint32(id.Index)}, w)
 	}
 	return queue.ID{}, false
 }
@@ -228,7 +260,7 @@ func (r *Repeats) had(id queue.ID, w *queue.Webhook, lane queue.Lane) (first que
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if seen := r.keys.find(r.delivery(w.Source, key(w), lane)); makesRepeat(seen, id, w) {
-		return seen.value, true
+		return seen.value.id(), true
 	}
 	return queue.ID{}, false
 }
@@ -255,8 +287,8 @@ func (r *Repeats) Forget(lane queue.Lane, w *queue.Webhook) {
 }
 
 // remember adds what came under a key. The lock is held.
-func (r *Repeats) remember(d digest, id queue.ID, w *queue.Webhook) {
-	r.keys.put(d, w.Received.UnixMicro(), id)
+func (r *Repeats) remember(d digest, as came, w *queue.Webhook) {
+	r.keys.put(d, w.Received.UnixMicro(), as)
 	r.measure()
 }
 

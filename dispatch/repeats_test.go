@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,6 +96,49 @@ func TestRepeatsGoByTheSignedID(t *testing.T) {
 			decide(1, c.first, 0)
 			if repeat := decide(2, c.second, 4*time.Minute); repeat != c.repeat { // signatures are good for five
 				t.Errorf("the second is a repeat: %t", repeat)
+			}
+		})
+	}
+}
+
+// A captured signed webhook under another X-Gitlab-Event, which nobody signed, is a
+// repeat at each address, also those that have nothing of it. One that GitLab sends
+// again may reach an address that is new.
+func TestRepeatsDoNotTrustAnUnsignedEvent(t *testing.T) {
+	for name, c := range map[string]struct {
+		signed, second string // the second's X-Gitlab-Event
+		repeat         bool
+	}{
+		"captured":             {"s1", "Confidential Issue Hook", true},
+		"captured, without":    {"s1", "", true},
+		"sent again by GitLab": {"s1", "Issue Hook", false},
+		"not signed":           {"", "Confidential Issue Hook", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := NewRepeats(RepeatsSize, nil)
+			begin := time.UnixMicro(1700000000000000)
+			webhook := func(event string, after time.Duration) *queue.Webhook {
+				w := &queue.Webhook{Source: "gitlab", Body: []byte(`{}`), Received: begin.Add(after), Header: []queue.Field{{Name: "Idempotency-Key", Value: "k"}}}
+				if event != "" {
+					w.Header = append(w.Header, queue.Field{Name: "X-Gitlab-Event", Value: event})
+				}
+				if c.signed != "" {
+					w.Sign(c.signed)
+				}
+				return w
+			}
+			first := webhook("Issue Hook", 0)
+			for range 2 { // the second time it is read again, as at a start
+				if _, same := r.sameEvent(queue.ID{Seq: 1, Index: 3}, first); same {
+					t.Fatal("the first is a repeat")
+				}
+			}
+			of, same := r.sameEvent(queue.ID{Seq: 2}, webhook(c.second, 4*time.Minute))
+			if same != c.repeat {
+				t.Errorf("the second is a repeat everywhere: %t", same)
+			}
+			if want := "it came as 1-3"; same && !strings.HasPrefix(of.reason(), want) {
+				t.Errorf("because %s, want %s", of.reason(), want)
 			}
 		})
 	}

@@ -66,7 +66,7 @@ func (m *model) sameDelivery(id queue.ID, w *queue.Webhook, lane queue.Lane) (qu
 	if first, repeat := m.repeats(name, id, w); repeat {
 		return first, true
 	}
-	if seen, ok := m.keys[name]; !ok || seen.id != givenUp || !seen.time.Equal(w.Received) {
+	if seen, ok := m.keys[name]; !ok || seen.id != givenUp.id() || !seen.time.Equal(w.Received) {
 		m.keys[name] = modelEntry{id: id, time: w.Received}
 	}
 	return queue.ID{}, false
@@ -78,7 +78,7 @@ func (m *model) forget(lane queue.Lane, w *queue.Webhook) {
 		return
 	}
 	if seen, ok := m.keys[name]; !ok || seen.time.Equal(w.Received) {
-		m.keys[name] = modelEntry{id: givenUp, time: w.Received}
+		m.keys[name] = modelEntry{id: givenUp.id(), time: w.Received}
 	}
 }
 

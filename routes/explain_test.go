@@ -87,8 +87,25 @@ routes: [{name: A, to: [mm, gate]}]
 	}
 }
 
-// FuzzMatch looks for files and payloads that stop the matcher, that it decides
-// in two ways, or that bring an event where a gate forbids it.
+// stepsOfFiles checks that deciding on an event takes no more than the steps that
+// each file has. What the last of its routes would take is counted, and not done.
+func stepsOfFiles(t *testing.T, table *Table, e *events.Event) {
+	t.Helper()
+	s := table.subject(e)
+	for i := range table.routes {
+		if i == 0 || table.routes[i].group != table.routes[i-1].group {
+			s.meter = meter{}
+		}
+		before := s.file
+		table.takes(&table.routes[i], s, nil)
+		if took := s.file - before; !s.over && (took > maxRouteSteps || s.file > maxFileSteps) {
+			t.Errorf("%s: route %d took %d steps, its file %d", e.Name(), i, took, s.file)
+		}
+	}
+}
+
+// FuzzMatch looks for files and payloads that stop the matcher, that take more than
+// their steps, that it decides in two ways, or that bring an event where a gate forbids it.
 func FuzzMatch(f *testing.F) {
 	files, err := filepath.Glob("testdata/bad/*.yaml")
 	if err != nil {
@@ -123,8 +140,9 @@ func FuzzMatch(f *testing.F) {
 			source = cfg.Sources[0].Name
 		}
 		for _, e := range []*events.Event{
-			events.Decode(events.Input{Source: source, Body: body}), push("main"), change(labelled("bug"), func(e *events.Event) { e.Confidential = true }),
+			events.Decode(events.Input{Source: source, Body: body}), push("main"), change(labelled("bug"), func(e *events.Event) { e.Confidential = true }), hostileEvent(),
 		} {
+			stepsOfFiles(t, table, e)
 			d := table.Match(e)
 			if diff := cmp.Diff(d, table.Explain(e).Decision); diff != "" {
 				t.Errorf("explain disagrees:\n%s", diff)

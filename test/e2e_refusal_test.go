@@ -247,8 +247,8 @@ func TestSignatures(t *testing.T) {
 }
 
 // TestCapturedWebhook: a signed webhook that somebody has captured and sends again
-// under another Idempotency-Key is a repeat of the first, also for a relay that was
-// started again since.
+// under another Idempotency-Key, or another X-Gitlab-Event, is a repeat of the first,
+// also for a relay that was started again since.
 func TestCapturedWebhook(t *testing.T) {
 	t.Parallel()
 	const key = "whsec_b3JkaW5hcnktb3JkaW5hcnktb3JkaW5hcnktMDE="
@@ -257,8 +257,8 @@ func TestCapturedWebhook(t *testing.T) {
 	here.env = append(here.env, "KEY="+key)
 	relay := here.start()
 	now, body := time.Now(), issue("acme/api", 1, 0)
-	send := func(idempotency string) string {
-		req := webhook(soon(t), relay.hook, issueHook, body)
+	send := func(idempotency, event string) string {
+		req := webhook(soon(t), relay.hook, event, body)
 		req.Header.Del("X-Gitlab-Token")
 		req.Header.Set("Idempotency-Key", idempotency)
 		sign(t, req, key, "signed-id", now, body)
@@ -268,16 +268,18 @@ func TestCapturedWebhook(t *testing.T) {
 		}
 		return a.id(t)
 	}
-	first := send("one")
+	first := send("one", issueHook)
 	if _, err := mattermost.WaitPosts(soon(t), "hook", 1); err != nil {
 		t.Fatal(err)
 	}
-	again := send("another")
+	again := send("another", issueHook)
 	relay.comes(here, "GitLab sent it again: it came as "+first, "explain", again)
 	relay.terminate()
 	relay = here.start()
-	again = send("a third")
+	again = send("a third", issueHook)
 	relay.comes(here, "GitLab sent it again: it came as "+first, "explain", again)
+	again = send("a fourth", "System Hook")
+	relay.comes(here, "it came as "+first+": its signature is the same", "explain", again)
 	relay.terminate()
 	if n := len(mattermost.Entries("hook")); n != 1 {
 		t.Errorf("it was posted %d times", n)

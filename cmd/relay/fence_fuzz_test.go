@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gitlab-mattermost/relay/configs"
 	"github.com/gitlab-mattermost/relay/events"
@@ -129,8 +128,8 @@ func otherMessages(t *testing.T, c *configuration, e *events.Event) (others, all
 }
 
 // FuzzFencedFile writes a team's file beside another team's: whatever loads, no
-// message of the other team changes, nothing shows a secret, and each event is
-// decided soon.
+// message of the other team changes, and nothing shows a secret. What deciding on an
+// event takes is counted where the routes are: FuzzMatch.
 func FuzzFencedFile(f *testing.F) {
 	for i := range 40 {
 		f.Add([]byte(strings.Repeat(string(rune('a'+i))+string(rune('!'+i*2))+"\x00\x07", 12)), i%2 == 0)
@@ -170,7 +169,6 @@ func FuzzFencedFile(f *testing.F) {
 			text = fencedRoutes(data)
 		}
 		write("fuzzed.yaml", text)
-		begin := time.Now()
 		c, found := load()
 		for _, f := range found {
 			if strings.Contains(f.Text(), fuzzCanary) {
@@ -189,9 +187,6 @@ func FuzzFencedFile(f *testing.F) {
 			if strings.Contains(every, fuzzCanary) {
 				t.Errorf("with this file\n%s\na secret is posted: %s", text, every)
 			}
-		}
-		if took := time.Since(begin); took > 20*time.Second {
-			t.Errorf("this file took %v:\n%s", took, text)
 		}
 	})
 }

@@ -202,7 +202,7 @@ func (d *Dispatcher) withoutRepeats(id queue.ID, w *queue.Webhook, all []routes.
 			wanted = append(wanted, r)
 		} else if same {
 			reason := event.reason()
-			if of, again := d.Repeats.had(id, w, lane); again {
+			if of, again := d.Repeats.had(id, w, lane); again && !event.event {
 				reason = sentAgain(w, of)
 			}
 			repeats = append(repeats, queue.Planned{Lane: lane, Route: r.Route, Reason: reason})

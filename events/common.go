@@ -131,7 +131,7 @@ func (d *decoder) group(v value) {
 			p.GroupURL = strings.TrimRight(d.url(v), "/")
 		}
 	})
-	p.Group = or(full, path)
+	p.Group, d.folder = or(full, path), full == ""
 }
 
 // completeProject names the project, or group, by the object's URL when nothing

@@ -74,6 +74,7 @@ type decoder struct {
 	in, key string // what is being read, for warnings
 	strings int    // how many were read in lists
 
+	folder    bool // the group is known by the last folder of its path only
 	suspected bool // an issue or comment in it says that it is confidential
 }
 

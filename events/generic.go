@@ -195,7 +195,10 @@ func (d *decoder) readNamed() {
 		p.Visibility = visibilityWord(d.str(d.get("project_visibility")))
 	}
 	if p.Path == "" {
-		p.Group = or(p.Group, d.str(d.get("full_path")), d.str(d.get("group_path")))
+		p.Group = or(p.Group, d.str(d.get("full_path")))
+		if p.Group == "" {
+			p.Group, d.folder = d.str(d.get("group_path")), true
+		}
 		if p.Group == "" && strings.HasPrefix(e.Action, "group_") {
 			p.Group = d.str(d.get("path"))
 		}

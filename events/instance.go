@@ -1,6 +1,9 @@
 package events
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // headers that say which GitLab sent a webhook.
 const (
@@ -38,8 +41,12 @@ func (e *Event) Major() int {
 	return n
 }
 
+// permalinks is the first GitLab of which all versions know /-/g/ID (it came in 17.5).
+const permalinks = 18
+
 // completeAddresses builds the pages of a project or group of which the payload
-// has the path only, as those about members, subgroups and projects.
+// has the path only, as those about members, subgroups and projects. Events about
+// members name only the last folder of a group, so its number is needed.
 func (d *decoder) completeAddresses() {
 	p, base := &d.event.Project, webAddress(strings.TrimRight(d.event.Instance, "/"))
 	if base == "" {
@@ -48,7 +55,12 @@ func (d *decoder) completeAddresses() {
 	if p.URL == "" && p.Path != "" {
 		p.URL = base + "/" + escapePath(p.Path)
 	}
-	if p.GroupURL == "" && p.Group != "" && p.Path == "" {
+	if p.GroupURL != "" || p.Group == "" || p.Path != "" {
+		return
+	}
+	if !d.folder {
 		p.GroupURL = base + "/groups/" + escapePath(p.Group)
+	} else if id := d.integer(d.get("group_id")); id > 0 && d.event.Major() >= permalinks {
+		p.GroupURL = base + "/-/g/" + strconv.FormatInt(id, 10)
 	}
 }

@@ -44,7 +44,7 @@ func SampleNamed(name string) (Sample, bool) {
 	if err != nil {
 		return Sample{}, false
 	}
-	return Sample{Name: name, Header: sampleHeader(name, body), Body: body, Instance: "https://gitlab.example"}, true
+	return Sample{Name: name, Header: sampleHeader(name, body), Body: body, Instance: "https://gitlab.example", Version: "18.5.0-ee"}, true
 }
 
 // Input is the webhook as a source sends it.

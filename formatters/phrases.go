@@ -1,6 +1,7 @@
 package formatters
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,10 +33,8 @@ func by(d *Data, r Request) Markdown {
 	}
 	name := string(d.Actor.Username)
 	call := "@" + name
-	if r.People != nil {
-		if mention, ok := r.People(name); ok {
-			call = mention
-		}
+	if r.Call != nil && len(r.Mention) > 0 {
+		call = cmp.Or(r.Call(name), call)
 	}
 	if name != "" && slices.Contains(r.Mention, call) {
 		return ""

@@ -27,6 +27,10 @@ type Request struct {
 	// in a description or a comment ("@anna", "<@U02ABC>"); nil where that
 	// must notify nobody.
 	People func(username string) (mention string, ok bool)
+
+	// Call tells how the chat mentions a GitLab user, "" when that is not known; nil
+	// where nobody is. Who is mentioned at the end of a headline is known by it.
+	Call func(username string) (mention string)
 }
 
 // Post is a message ready to send.

@@ -29,7 +29,7 @@ func TestSystemEvents(t *testing.T) {
 		}
 		return out
 	}
-	api, backend, alan := "[acme/api](https://gitlab.example/acme/api)", "[backend](https://gitlab.example/groups/backend)", "**[Alan Turing (alan)](https://gitlab.example/alan)**"
+	api, backend, alan := "[acme/api](https://gitlab.example/acme/api)", "backend", "**[Alan Turing (alan)](https://gitlab.example/alan)**"
 	for _, tt := range []struct {
 		event   string
 		payload map[string]any

@@ -315,22 +315,22 @@ func TestPushCounts(t *testing.T) {
 
 // TestNamedOnce: whom the end of a headline mentions is not named before it.
 func TestNamedOnce(t *testing.T) {
-	people := func(name string) (string, bool) { return "@" + name + ".chat", name == "ada" }
+	call := func(name string) string { return map[string]string{"ada": "@ada.chat"}[name] }
 	for _, tt := range []struct {
 		sample  string
 		mention []string
-		people  func(string) (string, bool)
+		call    func(string) string
 		want    string
 	}{
 		{"pipeline.failed", nil, nil, " · Ada Lovelace · 4m\u00a012s"},
 		{"pipeline.failed", []string{"@ada"}, nil, " · 4m\u00a012s · @ada"},
-		{"pipeline.failed", []string{"@ada.chat"}, people, " · 4m\u00a012s · @ada.chat"},
-		{"pipeline.failed", []string{"@grace"}, people, " · Ada Lovelace · 4m\u00a012s · @grace"},
+		{"pipeline.failed", []string{"@ada.chat"}, call, " · 4m\u00a012s · @ada.chat"},
+		{"pipeline.failed", []string{"@grace"}, call, " · Ada Lovelace · 4m\u00a012s · @grace"},
 		{"job.failed", []string{"@ada"}, nil, " · 2m\u00a040s · @ada"},
 		{"deployment.failed", []string{"@ada"}, nil, "[acme/api](https://gitlab.example/acme/api) · @ada"},
 	} {
 		post, err := newSet(t).Render(context.Background(), Request{
-			Event: sampleEvent(t, tt.sample), Kind: configs.KindMattermost, Mention: tt.mention, People: tt.people,
+			Event: sampleEvent(t, tt.sample), Kind: configs.KindMattermost, Mention: tt.mention, Call: tt.call,
 		})
 		headline, _, _ := strings.Cut(post.Markdown, "\n")
 		if err != nil || !strings.HasSuffix(headline, tt.want) || strings.Count(headline, "Ada") > 1 {

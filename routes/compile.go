@@ -18,7 +18,7 @@ func Compile(cfg *configs.Config, v Vocabulary) (*Table, []configs.Finding) {
 	c := &compiler{cfg: cfg, vocabulary: newVocabulary(v), addresses: map[configs.Address]int{}, gates: map[string][]conditions{}, instructions: map[string]int{}}
 	t := &Table{
 		defaults: cfg.Defaults, own: map[string]*directory{}, sources: map[string][]glob{}, known: map[string]bool{},
-		mapped: map[string]string{}, destinations: map[string]*gatedDestination{}, fences: map[string][]fence{}, index: newIndex(),
+		destinations: map[string]*gatedDestination{}, fences: map[string][]fence{}, index: newIndex(),
 	}
 	if len(cfg.Files) > 0 {
 		c.file = cfg.Files[0]
@@ -141,9 +141,6 @@ func (c *compiler) ignore(t *Table) {
 
 // destination compiles the gate of a destination.
 func (c *compiler) destination(t *Table, d *configs.Destination) {
-	if d.Mentions == configs.MentionsMapped {
-		t.mapped[d.Name] = d.Kind
-	}
 	own := c.gate(d.Only)
 	told := c.found
 	c.gates[d.Name] = both(own, c.gate(d.OnlyToo))

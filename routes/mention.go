@@ -269,16 +269,25 @@ func (d *directory) all(users []events.User) []person {
 // a text may not mention though they are known, the actor above all, is for the
 // caller to leave out.
 func (t *Table) People(destination, file string) func(username string) (mention string, ok bool) {
-	kind, mapped := t.mapped[destination]
-	if !mapped {
+	if to := t.destinations[destination]; to == nil || to.config.Mentions != configs.MentionsMapped {
 		return nil
+	}
+	return func(username string) (string, bool) {
+		call := t.Call(destination, file, username)
+		return call, call != ""
+	}
+}
+
+// Call is how a destination's chat mentions a GitLab user; "" when that is not known.
+// file is [Delivery.File].
+func (t *Table) Call(destination, file, username string) string {
+	to := t.destinations[destination]
+	if to == nil {
+		return ""
 	}
 	d := t.chat
 	if own := t.own[file]; own != nil {
 		d = own
 	}
-	return func(username string) (string, bool) {
-		call := d.call(d.person(events.User{Username: username}), kind)
-		return call, call != ""
-	}
+	return d.call(d.person(events.User{Username: username}), to.config.Kind)
 }

@@ -28,7 +28,6 @@ type Table struct {
 	bots     bots
 	chat     *directory
 	own      map[string]*directory // of fenced files, by path
-	mapped   map[string]string     // kind of the destinations that map @user in texts
 
 	destinations map[string]*gatedDestination
 	fences       map[string][]fence // by file; all of them must permit

@@ -42,6 +42,11 @@ func (l *live) People(destination, file string) func(username string) (string, b
 	return l.Load().table.People(destination, file)
 }
 
+// Call asks the routes in force how a destination's chat mentions somebody.
+func (l *live) Call(destination, file, username string) string {
+	return l.Load().table.Call(destination, file, username)
+}
+
 // reloader replaces the configuration while the relay runs. Everything that
 // can fail comes first; a bad file leaves the old configuration in force.
 type reloader struct {

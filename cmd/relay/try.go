@@ -132,6 +132,6 @@ func (c *configuration) tryMessage(ctx context.Context, out io.Writer, w *queue.
 	fmt.Fprintf(out, "%s%s\n", trialLane, lane)
 	_, _ = c.formatter.Render(ctx, formatters.Request{ // an error ends no process
 		Event: e, Kind: dest.Kind, Channel: cmp.Or(d.Address.Channel, dest.Channel), Look: d.Look, Mention: d.Mention,
-		People: c.table.People(d.Address.Destination, d.File), Now: time.Now(), Received: w.FirstReceived(),
+		People: c.table.People(d.Address.Destination, d.File), Call: calls(c.table, d), Now: time.Now(), Received: w.FirstReceived(),
 	})
 }

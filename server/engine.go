@@ -57,30 +57,23 @@ func healthz(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"status": "ok"}) }
 type Listener struct {
 	server *http.Server
 	net    *connections
-	last   *lastCall // nil in tests that bring a listener of their own
 	cert   string
 	key    string
 
 	silence time.Duration // how long Shutdown waits for a request that has not begun
 	serving atomic.Bool
+	ending  atomic.Bool
 	served  chan struct{} // closed when Serve has accepted its last connection
 }
 
 // Listen opens an address; ":0" takes a free port. With cert and key it speaks
 // TLS. It holds at most so many connections open, see [Connections].
 func Listen(addr string, h http.Handler, cert, key string, most int, log *slog.Logger) (*Listener, error) {
-	// Go listens for Multipath TCP by default, of which nothing that sends
-	// webhooks makes use, and which takes no socket filter.
-	var plain net.ListenConfig
-	plain.SetMultipathTCP(false)
-	tcp, err := plain.Listen(context.Background(), "tcp", addr)
+	tcp, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	last := &lastCall{TCPListener: tcp.(*net.TCPListener)} // what "tcp" is
-	l := newListener(&connections{Listener: last, most: most, log: log}, h, cert, key, usual)
-	l.last = last
-	return l, nil
+	return newListener(&connections{Listener: tcp, most: most, log: log}, h, cert, key, usual), nil
 }
 
 // timeouts are how long a client may take for what.
@@ -136,20 +129,19 @@ func (l *Listener) Serve() error {
 	} else {
 		err = l.server.Serve(l.net)
 	}
-	if errors.Is(err, http.ErrServerClosed) || l.last != nil && l.last.ending.Load() {
+	if errors.Is(err, http.ErrServerClosed) || l.ending.Load() {
 		return nil
 	}
 	return err
 }
 
-// Shutdown takes no more connections than stand at the door, and waits for the
-// requests under way until ctx ends. [http.Server.Shutdown] alone drops a
-// request whose head it reads from then on.
+// Shutdown accepts no more connections, and waits for the requests under way until
+// ctx ends. A connection that was not accepted yet may be reset.
+// [http.Server.Shutdown] alone drops a request whose head it reads from then on.
 func (l *Listener) Shutdown(ctx context.Context) {
-	if l.last != nil && l.serving.Load() {
-		if err := l.last.end(); err != nil {
-			l.net.log.Debug("who connects while the relay stops listening may be reset", "error", err)
-		}
+	if l.serving.Load() {
+		l.ending.Store(true)
+		_ = l.net.Close() // Serve returns
 		select {
 		case <-l.served:
 		case <-ctx.Done():

@@ -48,8 +48,8 @@ var shutdown = scenario{
 		cut := r.ledger.count().cut
 		b.add("stops", len(ends))
 		b.add("requests cut", cut)
-		if cut > 0 {
-			b.violate(untrue, "%d requests were cut off without an answer: %v", cut, r.ledger.troubles())
+		if cut > len(ends) { // a connection that is not accepted yet may be reset
+			b.violate(untrue, "%d requests were cut off without an answer by %d stops: %v", cut, len(ends), r.ledger.troubles())
 		}
 		b.spread("ended after", ends, 10*time.Second)
 		return nil

@@ -436,14 +436,14 @@ func TestHTTP2(t *testing.T) {
 
 // Large bodies leave room for the usual ones, and unproved senders for those who
 // are proved.
-func TestBudgetIsShared(t *testing.T) {
-	never := make(chan time.Time, 1)
-	close(never)
-	usual, known, unproved := newBudget(), newBudget(), newBudget()
+func TestRoomIsShared(t *testing.T) {
+	known, strangers := knownRoom(25<<20), strangersRoom(25<<20)
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
 	body := func(n int64, proved bool) bool {
-		s := &share{of: unproved, most: unprovedBudget, over: never}
+		s := &share{room: strangers, ctx: over}
 		if proved {
-			s.of, s.large, s.most = usual, known, largeBudget
+			s.room = known
 		}
 		return s.take(n)
 	}
@@ -457,6 +457,7 @@ func TestBudgetIsShared(t *testing.T) {
 		{"a stranger's large body", large, false, true},
 		{"a second one", large, false, false},
 		{"a large one of somebody known", large, true, true},
+		{"a second one of somebody known", large, true, true},
 		{"another, beyond what large ones may take", large, true, false},
 		{"a stranger's usual one", 100 << 10, false, true},
 		{"one of somebody known", 100 << 10, true, true},
@@ -471,10 +472,23 @@ func TestBudgetIsShared(t *testing.T) {
 	if !body(largeBody, true) {
 		t.Error("strangers have taken all of it")
 	}
-	for body(largeBody, true) {
+}
+
+// A body that becomes large moves to the room of those, and gives all back there.
+func TestBodyThatBecomesLarge(t *testing.T) {
+	r := newRoom(1<<20, 4<<20)
+	s := &share{room: r, ctx: t.Context()}
+	for _, n := range []int64{512 << 10, 512 << 10, 1 << 20} {
+		if !s.take(n) {
+			t.Fatalf("%d bytes more found no room", n)
+		}
 	}
-	if usual.held > usualBudget || unproved.held > unprovedBudget+unprovedUsual {
-		t.Errorf("%d bytes are held of those who are known, %d of strangers", usual.held, unproved.held)
+	if !r.usual.TryAcquire(1<<20) || r.large.TryAcquire(3<<20) || !r.large.TryAcquire(2<<20) {
+		t.Error("it is not held where large ones are, alone")
+	}
+	s.give()
+	if !r.large.TryAcquire(2 << 20) {
+		t.Error("it was not given back")
 	}
 }
 
@@ -515,7 +529,7 @@ func TestIdleBodiesMakeRoom(t *testing.T) {
 			var all sync.WaitGroup
 			defer all.Wait()
 			defer end()
-			for range (unprovedBudget+unprovedUsual)/(256<<10) + 20 {
+			for range 180 { // more than there is room for
 				conn := dial(t, l)
 				_, _ = io.WriteString(conn, begun)
 				if drip {
@@ -533,11 +547,9 @@ func TestIdleBodiesMakeRoom(t *testing.T) {
 					})
 				}
 			}
-			for held := int64(0); held < unprovedBudget; { // all of the room for large ones
+			for d.strangers.usual.TryAcquire(256 << 10) { // until all of it is taken
+				d.strangers.usual.Release(256 << 10)
 				time.Sleep(time.Millisecond)
-				d.strangers.mu.Lock()
-				held = d.strangers.held
-				d.strangers.mu.Unlock()
 			}
 			if got := status(t, l, signed(`{"a":"`+strings.Repeat("x", 2<<20)+`"}`)); got != http.StatusAccepted || len(k.hooks) != 1 {
 				t.Errorf("a signed webhook of 2 MiB is answered %d", got)
@@ -550,10 +562,10 @@ func TestIdleBodiesMakeRoom(t *testing.T) {
 func TestRoomIsWaitedFor(t *testing.T) {
 	d := door(t, &kept{}, io.Discard)
 	d.wait = time.Minute
-	d.usual.held = usualBudget
+	full := fill(d.known.usual)
 	answered := make(chan int, 1)
 	go func() { answered <- answer(d, request("POST", "/hooks/gitlab", `{}`)).Code }()
-	d.usual.give(usualBudget)
+	d.known.usual.Release(full)
 	if status := <-answered; status != http.StatusAccepted {
 		t.Errorf("answered %d", status)
 	}
@@ -575,7 +587,6 @@ func TestLargestBodyFindsRoom(t *testing.T) {
 		Store:   storeFunc(func(context.Context, *queue.Webhook) (queue.ID, error) { return queue.ID{Seq: 1}, nil }),
 		MaxBody: queue.MaxBodyLimit, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 	})
-	d.wait = 10 * time.Second // the one before goes when the garbage is collected
 	body := `{"a":"` + strings.Repeat("x", queue.MaxBodyLimit-8) + `"}`
 	for _, path := range []string{"/hooks/open", "/hooks/gitlab"} {
 		for _, length := range []int64{queue.MaxBodyLimit, -1} {
@@ -586,9 +597,9 @@ func TestLargestBodyFindsRoom(t *testing.T) {
 			}
 		}
 	}
-	for _, b := range []*budget{d.strangers, d.large} {
-		if !b.take(largeBudget, largeBudget, time.After(10*time.Second), nil) {
-			t.Errorf("%d bytes were not given back", b.held)
+	for _, r := range []room{d.strangers, d.known} {
+		if !r.large.TryAcquire(queue.MaxBodyLimit) {
+			t.Error("not all was given back")
 		}
 	}
 }
@@ -609,11 +620,9 @@ func TestStrangersBodyTakesWhatCame(t *testing.T) {
 	ended := make(chan struct{})
 	go func() { answer(d, r); close(ended) }()
 	<-body.wait
-	d.strangers.mu.Lock()
-	if d.strangers.held > chunk {
-		t.Errorf("%d bytes are held for one that came", d.strangers.held)
+	if !d.strangers.usual.TryAcquire(40<<20 - chunk) {
+		t.Error("more than a chunk is held for one byte that came")
 	}
-	d.strangers.mu.Unlock()
 	close(body.end)
 	<-ended
 }

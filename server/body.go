@@ -1,248 +1,130 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
-	"runtime"
-	"sync"
+	"os"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 )
 
 const (
 	// largeBody is where a body begins to be large, in bytes.
 	largeBody = 1 << 20
-	// usualBudget bounds the bodies in memory of senders who are proved, but for the
-	// large ones, in bytes.
-	usualBudget = 30 << 20
-	// largeBudget bounds the large ones of them: one of the largest that GitLab
-	// sends, or of the largest that is taken. They are rare, and cost the queue
-	// several times their size. They count from when they are read until the relay
-	// has let go of them.
-	largeBudget = 26 << 20
-	// unprovedBudget bounds the bodies whose sender is not proved before they are
-	// read. Those that are not large may take unprovedUsual more.
-	unprovedBudget = 32 << 20
-	unprovedUsual  = 8 << 20
-
-	// bodyWait is how long a webhook waits for its share, of what it may wait in
-	// all.
+	// bodyWait is how long a webhook waits for room for its body, of what it may wait
+	// in all.
 	bodyWait = 4 * time.Second
 	// unprovedTime is how long a body may take whose sender is not proved.
 	unprovedTime = 15 * time.Second
-	// idleBody is how long such a body may bring less than a chunk before it is cut
-	// off, if another one needs the room.
-	idleBody = time.Second
+	// idleBody is how long such a body may take for the next chunk.
+	idleBody = 2 * time.Second
 	// chunk is what a body is read by at first whose length is not known, or
 	// not believed.
 	chunk = 8 << 10
-	// collecting is how often a large webhook that waits has the garbage collected,
-	// which is when it is known that another has gone.
-	collecting = 100 * time.Millisecond
 )
 
-// budget counts the bytes of bodies in memory.
-type budget struct {
-	mu      sync.Mutex
-	held    int64
-	freed   chan struct{}       // closed when something is given back
-	clean   time.Time           // when a large one that waits had the garbage collected
-	reading map[*share]struct{} // those of unproved senders that wait for more of their body
+// room is how many bytes of bodies may be in memory at once, from when they are read
+// until their webhooks are answered. Large bodies wait for each other, and not the
+// others for them.
+type room struct{ usual, large *semaphore.Weighted }
+
+// knownRoom is for senders who are proved before the body is read, strangersRoom for
+// all others. Either holds at least one of the largest body that is taken.
+func knownRoom(most int64) room     { return newRoom(30<<20, max(64<<20, most+1)) }
+func strangersRoom(most int64) room { return newRoom(40<<20, max(32<<20, most+1)) }
+
+func newRoom(usual, large int64) room {
+	return room{semaphore.NewWeighted(usual), semaphore.NewWeighted(large)}
 }
 
-func newBudget() *budget {
-	return &budget{freed: make(chan struct{}), reading: map[*share]struct{}{}}
-}
-
-// take takes a share as long as all together stay within the limit, waiting
-// for it until over is closed or delivers. It cuts off those that bring nothing.
-func (b *budget) take(n, limit int64, over <-chan time.Time, gone <-chan struct{}) bool {
-	for {
-		b.mu.Lock()
-		if b.held+n <= limit {
-			b.held += n
-			b.mu.Unlock()
-			return true
-		}
-		freed, idle := b.freed, b.cutIdle()
-		b.mu.Unlock()
-		select {
-		case <-freed:
-		case <-idle:
-		case <-b.collected(n):
-		case <-over:
-			return false
-		case <-gone:
-			return false
-		}
-	}
-}
-
-// cutIdle cuts off the body that has brought nothing for longest, if that is long,
-// and otherwise returns when it will be. The lock is held.
-func (b *budget) cutIdle() (next <-chan time.Time) {
-	var first *share
-	for s := range b.reading {
-		if first == nil || s.since.Before(first.since) {
-			first = s
-		}
-	}
-	if first == nil {
-		return nil
-	}
-	if left := idleBody - time.Since(first.since); left > 0 {
-		return time.After(left)
-	}
-	delete(b.reading, first)
-	first.wasCut = true
-	first.cut()
-	return nil
-}
-
-// collected has the garbage collected in a moment, for one that wants so much.
-func (b *budget) collected(n int64) <-chan time.Time {
-	if n <= largeBody {
-		return nil
-	}
-	b.mu.Lock()
-	due := time.Since(b.clean) > collecting
-	if due {
-		b.clean = time.Now()
-	}
-	b.mu.Unlock()
-	if due {
-		runtime.GC()
-	}
-	return time.After(collecting)
-}
-
-func (b *budget) give(n int64) {
-	if n == 0 {
-		return
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.held -= n
-	close(b.freed)
-	b.freed = make(chan struct{})
-}
-
-// share is what one request holds of a budget.
+// share is what one body takes.
 type share struct {
-	of     *budget
-	large  *budget // where it moves to when it is large, if the sender is proved; else nil
-	most   int64   // what large ones may take in all
+	room
+	ctx    context.Context // ends the waiting
 	held   int64
-	over   <-chan time.Time // ends its waiting
-	waited time.Duration    // so far
-	gone   <-chan struct{}  // closed when the client is
-
-	// Of an unproved sender, guarded by the budget's lock.
-	cut    func()    // ends a read that is under way
-	wasCut bool      // it was called
-	since  time.Time // when the body last brought a chunk
-	came   int       // bytes that had come then
+	large  bool          // it is held of the large ones' room
+	waited time.Duration // so far
 }
 
-func (d *Door) share(w http.ResponseWriter, r *http.Request, proved bool, over <-chan time.Time) *share {
-	s := &share{of: d.strangers, most: max(unprovedBudget, d.opt.MaxBody+1), over: over, gone: r.Context().Done(), since: time.Now()}
-	if proved {
-		s.of, s.large, s.most = d.usual, d.large, max(largeBudget, d.opt.MaxBody+1)
-		return s
-	}
-	// Setting a deadline fails only where the connection has none: in tests.
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(unprovedTime))
-	s.cut = func() { _ = control.SetReadDeadline(time.Unix(1, 0)) }
-	return s
-}
-
+// take takes more, and waits for it. A body that becomes large moves to where those are.
 func (s *share) take(n int64) bool {
-	begin := time.Now()
-	defer func() { s.waited += time.Since(begin) }()
-	limit, large := int64(usualBudget), s.held+n > largeBody
-	switch {
-	case large && s.large != nil && s.of != s.large:
-		if !s.large.take(s.held+n, s.most, s.over, s.gone) {
-			return false
-		}
-		s.of.give(s.held)
-		s.of = s.large
-		s.held += n
-		return true
-	case large:
-		limit = s.most
-	case s.large == nil:
-		limit = s.most + unprovedUsual
+	from, more := s.room.usual, n
+	if s.large || s.held+n > largeBody {
+		from = s.room.large
 	}
-	if !s.of.take(n, limit, s.over, s.gone) {
+	if from == s.room.large && !s.large {
+		more += s.held
+	}
+	begin := time.Now()
+	ok := from.TryAcquire(more) || from.Acquire(s.ctx, more) == nil
+	s.waited += time.Since(begin)
+	if !ok {
 		return false
 	}
-	s.held += n
+	if more > n && s.held > 0 {
+		s.room.usual.Release(s.held)
+	}
+	s.large, s.held = from == s.room.large, s.held+n
 	return true
 }
 
-// read reads more of an unproved sender's body, of which so much is there. It can
-// be cut off meanwhile; then it returns errBusy.
-func (s *share) read(r *http.Request, into []byte, there int) (int, error) {
-	if s.cut == nil {
-		return r.Body.Read(into)
+// give gives all of it back.
+func (s *share) give() {
+	if from := s.room.usual; s.large {
+		s.room.large.Release(s.held)
+	} else {
+		from.Release(s.held)
 	}
-	s.of.mu.Lock()
-	if there-s.came >= chunk {
-		s.came, s.since = there, time.Now()
-		active(r.Context())
-	}
-	s.of.reading[s] = struct{}{}
-	s.of.mu.Unlock()
-	n, err := r.Body.Read(into)
-	s.of.mu.Lock()
-	defer s.of.mu.Unlock()
-	delete(s.of.reading, s)
-	if s.wasCut {
-		return n, errBusy
-	}
-	return n, err
-}
-
-// give gives it back.
-func (s *share) give() { s.of.give(s.held) }
-
-// giveAfter gives it back when nothing has the body any more, if that is large:
-// its event may wait for its turn, or its message for the chat.
-func (s *share) giveAfter(body []byte) (release func()) {
-	if s.held <= largeBody {
-		return s.give
-	}
-	runtime.AddCleanup(&body[0], s.of.give, s.held)
-	return func() {}
+	s.held = 0
 }
 
 var (
 	errBusy       = &refusal{status: http.StatusServiceUnavailable, text: "too many webhooks at once; resend this one later", result: "busy"}
+	errSlow       = &refusal{status: http.StatusServiceUnavailable, text: "the body comes too slowly; resend this one later", result: "busy"}
 	errIncomplete = &refusal{status: http.StatusBadRequest, text: "the body ended early", result: "incomplete"}
 )
 
 // read reads the body into memory of its own. A proved sender's Content-Length
 // is believed; of any other body, what has come counts. The release function
-// gives its share back, for which it has waited so long.
+// gives its room back, for which it has waited so long.
 func (d *Door) read(w http.ResponseWriter, r *http.Request, proved bool) (body []byte, waited time.Duration, release func(), err error) {
-	wait := time.NewTimer(d.wait)
+	wait := d.wait
 	if r.ContentLength > largeBody {
-		wait.Reset(d.wait * 3 / 2) // each takes a while, and little is left for the queue to do
+		wait = wait * 3 / 2 // each takes a while, and little is left for the queue to do
 	}
-	defer wait.Stop()
-	s := d.share(w, r, proved, wait.C)
-	if n := r.ContentLength; n >= 0 && proved {
-		if !s.take(n) {
-			return nil, s.waited, s.give, errBusy
-		}
-		body = make([]byte, n)
-		if _, err := io.ReadFull(r.Body, body); err != nil {
-			return nil, s.waited, s.give, errIncomplete
-		}
-		return body, s.waited, s.giveAfter(body), nil
+	ctx, cancel := context.WithTimeout(r.Context(), wait)
+	defer cancel()
+	s := &share{room: d.strangers, ctx: ctx}
+	if proved {
+		s.room = d.known
 	}
+	if proved && r.ContentLength >= 0 {
+		body, err = readAll(r, s)
+	} else {
+		p := newPace(w, r, proved)
+		body, err = d.readChunks(r, s, p)
+		p.done()
+	}
+	return body, s.waited, s.give, err
+}
+
+// readAll reads a body whose length is believed.
+func readAll(r *http.Request, s *share) ([]byte, error) {
+	if !s.take(r.ContentLength) {
+		return nil, errBusy
+	}
+	body := make([]byte, r.ContentLength)
+	if _, err := io.ReadFull(r.Body, body); err != nil {
+		return nil, errIncomplete
+	}
+	return body, nil
+}
+
+// readChunks reads a body of which room is taken as it comes.
+func (d *Door) readChunks(r *http.Request, s *share, p *pace) (body []byte, err error) {
 	for int64(len(body)) <= d.opt.MaxBody {
 		if len(body) == cap(body) {
 			more := min(max(len(body), chunk), int(d.opt.MaxBody)+1-len(body))
@@ -250,20 +132,68 @@ func (d *Door) read(w http.ResponseWriter, r *http.Request, proved bool) (body [
 				more = min(more, left)
 			}
 			if !s.take(int64(more)) {
-				return nil, s.waited, s.give, errBusy
+				return nil, errBusy
 			}
 			body = append(make([]byte, 0, len(body)+more), body...)
+			p.begin(len(body))
 		}
-		n, err := s.read(r, body[len(body):cap(body)], len(body))
+		n, err := r.Body.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
 		switch {
-		case errors.Is(err, errBusy):
-			return nil, s.waited, s.give, errBusy
 		case int64(len(body)) == r.ContentLength, errors.Is(err, io.EOF) && int64(len(body)) <= d.opt.MaxBody:
-			return body, s.waited, s.giveAfter(body), nil
+			return body, nil
+		case errors.Is(err, os.ErrDeadlineExceeded) && p != nil:
+			return nil, errSlow
 		case err != nil && !errors.Is(err, io.EOF):
-			return nil, s.waited, s.give, errIncomplete
+			return nil, errIncomplete
 		}
+		p.came(len(body))
 	}
-	return nil, s.waited, s.give, d.tooLarge()
+	return nil, d.tooLarge()
+}
+
+// pace has the sender of an unproved body bring it in time: others wait for the room
+// that it takes. The nil one does not.
+type pace struct {
+	request *http.Request
+	control *http.ResponseController
+	end     time.Time
+	at      int // bytes that had come when the present chunk began
+}
+
+func newPace(w http.ResponseWriter, r *http.Request, proved bool) *pace {
+	if proved {
+		return nil
+	}
+	return &pace{request: r, control: http.NewResponseController(w), end: time.Now().Add(unprovedTime)}
+}
+
+// begin begins the next chunk.
+func (p *pace) begin(at int) {
+	if p == nil {
+		return
+	}
+	p.at = at
+	next := time.Now().Add(idleBody)
+	if next.After(p.end) {
+		next = p.end
+	}
+	_ = p.control.SetReadDeadline(next) // fails only where the connection has none: in tests
+}
+
+// done lets the connection wait again for as long as it may otherwise: storing takes
+// its own time.
+func (p *pace) done() {
+	if p != nil {
+		_ = p.control.SetReadDeadline(time.Time{})
+	}
+}
+
+// came tells how much has come.
+func (p *pace) came(at int) {
+	if p == nil || at-p.at < chunk {
+		return
+	}
+	active(p.request.Context())
+	p.begin(at)
 }

@@ -67,9 +67,9 @@ type Door struct {
 	engine  *gin.Engine
 	wait    time.Duration // for a share of the memory
 
-	// Bodies in memory: of senders who are proved before they are read, the usual
-	// and the large ones, and of all others.
-	usual, large, strangers *budget
+	// For bodies in memory: of senders who are proved before they are read, and of all
+	// others.
+	known, strangers room
 
 	drains  *drains
 	refused refusals // of sources
@@ -80,7 +80,7 @@ type Door struct {
 
 // NewDoor makes the public handler.
 func NewDoor(opt Options) *Door {
-	d := &Door{opt: opt, usual: newBudget(), large: newBudget(), strangers: newBudget(), wait: bodyWait, drains: newDrains(), refused: newRefusals(20, 200), lost: newRefusals(1, 50), seen: newLedger(), metrics: newDoorMetrics(opt.Registerer)}
+	d := &Door{opt: opt, known: knownRoom(opt.MaxBody), strangers: strangersRoom(opt.MaxBody), wait: bodyWait, drains: newDrains(), refused: newRefusals(20, 200), lost: newRefusals(1, 50), seen: newLedger(), metrics: newDoorMetrics(opt.Registerer)}
 	d.Update(opt.Sources)
 	d.engine = newEngine(opt.Log)
 	d.engine.GET("/healthz", healthz)

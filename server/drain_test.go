@@ -35,7 +35,8 @@ func TestRefusalIsSeenAfterTheBody(t *testing.T) {
 			d := door(t, full, io.Discard)
 			d.opt.MaxBody, d.wait = maxBody, 0
 			if name == "no room" {
-				d.usual.held = usualBudget
+				fill(d.known.usual)
+				fill(d.known.large)
 			}
 			l := listening(t, d, mostConnections, usual, "", "")
 			encoding := ""

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,11 +20,11 @@ func TestOnePatienceForAllWaiting(t *testing.T) {
 			return queue.ID{}, context.Cause(ctx)
 		}), io.Discard)
 		d.opt.StoreTimeout = 9 * time.Second // as with a server elsewhere
-		d.usual.held = usualBudget
+		full := fill(d.known.usual)
 		begin := time.Now()
 		go func() {
 			time.Sleep(bodyWait - time.Second)
-			d.usual.give(usualBudget)
+			d.known.usual.Release(full)
 		}()
 		w := answer(d, request("POST", "/hooks/gitlab", `{}`))
 		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
@@ -35,24 +34,4 @@ func TestOnePatienceForAllWaiting(t *testing.T) {
 			t.Errorf("it took %s, want %s", took, patience)
 		}
 	})
-}
-
-// A large body counts for as long as anybody has it, not only until it is stored.
-func TestLargeBodyCountsUntilItIsGone(t *testing.T) {
-	var k kept
-	d := door(t, &k, io.Discard)
-	d.opt.MaxBody, d.wait = queue.MaxBodyLimit, 300*time.Millisecond
-	body := `{"a":"` + strings.Repeat("x", 20<<20) + `"}`
-	post := func() int { return answer(d, request("POST", "/hooks/gitlab", body)).Code }
-	if got := post(); got != http.StatusAccepted {
-		t.Fatalf("the first: %d", got)
-	}
-	if got := post(); got != http.StatusServiceUnavailable {
-		t.Errorf("beside one that is kept: %d", got)
-	}
-	k.hooks[0].Body = nil
-	d.wait = 10 * time.Second
-	if got := post(); got != http.StatusAccepted {
-		t.Errorf("after it has gone: %d", got)
-	}
 }

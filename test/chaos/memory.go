@@ -30,8 +30,11 @@ var memory = scenario{
 		if r.mustStart(ctx) != nil {
 			return nil
 		}
-		pause(ctx, 2*time.Second)
 		idle := r.process.status("VmRSS")
+		for range 5 { // what the start needed is given back meanwhile
+			pause(ctx, 2*time.Second)
+			idle = min(idle, r.process.status("VmRSS"))
+		}
 		b.add("kB at rest", int(idle/1000))
 		if idle > idleMemory {
 			b.violate(growth, "the relay takes %.1f MB at rest, at most %d are allowed", float64(idle)/1e6, idleMemory/1_000_000)

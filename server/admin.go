@@ -14,12 +14,14 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/gitlab-mattermost/relay/queue"
 )
 
 // AdminOptions of the admin listener.
 type AdminOptions struct {
-	// Ready tells whether a webhook could be stored now.
-	Ready    func(ctx context.Context) error
+	Relay    Relay
+	Queue    *queue.Queue // nil: there are no pages of events
 	Gatherer prometheus.Gatherer
 	Log      *slog.Logger
 
@@ -28,25 +30,18 @@ type AdminOptions struct {
 	// Token, and is not there without one.
 	Loopback bool
 	Token    string
-
-	// Reload loads the configuration again; its error is for people.
-	Reload func() error
-	// Config is the configuration in force, without secrets, as JSON.
-	Config func() any
-	// Clean takes secrets out of a text; nil: they are left in.
-	Clean func(string) string
-	// API shows what became of webhooks; nil: it is not there.
-	API *API
 }
 
 // NewAdmin makes the admin handler: /metrics, /healthz (the process answers),
 // /readyz (a webhook could be stored), POST /-/reload and /api/v1.
-func NewAdmin(opt AdminOptions) http.Handler {
+func NewAdmin(opt AdminOptions) http.Handler { return newAdmin(opt, newAPI(opt)) }
+
+func newAdmin(opt AdminOptions, pages *api) http.Handler {
 	e := newEngine(opt.Log)
 	e.GET("/metrics", gin.WrapH(promhttp.HandlerFor(opt.Gatherer, promhttp.HandlerOpts{})))
 	e.GET("/healthz", healthz)
 	e.GET("/readyz", readyz(func(ctx context.Context) error {
-		err := opt.Ready(ctx)
+		err := opt.Relay.Ready(ctx)
 		if err != nil {
 			opt.Log.Warn("not ready", "err", err)
 		}
@@ -54,15 +49,15 @@ func NewAdmin(opt AdminOptions) http.Handler {
 	}))
 	guarded := e.Group("/", opt.guard)
 	guarded.POST("/-/reload", func(c *gin.Context) {
-		if err := opt.Reload(); err != nil {
+		if err := opt.Relay.Reload(); err != nil {
 			answerError(c, &refusal{status: http.StatusUnprocessableEntity, text: err.Error()})
 			return
 		}
 		c.JSON(http.StatusOK, gin.H{"status": "reloaded"})
 	})
-	guarded.GET("/api/v1/config", func(c *gin.Context) { c.JSON(http.StatusOK, opt.Config()) })
-	opt.API.register(guarded, opt.Log)
-	whole := cleaned(e, opt.Clean)
+	guarded.GET("/api/v1/config", func(c *gin.Context) { c.JSON(http.StatusOK, opt.Relay.Config()) })
+	pages.register(guarded)
+	whole := cleaned(e, opt.Relay.Clean)
 	e.NoRoute(func(c *gin.Context) { answerError(c, &refusal{status: http.StatusNotFound, text: "no such page"}) })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if isBody(r.URL.Path) {

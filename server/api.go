@@ -32,43 +32,58 @@ const (
 	answerTimeout = 30 * time.Second
 )
 
-// API is what the admin listener shows of events, dead letters, lanes and
-// sources, and what may be done about them. Without a queue it shows nothing.
-type API struct {
-	Queue *queue.Queue
+// Relay is the relay that the admin listener speaks for.
+type Relay interface {
+	// Ready tells whether a webhook could be stored now and what is stored goes out.
+	Ready(ctx context.Context) error
+	// Reload loads the configuration again; its error is for people.
+	Reload() error
+	// Config is the configuration in force, without secrets, as JSON.
+	Config() any
+	// Sources are those in force.
+	Sources() SourceList
 
 	// Describe tells what a webhook is about.
-	Describe func(*queue.Webhook) Description
+	Describe(w *queue.Webhook) Description
 	// Decide says what would be decided about a webhook now, as JSON.
-	Decide func(*queue.Webhook) any
+	Decide(w *queue.Webhook) any
 	// Lane is the lane of an address in relay.yaml; the error is for people.
-	Lane func(address string) (queue.Lane, error)
-	// Gate says why a webhook would be withheld from an address, for people; nil
+	Lane(address string) (queue.Lane, error)
+	// Withheld says why a webhook would be withheld from an address, for people; nil
 	// if it would not.
-	Gate func(*queue.Webhook, queue.Lane) error
-	// Lanes asks the relay that dispatches how its lanes stand, Retry to try
-	// those of an address now ("": all), and how many these are.
-	Lanes func(ctx context.Context) ([]Lane, error)
-	Retry func(ctx context.Context, address string) ([]TriedLane, error)
-	// Sources are those in force.
-	Sources func() SourceList
-	// Clean takes secrets out of a text.
-	Clean func(string) string
+	Withheld(w *queue.Webhook, from queue.Lane) error
 
+	// Lanes asks the relay that dispatches how its lanes stand, Retry to try those of
+	// an address now ("": all), and how many these are.
+	Lanes(ctx context.Context) ([]Lane, error)
+	Retry(ctx context.Context, address string) ([]TriedLane, error)
+
+	// Clean takes secrets out of a text.
+	Clean(text string) string
+}
+
+// api is what the admin listener shows of events, dead letters, lanes and
+// sources, and what may be done about them. Without a queue it shows nothing.
+type api struct {
+	relay   Relay
+	queue   *queue.Queue
 	log     *slog.Logger
 	given   answers
 	reading chan struct{} // holds one while a payload is sent: they are large
+}
+
+func newAPI(opt AdminOptions) *api {
+	return &api{relay: opt.Relay, queue: opt.Queue, log: opt.Log, reading: make(chan struct{}, 1)}
 }
 
 // Description is what a webhook is about.
 type Description struct{ Event, Project, Title string }
 
 // register adds the pages of the API.
-func (a *API) register(g *gin.RouterGroup, log *slog.Logger) {
-	if a == nil || a.Queue == nil {
+func (a *api) register(g *gin.RouterGroup) {
+	if a.queue == nil {
 		return
 	}
-	a.log, a.reading = log, make(chan struct{}, 1)
 	v1 := g.Group("/api/v1")
 	for _, page := range []struct {
 		method, path string
@@ -96,7 +111,7 @@ func (a *API) register(g *gin.RouterGroup, log *slog.Logger) {
 // serve answers one request in JSON, without secrets. One that is sent again
 // under its Idempotency-Key gets the answer that it got; one that asks something
 // else under that key is another request.
-func (a *API) serve(c *gin.Context, answer func(ctx context.Context, r *question) (any, error)) {
+func (a *api) serve(c *gin.Context, answer func(ctx context.Context, r *question) (any, error)) {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), answerTimeout)
 	defer cancel()
 	private(c)
@@ -125,7 +140,7 @@ func (a *API) serve(c *gin.Context, answer func(ctx context.Context, r *question
 		a.refuse(c, err)
 		return
 	}
-	clean := []byte(a.Clean(text.String()))
+	clean := []byte(a.relay.Clean(text.String()))
 	a.given.keep(name, given{q.status, clean})
 	c.Data(q.status, jsonType, clean)
 }
@@ -180,7 +195,7 @@ func private(c *gin.Context) {
 
 // refuse answers an error: what a person can mend in words, everything else as
 // one sentence, with the cause in the log.
-func (a *API) refuse(c *gin.Context, err error) {
+func (a *api) refuse(c *gin.Context, err error) {
 	var no *refusal
 	switch {
 	case errors.As(err, &no):
@@ -196,7 +211,7 @@ func (a *API) refuse(c *gin.Context, err error) {
 		a.log.Error("the admin API failed", "path", c.FullPath(), "err", err)
 		no = &refusal{status: http.StatusInternalServerError, text: "the relay failed; its log says why"}
 	}
-	answerError(c, &refusal{status: no.status, text: a.Clean(no.text)})
+	answerError(c, &refusal{status: no.status, text: a.relay.Clean(no.text)})
 }
 
 // question is what a request asks.

@@ -29,7 +29,8 @@ type desk struct {
 	t       *testing.T
 	queue   *queue.Queue
 	journal *queue.Journal
-	api     *API
+	relay   *standIn
+	api     *api
 	http    http.Handler
 	now     time.Time
 }
@@ -47,32 +48,13 @@ func newDesk(t *testing.T) *desk {
 	}
 	t.Cleanup(j.Close)
 	d := &desk{t: t, queue: q, journal: j, now: time.UnixMicro(1_780_000_000_000_000).UTC()}
-	d.api = &API{
-		Queue:    q,
-		Describe: func(w *queue.Webhook) Description { return Description{"push", "acme/api", "Fix"} },
-		Decide:   func(w *queue.Webhook) any { return map[string]any{"config": "relay.yaml", "size": len(w.Body)} },
-		Lane: func(s string) (queue.Lane, error) {
-			name, channel, _ := strings.Cut(s, "#")
-			if name != "mm" {
-				return queue.Lane{}, fmt.Errorf("there is no destination %q", name)
-			}
-			return queue.Lane{Destination: name, Channel: channel}, nil
-		},
-		Gate: func(w *queue.Webhook, l queue.Lane) error {
-			if l.Channel == "closed" {
-				return errors.New("withheld from mm#closed: the event is confidential")
-			}
-			return nil
-		},
-		Lanes:   func(context.Context) ([]Lane, error) { return nil, nil },
-		Retry:   func(context.Context, string) ([]TriedLane, error) { return make([]TriedLane, 2), nil },
-		Sources: func() SourceList { return SourceList{Sources: []SourceStatus{}, Since: d.now} },
-		Clean:   func(s string) string { return strings.ReplaceAll(s, canary, "[redacted]") },
+	d.relay = &standIn{
+		sources: SourceList{Sources: []SourceStatus{}, Since: d.now},
+		clean:   func(s string) string { return strings.ReplaceAll(s, canary, "[redacted]") },
 	}
-	d.http = NewAdmin(AdminOptions{
-		Ready: func(context.Context) error { return nil }, Gatherer: prometheus.NewRegistry(), Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Loopback: true, Reload: func() error { return nil }, Config: func() any { return nil }, API: d.api,
-	})
+	opt := AdminOptions{Relay: d.relay, Queue: q, Gatherer: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler), Loopback: true}
+	d.api = newAPI(opt)
+	d.http = newAdmin(opt, d.api)
 	return d
 }
 
@@ -499,7 +481,7 @@ func TestParkedLanes(t *testing.T) {
 		}
 	}
 	live := Lane{Address: "mm#dev", State: "broken", Since: d.now, Count: 4, Reason: "not_found", Error: "404", Next: d.now.Add(time.Minute)}
-	d.api.Lanes = func(context.Context) ([]Lane, error) { return []Lane{live}, nil }
+	d.relay.lanes = func(context.Context) ([]Lane, error) { return []Lane{live}, nil }
 	want := live
 	want.Oldest, want.Event = d.now, id.String()
 	if diff := cmp.Diff(LaneList{Lanes: []Lane{want}, Live: true}, get[LaneList](d, "/api/v1/parked")); diff != "" {
@@ -510,8 +492,8 @@ func TestParkedLanes(t *testing.T) {
 	}
 
 	// Without the relay that dispatches it is what the streams tell.
-	d.api.Lanes = func(context.Context) ([]Lane, error) { return nil, queue.ErrNobodyDispatches }
-	d.api.Retry = func(context.Context, string) ([]TriedLane, error) { return nil, queue.ErrNobodyDispatches }
+	d.relay.lanes = func(context.Context) ([]Lane, error) { return nil, queue.ErrNobodyDispatches }
+	d.relay.retry = func(context.Context, string) ([]TriedLane, error) { return nil, queue.ErrNobodyDispatches }
 	list := get[LaneList](d, "/api/v1/parked?address=mm")
 	stored := []Lane{
 		{Address: "mm#dev", State: "parked", Oldest: d.now, Event: id.String()},
@@ -523,7 +505,7 @@ func TestParkedLanes(t *testing.T) {
 	if status, text := d.ask("POST", "/api/v1/parked/retry", ""); status != http.StatusServiceUnavailable || !strings.Contains(text, "no relay dispatches") {
 		t.Errorf("retry: %d %s", status, text)
 	}
-	d.api.Retry = func(_ context.Context, address string) ([]TriedLane, error) {
+	d.relay.retry = func(_ context.Context, address string) ([]TriedLane, error) {
 		if address != "mm#dev" {
 			t.Errorf("asked to retry %q", address)
 		}
@@ -541,12 +523,12 @@ func TestAPIFailure(t *testing.T) {
 	d := newDesk(t)
 	var log bytes.Buffer
 	d.api.log = slog.New(slog.NewTextHandler(&log, nil))
-	d.api.Retry = func(context.Context, string) ([]TriedLane, error) { return nil, errors.New("inner words") }
+	d.relay.retry = func(context.Context, string) ([]TriedLane, error) { return nil, errors.New("inner words") }
 	status, text := d.ask("POST", "/api/v1/parked/retry", "")
 	if status != http.StatusInternalServerError || strings.Contains(text, "inner") || !strings.Contains(log.String(), "inner words") {
 		t.Errorf("%d %s\n%s", status, text, log.String())
 	}
-	d.api.Retry = func(context.Context, string) ([]TriedLane, error) {
+	d.relay.retry = func(context.Context, string) ([]TriedLane, error) {
 		return nil, fmt.Errorf("%w: no room", queue.ErrDown)
 	}
 	if status, text := d.ask("POST", "/api/v1/parked/retry", ""); status != http.StatusServiceUnavailable || !strings.Contains(text, "cannot be written now") {

@@ -1,9 +1,7 @@
 package server
 
 import (
-	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -20,12 +18,10 @@ func TestAdminPagesAreClean(t *testing.T) {
 	gauge := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "relay_x", Help: "x " + canary}, []string{"address"})
 	gauge.WithLabelValues("mm#" + canary).Set(1)
 	registry.MustRegister(gauge)
-	h := NewAdmin(AdminOptions{
-		Ready: func(context.Context) error { return errors.New(canary) }, Gatherer: registry, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Loopback: true,
-		Reload: func() error { return errors.New("route " + canary) },
-		Config: func() any { return map[string]string{canary: canary} },
-		Clean:  func(s string) string { return strings.ReplaceAll(s, canary, "[redacted]") },
-	})
+	h := NewAdmin(AdminOptions{Gatherer: registry, Log: slog.New(slog.DiscardHandler), Loopback: true, Relay: &standIn{
+		ready: errors.New(canary), reload: errors.New("route " + canary), config: map[string]string{canary: canary},
+		clean: func(s string) string { return strings.ReplaceAll(s, canary, "[redacted]") },
+	}})
 	for _, page := range []string{"GET /metrics", "GET /healthz", "GET /readyz", "POST /-/reload", "GET /api/v1/config", "GET /" + canary, "PUT /metrics"} {
 		method, path, _ := strings.Cut(page, " ")
 		r := httptest.NewRequest(method, "http://127.0.0.1:8081"+path, nil)

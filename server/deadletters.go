@@ -85,7 +85,7 @@ func (f *deadFilter) empty() bool { return *f == deadFilter{} }
 
 // takes tells whether a dead letter is chosen, and what it is about. An address
 // without a channel chooses all of its destination's.
-func (f *deadFilter) takes(a *API, d *queue.DeadLetter) (about Description, ok bool) {
+func (f *deadFilter) takes(a *api, d *queue.DeadLetter) (about Description, ok bool) {
 	switch {
 	case f.address != "" && f.address != addressOf(d.Lane) && f.address != d.Lane.Destination,
 		f.eventID != "" && f.eventID != d.ID.String(),
@@ -98,11 +98,11 @@ func (f *deadFilter) takes(a *API, d *queue.DeadLetter) (about Description, ok b
 }
 
 // about tells what a dead letter is about: nobody knows it of a damaged one.
-func (a *API) about(d *queue.DeadLetter) Description {
+func (a *api) about(d *queue.DeadLetter) Description {
 	if d.Damaged {
 		return Description{}
 	}
-	return a.Describe(&d.Webhook)
+	return a.relay.Describe(&d.Webhook)
 }
 
 func newDeadLetter(d *queue.DeadLetter, about Description) DeadLetter {
@@ -118,7 +118,7 @@ func newDeadLetter(d *queue.DeadLetter, about Description) DeadLetter {
 }
 
 // deadLetters lists them: GET /api/v1/deadletters.
-func (a *API) deadLetters(ctx context.Context, r *question) (any, error) {
+func (a *api) deadLetters(ctx context.Context, r *question) (any, error) {
 	f, err := r.deadFilter()
 	if err != nil {
 		return nil, err
@@ -135,7 +135,7 @@ func (a *API) deadLetters(ctx context.Context, r *question) (any, error) {
 		return nil, err
 	}
 	list := DeadLetterList{DeadLetters: []DeadLetter{}}
-	err = a.Queue.NewestDead(ctx, below, func(d queue.DeadLetter) bool {
+	err = a.queue.NewestDead(ctx, below, func(d queue.DeadLetter) bool {
 		about, ok := f.takes(a, &d)
 		switch {
 		case !ok:
@@ -164,12 +164,12 @@ func (q *question) deadPage() (uint64, error) {
 }
 
 // dead is the dead letter that the path names.
-func (a *API) dead(ctx context.Context, r *question) (queue.DeadLetter, error) {
+func (a *api) dead(ctx context.Context, r *question) (queue.DeadLetter, error) {
 	seq, err := strconv.ParseUint(r.Param("id"), 10, 64)
 	if err != nil {
 		return queue.DeadLetter{}, wrong("%q is no dead letter: want its number, as the list says it", r.Param("id"))
 	}
-	d, err := a.Queue.DeadLetter(ctx, seq)
+	d, err := a.queue.DeadLetter(ctx, seq)
 	if errors.Is(err, queue.ErrNotFound) {
 		return d, notFound("there is no dead letter %d: it was replayed or purged, or never there", seq)
 	}
@@ -177,7 +177,7 @@ func (a *API) dead(ctx context.Context, r *question) (queue.DeadLetter, error) {
 }
 
 // deadLetter shows one: GET /api/v1/deadletters/{id}.
-func (a *API) deadLetter(ctx context.Context, r *question) (any, error) {
+func (a *api) deadLetter(ctx context.Context, r *question) (any, error) {
 	d, err := a.dead(ctx, r)
 	if err != nil {
 		return nil, err
@@ -192,7 +192,7 @@ func (a *API) deadLetter(ctx context.Context, r *question) (any, error) {
 
 // replayDeadLetter stores one again: POST /api/v1/deadletters/{id}/replay. It
 // goes to its own address unless the request names another.
-func (a *API) replayDeadLetter(ctx context.Context, r *question) (any, error) {
+func (a *api) replayDeadLetter(ctx context.Context, r *question) (any, error) {
 	to, err := a.to(r)
 	if err != nil {
 		return nil, err
@@ -215,20 +215,20 @@ func (a *API) replayDeadLetter(ctx context.Context, r *question) (any, error) {
 
 // replayDead stores a dead letter again; a refusal says why it is none of those
 // that can go.
-func (a *API) replayDead(ctx context.Context, d *queue.DeadLetter, to string) (Replayed, error) {
+func (a *api) replayDead(ctx context.Context, d *queue.DeadLetter, to string) (Replayed, error) {
 	if d.Damaged {
 		return Replayed{}, wrong("%s", d.Reason)
 	}
 	if to == "" {
 		to = addressOf(d.Lane)
-		if _, err := a.Lane(to); err != nil {
+		if _, err := a.relay.Lane(to); err != nil {
 			return Replayed{}, wrong("its own address is gone (%s); say where to with to", err)
 		}
 	}
 	if err := a.open(&d.Webhook, to); err != nil {
 		return Replayed{}, err
 	}
-	id, err := a.Queue.ReplayDead(ctx, *d, to)
+	id, err := a.queue.ReplayDead(ctx, *d, to)
 	if err != nil {
 		return Replayed{}, err
 	}
@@ -236,7 +236,7 @@ func (a *API) replayDead(ctx context.Context, d *queue.DeadLetter, to string) (R
 }
 
 // purgeDeadLetter drops one: POST /api/v1/deadletters/{id}/purge.
-func (a *API) purgeDeadLetter(ctx context.Context, r *question) (any, error) {
+func (a *api) purgeDeadLetter(ctx context.Context, r *question) (any, error) {
 	if err := r.unasked(); err != nil {
 		return nil, err
 	}
@@ -244,7 +244,7 @@ func (a *API) purgeDeadLetter(ctx context.Context, r *question) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return DeadLettersPurged{Purged: []uint64{d.Seq}}, a.Queue.DropDead(ctx, d.Seq)
+	return DeadLettersPurged{Purged: []uint64{d.Seq}}, a.queue.DropDead(ctx, d.Seq)
 }
 
 // chosen are dead letters that a request means.
@@ -255,7 +255,7 @@ type chosen struct {
 
 // chosen gathers the dead letters that a request means: with none of the filters
 // it has to say all.
-func (a *API) chosen(ctx context.Context, r *question) (c chosen, err error) {
+func (a *api) chosen(ctx context.Context, r *question) (c chosen, err error) {
 	f, err := r.deadFilter()
 	if err != nil {
 		return c, err
@@ -275,7 +275,7 @@ func (a *API) chosen(ctx context.Context, r *question) (c chosen, err error) {
 	if all := strings.TrimSpace(string(r.body["all"])); f.empty() && all != "true" {
 		return c, wrong(`say which dead letters, by address, event_id, project, event, source, since or until, or {"all": true}`)
 	}
-	err = a.Queue.OldestDead(ctx, after, func(d queue.DeadLetter) bool {
+	err = a.queue.OldestDead(ctx, after, func(d queue.DeadLetter) bool {
 		if _, ok := f.takes(a, &d); ok {
 			if c.more = len(c.seqs) == limit; c.more {
 				return false
@@ -290,7 +290,7 @@ func (a *API) chosen(ctx context.Context, r *question) (c chosen, err error) {
 // each does something with one after the other, and returns whether some are left
 // and the page to go on with. Where it fails behind others, what was done with
 // those is the answer, and who goes on meets the failure first.
-func (a *API) each(c chosen, do func(seq uint64) error) (more bool, next string, err error) {
+func (a *api) each(c chosen, do func(seq uint64) error) (more bool, next string, err error) {
 	for i, seq := range c.seqs {
 		if err := do(seq); err != nil {
 			if i == 0 {
@@ -309,7 +309,7 @@ func (a *API) each(c chosen, do func(seq uint64) error) (more bool, next string,
 // replayDeadLetters stores those that are chosen again, the oldest first, and goes
 // on past those that cannot go, as many as one answer may list:
 // POST /api/v1/deadletters/replay.
-func (a *API) replayDeadLetters(ctx context.Context, r *question) (any, error) {
+func (a *api) replayDeadLetters(ctx context.Context, r *question) (any, error) {
 	to, err := a.to(r)
 	if err != nil {
 		return nil, err
@@ -320,7 +320,7 @@ func (a *API) replayDeadLetters(ctx context.Context, r *question) (any, error) {
 	}
 	out := DeadLettersReplayed{Replayed: []Replayed{}, Refused: []RefusedReplay{}}
 	out.More, out.Next, err = a.each(c, func(seq uint64) error {
-		d, err := a.Queue.DeadLetter(ctx, seq)
+		d, err := a.queue.DeadLetter(ctx, seq)
 		if errors.Is(err, queue.ErrNotFound) {
 			return nil // somebody else has just replayed it
 		}
@@ -344,14 +344,14 @@ func (a *API) replayDeadLetters(ctx context.Context, r *question) (any, error) {
 }
 
 // purgeDeadLetters drops those that are chosen: POST /api/v1/deadletters/purge.
-func (a *API) purgeDeadLetters(ctx context.Context, r *question) (any, error) {
+func (a *api) purgeDeadLetters(ctx context.Context, r *question) (any, error) {
 	c, err := a.chosen(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	out := DeadLettersPurged{Purged: []uint64{}}
 	out.More, out.Next, err = a.each(c, func(seq uint64) error {
-		if err := a.Queue.DropDead(ctx, seq); err != nil {
+		if err := a.queue.DropDead(ctx, seq); err != nil {
 			return err
 		}
 		out.Purged = append(out.Purged, seq)

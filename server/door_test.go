@@ -381,12 +381,8 @@ func TestUpdateChangesTheSources(t *testing.T) {
 
 func admin(opt AdminOptions) func(method, path string, header ...string) *httptest.ResponseRecorder {
 	opt.Log, opt.Gatherer = slog.New(slog.DiscardHandler), prometheus.NewRegistry()
-	if opt.Ready == nil {
-		opt.Ready = func(context.Context) error { return nil }
-	}
-	opt.Config = func() any { return map[string]int{"routes": 1} }
-	if opt.Reload == nil {
-		opt.Reload = func() error { return nil }
+	if opt.Relay == nil {
+		opt.Relay = &standIn{config: map[string]int{"routes": 1}}
 	}
 	h := NewAdmin(opt)
 	return func(method, path string, header ...string) *httptest.ResponseRecorder {
@@ -406,15 +402,15 @@ func admin(opt AdminOptions) func(method, path string, header ...string) *httpte
 }
 
 func TestHealth(t *testing.T) {
-	ready := errors.New("canary")
-	do := admin(AdminOptions{Ready: func(context.Context) error { return ready }})
+	relay := &standIn{ready: errors.New("canary")}
+	do := admin(AdminOptions{Relay: relay})
 	if w := do("GET", "/healthz"); w.Code != 200 {
 		t.Errorf("/healthz: %d", w.Code)
 	}
 	if w := do("GET", "/readyz"); w.Code != 503 || strings.Contains(w.Body.String(), "canary") {
 		t.Errorf("/readyz: %d %s", w.Code, w.Body)
 	}
-	ready = nil
+	relay.ready = nil
 	for path, status := range map[string]int{"/readyz": 200, "/metrics": 200, "/hooks/gitlab": 404} {
 		if w := do("GET", path); w.Code != status {
 			t.Errorf("%s: %d, want %d", path, w.Code, status)
@@ -473,7 +469,7 @@ func TestAdminIsGuarded(t *testing.T) {
 }
 
 func TestReloadThatFailsSaysWhy(t *testing.T) {
-	do := admin(AdminOptions{Loopback: true, Reload: func() error { return errors.New("relay.yaml:3:1: error: unknown key") }})
+	do := admin(AdminOptions{Loopback: true, Relay: &standIn{reload: errors.New("relay.yaml:3:1: error: unknown key")}})
 	w := do("POST", "/-/reload")
 	if w.Code != 422 || !strings.Contains(w.Body.String(), "relay.yaml:3:1") {
 		t.Errorf("answered %d %s", w.Code, w.Body)

@@ -149,7 +149,7 @@ const (
 )
 
 // events lists events: GET /api/v1/events.
-func (a *API) events(ctx context.Context, r *question) (any, error) {
+func (a *api) events(ctx context.Context, r *question) (any, error) {
 	query, err := a.eventQuery(r)
 	if err != nil {
 		return nil, err
@@ -167,7 +167,7 @@ func (a *API) events(ctx context.Context, r *question) (any, error) {
 			return nil, err
 		}
 	}
-	page, err := a.Queue.EventPage(ctx, query)
+	page, err := a.queue.EventPage(ctx, query)
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +181,7 @@ func (a *API) events(ctx context.Context, r *question) (any, error) {
 	return list, nil
 }
 
-func (a *API) eventQuery(r *question) (query queue.EventQuery, err error) {
+func (a *api) eventQuery(r *question) (query queue.EventQuery, err error) {
 	f, err := r.filter()
 	if err != nil {
 		return query, err
@@ -217,7 +217,7 @@ func (a *API) eventQuery(r *question) (query queue.EventQuery, err error) {
 		query.Settled = func(t *queue.Trace, parked func(queue.Lane) bool) bool { return was(t, parked, outcome) }
 	}
 	query.Undecided = func(id queue.ID, w *queue.Webhook) *queue.Decision {
-		about := a.Describe(w)
+		about := a.relay.Describe(w)
 		d := &queue.Decision{ID: id, Source: w.Source, Event: about.Event, Project: about.Project, Title: about.Title, Received: w.Received}
 		d.Replay, _ = w.Replay()
 		return d
@@ -342,12 +342,12 @@ func planned(ps []queue.Planned) []Planned {
 }
 
 // trace reads all about the event that the path names.
-func (a *API) trace(ctx context.Context, r *question) (queue.EventTrace, error) {
+func (a *api) trace(ctx context.Context, r *question) (queue.EventTrace, error) {
 	id, err := r.event()
 	if err != nil {
 		return queue.EventTrace{}, err
 	}
-	t, err := a.Queue.Trace(ctx, id)
+	t, err := a.queue.Trace(ctx, id)
 	if errors.Is(err, queue.ErrNotFound) {
 		return t, notFound("there is no event %s: the id is the one that GitLab shows under Recent events; history is kept for the time of --history", id)
 	}
@@ -355,12 +355,12 @@ func (a *API) trace(ctx context.Context, r *question) (queue.EventTrace, error) 
 }
 
 // stored is the webhook of the event that the path names.
-func (a *API) stored(ctx context.Context, r *question) (queue.EventTrace, error) {
+func (a *api) stored(ctx context.Context, r *question) (queue.EventTrace, error) {
 	id, err := r.event()
 	if err != nil {
 		return queue.EventTrace{}, err
 	}
-	t, err := a.Queue.StoredWebhook(ctx, id)
+	t, err := a.queue.StoredWebhook(ctx, id)
 	if errors.Is(err, queue.ErrNotFound) {
 		return t, notFound("the webhook of event %s is not kept, or not any more: history is kept for the time of --history", id)
 	}
@@ -368,14 +368,14 @@ func (a *API) stored(ctx context.Context, r *question) (queue.EventTrace, error)
 }
 
 // event shows one event: GET /api/v1/events/{id}.
-func (a *API) event(ctx context.Context, r *question) (any, error) {
+func (a *api) event(ctx context.Context, r *question) (any, error) {
 	t, err := a.trace(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	d := t.Decision()
 	if d == nil {
-		about := a.Describe(t.Webhook)
+		about := a.relay.Describe(t.Webhook)
 		d = &queue.Decision{ID: t.ID, Source: t.Webhook.Source, Event: about.Event, Project: about.Project, Title: about.Title}
 		d.Replay, _ = t.Webhook.Replay()
 	}
@@ -405,7 +405,7 @@ func (a *API) event(ctx context.Context, r *question) (any, error) {
 	return out, nil
 }
 
-func (a *API) webhook(id queue.ID, w *queue.Webhook) *Webhook {
+func (a *api) webhook(id queue.ID, w *queue.Webhook) *Webhook {
 	out := &Webhook{
 		Source: w.Source, Received: w.Received.UTC(), Headers: []Header{}, Size: len(w.Body), BodyPath: "/api/v1/events/" + id.String() + "/body",
 	}
@@ -416,7 +416,7 @@ func (a *API) webhook(id queue.ID, w *queue.Webhook) *Webhook {
 		out.Headers = append(out.Headers, Header{f.Name, f.Value})
 	}
 	if len(w.Body) <= maxInline {
-		if body := []byte(events.Mask(w.Body, a.Clean)); json.Valid(body) {
+		if body := []byte(events.Mask(w.Body, a.relay.Clean)); json.Valid(body) {
 			out.Body = body
 		}
 	}
@@ -424,7 +424,7 @@ func (a *API) webhook(id queue.ID, w *queue.Webhook) *Webhook {
 }
 
 // body sends an event's payload: GET /api/v1/events/{id}/body.
-func (a *API) body(c *gin.Context) {
+func (a *api) body(c *gin.Context) {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), answerTimeout)
 	defer cancel()
 	select {
@@ -446,20 +446,20 @@ func (a *API) body(c *gin.Context) {
 		return
 	}
 	private(c)
-	c.Data(http.StatusOK, jsonType, []byte(events.Mask(t.Webhook.Body, a.Clean)))
+	c.Data(http.StatusOK, jsonType, []byte(events.Mask(t.Webhook.Body, a.relay.Clean)))
 }
 
 // decision says what would be decided now: GET /api/v1/events/{id}/decision.
-func (a *API) decision(ctx context.Context, r *question) (any, error) {
+func (a *api) decision(ctx context.Context, r *question) (any, error) {
 	t, err := a.stored(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	return a.Decide(t.Webhook), nil
+	return a.relay.Decide(t.Webhook), nil
 }
 
 // replay stores an event again: POST /api/v1/events/{id}/replay.
-func (a *API) replay(ctx context.Context, r *question) (any, error) {
+func (a *api) replay(ctx context.Context, r *question) (any, error) {
 	to, err := a.to(r)
 	if err != nil {
 		return nil, err
@@ -478,7 +478,7 @@ func (a *API) replay(ctx context.Context, r *question) (any, error) {
 	if err := a.open(t.Webhook, to); err != nil {
 		return nil, err
 	}
-	id, err := a.Queue.StoreReplay(ctx, t.Webhook, queue.Replay{Of: t.ID, To: to}, key)
+	id, err := a.queue.StoreReplay(ctx, t.Webhook, queue.Replay{Of: t.ID, To: to}, key)
 	if err != nil {
 		return nil, err
 	}
@@ -487,12 +487,12 @@ func (a *API) replay(ctx context.Context, r *question) (any, error) {
 }
 
 // to is the one address that a replay goes to, if the request names one.
-func (a *API) to(r *question) (string, error) {
+func (a *api) to(r *question) (string, error) {
 	to, err := r.text("to")
 	if err != nil || to == "" {
 		return "", err
 	}
-	lane, err := a.Lane(to)
+	lane, err := a.relay.Lane(to)
 	if err != nil {
 		return "", wrong("to: %s", err)
 	}
@@ -500,15 +500,15 @@ func (a *API) to(r *question) (string, error) {
 }
 
 // open refuses a replay that would be withheld from the address it is for.
-func (a *API) open(w *queue.Webhook, to string) error {
+func (a *api) open(w *queue.Webhook, to string) error {
 	if to == "" {
 		return nil
 	}
-	lane, err := a.Lane(to)
+	lane, err := a.relay.Lane(to)
 	if err != nil {
 		return wrong("to: %s", err)
 	}
-	if err := a.Gate(w, lane); err != nil {
+	if err := a.relay.Withheld(w, lane); err != nil {
 		return withheld(err)
 	}
 	return nil

@@ -52,7 +52,7 @@ type TriedLane struct {
 }
 
 // parked lists lanes that are not open: GET /api/v1/parked.
-func (a *API) parked(ctx context.Context, r *question) (any, error) {
+func (a *api) parked(ctx context.Context, r *question) (any, error) {
 	address, err := r.text("address")
 	if err != nil {
 		return nil, err
@@ -61,14 +61,14 @@ func (a *API) parked(ctx context.Context, r *question) (any, error) {
 		return nil, err
 	}
 	list := LaneList{Lanes: []Lane{}, Live: true}
-	lanes, err := a.Lanes(ctx)
+	lanes, err := a.relay.Lanes(ctx)
 	if err != nil {
 		if !errors.Is(err, queue.ErrNobodyDispatches) {
 			a.log.Warn("the relay that dispatches was asked how its lanes stand, in vain", "err", err)
 		}
 		list.Live, list.Note = false, "the relay that dispatches does not answer: this is what stands on disk, without reasons and probes"
 	}
-	stored, err := a.Queue.ParkedLines(ctx)
+	stored, err := a.queue.ParkedLines(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +103,7 @@ func destinationOf(address string) string {
 
 // retryParked has lanes tried now, and waits a while for what comes of it: POST /api/v1/parked/retry. Without an address
 // all are; a destination's name means all of its.
-func (a *API) retryParked(ctx context.Context, r *question) (any, error) {
+func (a *api) retryParked(ctx context.Context, r *question) (any, error) {
 	address, err := r.text("address")
 	if err != nil {
 		return nil, err
@@ -112,10 +112,10 @@ func (a *API) retryParked(ctx context.Context, r *question) (any, error) {
 		return nil, err
 	}
 	if address != "" {
-		if _, err := a.Lane(address); err != nil {
+		if _, err := a.relay.Lane(address); err != nil {
 			return nil, wrong("address: %s", err)
 		}
 	}
-	lanes, err := a.Retry(ctx, address)
+	lanes, err := a.relay.Retry(ctx, address)
 	return Retried{len(lanes), append([]TriedLane{}, lanes...)}, err
 }

@@ -34,10 +34,10 @@ type replayed struct {
 // onlyReplayable narrows a query to what a replay by its filters is for: no
 // replays, which stand for what they replay, and for replayableNew nothing whose
 // latest replay got somewhere or is on its way.
-func (a *API) onlyReplayable(ctx context.Context, query *queue.EventQuery, word string) (replayed, error) {
+func (a *api) onlyReplayable(ctx context.Context, query *queue.EventQuery, word string) (replayed, error) {
 	known := replayed{skipped: map[queue.ID]bool{}}
 	if word == replayableNew {
-		page, err := a.Queue.EventPage(ctx, queue.EventQuery{
+		page, err := a.queue.EventPage(ctx, queue.EventQuery{
 			Since: query.Since, Limit: maxReplays, Undecided: query.Undecided,
 			Decided: func(d *queue.Decision) bool { return d.Replay.Of != queue.ID{} },
 		})

@@ -27,7 +27,7 @@ type SourceList struct {
 }
 
 // sources lists them: GET /api/v1/sources.
-func (a *API) sources(context.Context, *question) (any, error) { return a.Sources(), nil }
+func (a *api) sources(context.Context, *question) (any, error) { return a.relay.Sources(), nil }
 
 // ledger remembers what came from each source.
 type ledger struct {

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -22,7 +21,7 @@ func TestReadySaysWhat(t *testing.T) {
 		{errors.New("a secret path"), "not ready: the queue cannot store"},
 		{fmt.Errorf("look: %w", standing{}), "not ready: dispatch stands still"},
 	} {
-		do := admin(AdminOptions{Ready: func(context.Context) error { return tt.err }})
+		do := admin(AdminOptions{Relay: &standIn{ready: tt.err}})
 		if w := do(http.MethodGet, "/readyz"); w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), tt.want) || strings.Contains(w.Body.String(), "secret") {
 			t.Errorf("%v: %d %s, want %q", tt.err, w.Code, w.Body, tt.want)
 		}

@@ -16,26 +16,47 @@ import (
 	"github.com/gitlab-mattermost/relay/server"
 )
 
-// api is what the admin listener shows of this relay.
-func (r *relay) api() *server.API {
-	return &server.API{
-		Queue: r.queue, Sources: r.door.Sources, Clean: r.secrets.clean, Describe: r.describe,
-		Decide: func(w *queue.Webhook) any { return decideNow(r.live.Load(), w) },
-		Lane:   func(to string) (queue.Lane, error) { return r.live.Load().lane(to) },
-		Gate:   func(w *queue.Webhook, l queue.Lane) error { return r.live.Load().gate(w, l) },
-		Lanes:  r.askLanes,
-		Retry:  r.askRetry,
-	}
+// adminView is the relay as the admin listener knows it: [server.Relay].
+type adminView struct{ r *relay }
+
+func (v adminView) Ready(ctx context.Context) error { return v.r.ready(ctx) }
+func (v adminView) Reload() error                   { return v.r.reloader.reload("POST /-/reload") }
+func (v adminView) Config() any                     { return v.r.reloader.report(v.r.live.Load()) }
+func (v adminView) Sources() server.SourceList      { return v.r.door.Sources() }
+func (v adminView) Clean(text string) string        { return v.r.secrets.clean(text) }
+
+// Describe is part of [server.Relay].
+func (v adminView) Describe(w *queue.Webhook) server.Description {
+	e := eventOf(w)
+	return server.Description{Event: e.Name(), Project: e.Project.Path, Title: v.r.title(e.Title)}
+}
+
+// Decide asks the routes in force.
+func (v adminView) Decide(w *queue.Webhook) any { return decideNow(v.r.live.Load(), w) }
+
+// Lane reads an address of the configuration in force.
+func (v adminView) Lane(address string) (queue.Lane, error) { return v.r.live.Load().lane(address) }
+
+// Withheld asks the access rules in force.
+func (v adminView) Withheld(w *queue.Webhook, from queue.Lane) error {
+	return v.r.live.Load().closed(eventOf(w), delivery.AddressOf(from))
+}
+
+// Lanes asks the relay that dispatches how its lanes stand.
+func (v adminView) Lanes(ctx context.Context) ([]server.Lane, error) {
+	a, err := v.r.askActive(ctx, laneQuestion{})
+	return a.Lanes, err
+}
+
+// Retry has the relay that dispatches try lanes now.
+func (v adminView) Retry(ctx context.Context, address string) ([]server.TriedLane, error) {
+	a, err := v.r.askActive(ctx, laneQuestion{Retry: true, Address: address})
+	return a.Tried, err
 }
 
 // eventOf decodes a stored webhook.
 func eventOf(w *queue.Webhook) *events.Event {
 	return events.Decode(events.NewInput(w.Source, w.Get, w.Body))
-}
-
-func (r *relay) describe(w *queue.Webhook) server.Description {
-	e := eventOf(w)
-	return server.Description{Event: e.Name(), Project: e.Project.Path, Title: r.title(e.Title)}
 }
 
 // title is what is kept and shown of an event's title. Secrets go before it is cut
@@ -93,12 +114,6 @@ func (c *configuration) lane(to string) (queue.Lane, error) {
 	return delivery.LaneOf(a), nil
 }
 
-// gate says why a replay would be withheld from an address; nil if it would
-// not.
-func (c *configuration) gate(w *queue.Webhook, l queue.Lane) error {
-	return c.closed(eventOf(w), delivery.AddressOf(l))
-}
-
 // closed says why an event is withheld from an address whatever the routes say;
 // nil if it is not.
 func (c *configuration) closed(e *events.Event, to configs.Address) error {
@@ -123,18 +138,6 @@ type laneQuestion struct {
 type laneAnswer struct {
 	Lanes []server.Lane      `json:"lanes,omitempty"`
 	Tried []server.TriedLane `json:"tried,omitempty"`
-}
-
-// askLanes asks the relay that dispatches how its lanes stand.
-func (r *relay) askLanes(ctx context.Context) ([]server.Lane, error) {
-	a, err := r.askActive(ctx, laneQuestion{})
-	return a.Lanes, err
-}
-
-// askRetry has the relay that dispatches try lanes now.
-func (r *relay) askRetry(ctx context.Context, address string) ([]server.TriedLane, error) {
-	a, err := r.askActive(ctx, laneQuestion{Retry: true, Address: address})
-	return a.Tried, err
 }
 
 func (r *relay) askActive(ctx context.Context, q laneQuestion) (laneAnswer, error) {

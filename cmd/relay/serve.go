@@ -267,11 +267,7 @@ func (r *relay) listen() error {
 		Sources: sources, Store: r.queue, Storing: r.queue.Storing, MaxBody: int64(r.f.maxBody), Log: r.log, Registerer: r.registry, StoreTimeout: r.f.storeTimeout(),
 	})
 	admin := server.NewAdmin(server.AdminOptions{
-		Ready: r.ready, Gatherer: prometheus.GathererFunc(r.gather), Log: r.log, Loopback: loopback(r.f.admin), Token: token,
-		Reload: func() error { return r.reloader.reload("POST /-/reload") },
-		Config: func() any { return r.reloader.report(r.live.Load()) },
-		Clean:  r.secrets.clean,
-		API:    r.api(),
+		Relay: adminView{r}, Queue: r.queue, Gatherer: prometheus.GathererFunc(r.gather), Log: r.log, Loopback: loopback(r.f.admin), Token: token,
 	})
 	most, mostAdmin := connections(r.log)
 	if r.public, err = server.Listen(r.f.listen, r.door, r.f.cert, r.f.key, most, r.log); err != nil {

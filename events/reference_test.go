@@ -211,6 +211,13 @@ type structField struct {
 	list      bool
 }
 
+// told are what conditions know besides fields, by the type that tells it.
+var told = map[string][][3]string{
+	"Event":        {{"event", "text", "the event's name: the kind, or kind.action"}},
+	"PushPart":     {{"paths", "list of text", "the files of its commits, each once"}},
+	"PipelinePart": {{"child", "true or false", "another pipeline started it"}, {"could_not_start", "true or false", "it failed before any job was made, as with a mistake in its configuration"}},
+}
+
 func writeFields(t *testing.T, b *strings.Builder) {
 	t.Helper()
 	types := eventTypes(t)
@@ -221,6 +228,9 @@ func writeFields(t *testing.T, b *strings.Builder) {
 			fmt.Fprintf(b, "\nStands in %s.\n", codes(places, " and "))
 		}
 		b.WriteString("\n| Field | Type | |\n|---|---|---|\n")
+		for _, row := range told[s.name] {
+			fmt.Fprintf(b, "| `%s` | %s | %s |\n", prefix+row[0], row[1], row[2])
+		}
 		for _, f := range s.fields {
 			if f.typ != "byte" { // the payload, which is not read by field
 				fmt.Fprintf(b, "| `%s` | %s | %s |\n", prefix+snakeCase(f.name), typeWords(t, f, types), strings.ReplaceAll(f.doc, "|", `\|`))
@@ -333,7 +343,7 @@ func typeWords(t *testing.T, f structField, types []structType) string {
 	t.Helper()
 	words := map[string]string{
 		"string": "text", "bool": "true or false", "int": "number", "int64": "number",
-		"time.Time": "time", "time.Duration": "seconds",
+		"time.Time": "time, as `2026-12-01T09:30:00Z`", "time.Duration": "seconds",
 	}[f.typ]
 	for _, s := range types {
 		if s.name == f.typ {

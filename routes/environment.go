@@ -3,6 +3,7 @@ package routes
 import (
 	"reflect"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/gitlab-mattermost/relay/events"
@@ -16,6 +17,9 @@ type environment struct {
 	Kind         string       `expr:"kind"`
 	Action       string       `expr:"action"`
 	Source       string       `expr:"source"`
+	Header       string       `expr:"header"`
+	Instance     string       `expr:"instance"`
+	Version      string       `expr:"version"`
 	Project      projectVars  `expr:"project"`
 	Actor        userVars     `expr:"actor"`
 	Title        string       `expr:"title"`
@@ -28,7 +32,9 @@ type environment struct {
 	Confidential bool         `expr:"confidential"`
 	Draft        bool         `expr:"draft"`
 	Material     bool         `expr:"material"`
+	Time         string       `expr:"time"`
 	Changes      []changeVars `expr:"changes"`
+	Warnings     []string     `expr:"warnings"`
 
 	Push          *pushVars          `expr:"push"`
 	MergeRequest  *mergeRequestVars  `expr:"merge_request"`
@@ -57,12 +63,14 @@ type projectVars struct {
 	DefaultBranch string `expr:"default_branch"`
 	Visibility    string `expr:"visibility"`
 	Group         string `expr:"group"`
+	GroupURL      string `expr:"group_url"`
 }
 
 type userVars struct {
 	ID       int    `expr:"id"`
 	Name     string `expr:"name"`
 	Username string `expr:"username"`
+	Email    string `expr:"email"`
 	Bot      bool   `expr:"bot"`
 }
 
@@ -75,11 +83,16 @@ type changeVars struct {
 }
 
 type commitVars struct {
-	SHA         string `expr:"sha"`
-	Title       string `expr:"title"`
-	Message     string `expr:"message"`
-	AuthorName  string `expr:"author_name"`
-	AuthorEmail string `expr:"author_email"`
+	SHA         string   `expr:"sha"`
+	Title       string   `expr:"title"`
+	Message     string   `expr:"message"`
+	URL         string   `expr:"url"`
+	AuthorName  string   `expr:"author_name"`
+	AuthorEmail string   `expr:"author_email"`
+	Time        string   `expr:"time"`
+	Added       []string `expr:"added"`
+	Modified    []string `expr:"modified"`
+	Removed     []string `expr:"removed"`
 }
 
 type pushVars struct {
@@ -91,69 +104,86 @@ type pushVars struct {
 	Forced     bool         `expr:"forced"`
 	Protected  bool         `expr:"protected"`
 	TagMessage string       `expr:"tag_message"`
+	CompareURL string       `expr:"compare_url"`
 	MergedRef  string       `expr:"merged_ref"`
 	Commits    []commitVars `expr:"commits"`
 	Paths      []string     `expr:"paths"`
 }
 
 type mergeRequestVars struct {
-	IID          int        `expr:"iid"`
-	Title        string     `expr:"title"`
-	State        string     `expr:"state"`
-	SourceBranch string     `expr:"source_branch"`
-	TargetBranch string     `expr:"target_branch"`
-	SourcePath   string     `expr:"source_path"`
-	Description  string     `expr:"description"`
-	Draft        bool       `expr:"draft"`
-	Assignees    []userVars `expr:"assignees"`
-	Reviewers    []userVars `expr:"reviewers"`
-	Labels       []string   `expr:"labels"`
-	Milestone    string     `expr:"milestone"`
-	MergeStatus  string     `expr:"merge_status"`
-	System       bool       `expr:"system"`
+	IID          int         `expr:"iid"`
+	Title        string      `expr:"title"`
+	URL          string      `expr:"url"`
+	State        string      `expr:"state"`
+	SourceBranch string      `expr:"source_branch"`
+	TargetBranch string      `expr:"target_branch"`
+	SourcePath   string      `expr:"source_path"`
+	Fork         bool        `expr:"fork"`
+	Description  string      `expr:"description"`
+	Draft        bool        `expr:"draft"`
+	Assignees    []userVars  `expr:"assignees"`
+	Reviewers    []userVars  `expr:"reviewers"`
+	ReviewedBy   []userVars  `expr:"reviewed_by"`
+	Labels       []string    `expr:"labels"`
+	Milestone    string      `expr:"milestone"`
+	MergeStatus  string      `expr:"merge_status"`
+	OldRev       string      `expr:"old_rev"`
+	LastCommit   *commitVars `expr:"last_commit"`
+	System       bool        `expr:"system"`
+	SystemAction string      `expr:"system_action"`
 }
 
 type issueVars struct {
-	IID         int        `expr:"iid"`
-	Type        string     `expr:"type"`
-	Title       string     `expr:"title"`
-	State       string     `expr:"state"`
-	Description string     `expr:"description"`
-	Assignees   []userVars `expr:"assignees"`
-	Labels      []string   `expr:"labels"`
-	Milestone   string     `expr:"milestone"`
-	DueDate     string     `expr:"due_date"`
-	Severity    string     `expr:"severity"`
+	IID          int        `expr:"iid"`
+	Type         string     `expr:"type"`
+	Title        string     `expr:"title"`
+	URL          string     `expr:"url"`
+	State        string     `expr:"state"`
+	Description  string     `expr:"description"`
+	Assignees    []userVars `expr:"assignees"`
+	Labels       []string   `expr:"labels"`
+	Milestone    string     `expr:"milestone"`
+	DueDate      string     `expr:"due_date"`
+	Severity     string     `expr:"severity"`
+	Confidential bool       `expr:"confidential"`
 }
 
 type noteVars struct {
+	ID          int    `expr:"id"`
 	On          string `expr:"on"`
 	OnType      string `expr:"on_type"`
 	OnTitle     string `expr:"on_title"`
+	OnURL       string `expr:"on_url"`
 	OnReference string `expr:"on_reference"`
 	Body        string `expr:"body"`
+	URL         string `expr:"url"`
 	Edited      bool   `expr:"edited"`
 	Internal    bool   `expr:"internal"`
 	System      bool   `expr:"system"`
 	File        string `expr:"file"`
 	Line        int    `expr:"line"`
+	Discussion  string `expr:"discussion"`
 }
 
 type pipelineVars struct {
-	ID             int       `expr:"id"`
-	IID            int       `expr:"iid"`
-	Name           string    `expr:"name"`
-	Status         string    `expr:"status"`
-	DetailedStatus string    `expr:"detailed_status"`
-	Source         string    `expr:"source"`
-	SHA            string    `expr:"sha"`
-	Duration       float64   `expr:"duration"`        // seconds
-	QueuedDuration float64   `expr:"queued_duration"` // seconds
-	Stages         []string  `expr:"stages"`
-	Jobs           []jobVars `expr:"jobs"`
-	Child          bool      `expr:"child"`
-	ParentProject  string    `expr:"parent_project"`
-	CouldNotStart  bool      `expr:"could_not_start"`
+	ID             int               `expr:"id"`
+	IID            int               `expr:"iid"`
+	Name           string            `expr:"name"`
+	Status         string            `expr:"status"`
+	DetailedStatus string            `expr:"detailed_status"`
+	Source         string            `expr:"source"`
+	SHA            string            `expr:"sha"`
+	Duration       float64           `expr:"duration"`        // seconds
+	QueuedDuration float64           `expr:"queued_duration"` // seconds
+	Stages         []string          `expr:"stages"`
+	Jobs           []jobVars         `expr:"jobs"`
+	Child          bool              `expr:"child"`
+	MergeRequest   *mergeRequestVars `expr:"merge_request"`
+	ParentID       int               `expr:"parent_id"`
+	ParentProject  string            `expr:"parent_project"`
+	ParentURL      string            `expr:"parent_url"`
+	Error          string            `expr:"error"`
+	CouldNotStart  bool              `expr:"could_not_start"`
 }
 
 type jobVars struct {
@@ -168,18 +198,22 @@ type jobVars struct {
 	Duration      float64 `expr:"duration"` // seconds
 	PipelineID    int     `expr:"pipeline_id"`
 	PipelineName  string  `expr:"pipeline_name"`
+	URL           string  `expr:"url"`
 	Environment   string  `expr:"environment"`
 	Runner        string  `expr:"runner"`
 }
 
 type deploymentVars struct {
-	ID          int    `expr:"id"`
-	Status      string `expr:"status"`
-	Environment string `expr:"environment"`
-	Tier        string `expr:"tier"`
-	SHA         string `expr:"sha"`
-	Approver    string `expr:"approver"`
-	Comment     string `expr:"comment"`
+	ID             int    `expr:"id"`
+	Status         string `expr:"status"`
+	Environment    string `expr:"environment"`
+	EnvironmentURL string `expr:"environment_url"`
+	Tier           string `expr:"tier"`
+	SHA            string `expr:"sha"`
+	JobID          int    `expr:"job_id"`
+	JobURL         string `expr:"job_url"`
+	Approver       string `expr:"approver"`
+	Comment        string `expr:"comment"`
 }
 
 type releaseVars struct {
@@ -187,12 +221,14 @@ type releaseVars struct {
 	Tag         string `expr:"tag"`
 	Description string `expr:"description"`
 	Assets      int    `expr:"assets"`
+	URL         string `expr:"url"`
 }
 
 type wikiPageVars struct {
 	Title   string `expr:"title"`
 	Slug    string `expr:"slug"`
 	Message string `expr:"message"`
+	DiffURL string `expr:"diff_url"`
 }
 
 type milestoneVars struct {
@@ -272,21 +308,21 @@ func part[A, B any](p *A, f func(*A) B) *B {
 func newEnvironment(s *subject) *environment {
 	e := s.event
 	env := &environment{
-		Event: e.Name(), Kind: e.Kind, Action: e.Action, Source: e.Source,
+		Event: e.Name(), Kind: e.Kind, Action: e.Action, Source: e.Source, Header: cut(e.Header), Instance: cut(e.Instance), Version: cut(e.Version),
 		Project: projectVars{
 			ID: int(e.Project.ID), Name: cut(e.Project.Name), Path: cut(e.Project.Path), URL: cut(e.Project.URL),
-			DefaultBranch: cut(e.Project.DefaultBranch), Visibility: e.Project.Visibility, Group: cut(e.Project.Group),
+			DefaultBranch: cut(e.Project.DefaultBranch), Visibility: e.Project.Visibility, Group: cut(e.Project.Group), GroupURL: cut(e.Project.GroupURL),
 		},
 		Actor: s.bots.user(&e.Actor), Title: cut(e.Title), URL: cut(e.URL), Ref: cut(e.Ref), Branch: cut(s.branch()),
 		TargetBranch: cut(e.TargetBranch), Tag: cut(e.Tag), Labels: cutAll(e.Labels),
-		Confidential: e.Confidential, Draft: e.Draft, Material: e.Material,
+		Confidential: e.Confidential, Draft: e.Draft, Material: e.Material, Time: moment(e.Time), Warnings: cutAll(e.Warnings),
 		Changes: mapped(e.Changes, func(c *events.Change) changeVars {
 			return changeVars{cut(c.Field), cut(c.From), cut(c.To), cutAll(c.Added), cutAll(c.Removed)}
 		}),
 	}
 	env.code(s)
 	env.planning(s)
-	env.ci(e)
+	env.ci(s)
 	env.Emoji = part(e.Emoji, func(p *events.EmojiPart) emojiVars {
 		return emojiVars{cut(p.Name), cut(p.OnType), cut(p.OnReference)}
 	})
@@ -305,20 +341,13 @@ func (env *environment) code(s *subject) {
 	env.Push = part(e.Push, func(p *events.PushPart) pushVars {
 		return pushVars{
 			Before: cut(p.Before), After: cut(p.After), Total: p.Total, Created: p.Created, Deleted: p.Deleted, Forced: p.Forced,
-			Protected: p.Protected, TagMessage: cut(p.TagMessage), MergedRef: cut(p.MergedRef),
+			Protected: p.Protected, TagMessage: cut(p.TagMessage), CompareURL: cut(p.CompareURL), MergedRef: cut(p.MergedRef),
 			Commits: mapped(p.Commits, commit), Paths: cutAll(s.files()),
 		}
 	})
-	env.MergeRequest = part(e.MergeRequest, func(p *events.MergeRequestPart) mergeRequestVars {
-		return mergeRequestVars{
-			IID: int(p.IID), Title: cut(p.Title), State: cut(p.State), SourceBranch: cut(p.SourceBranch), TargetBranch: cut(p.TargetBranch),
-			SourcePath: cut(p.SourcePath), Description: cut(p.Description), Draft: p.Draft,
-			Assignees: mapped(p.Assignees, s.bots.user), Reviewers: mapped(p.Reviewers, s.bots.user), Labels: cutAll(p.Labels),
-			Milestone: cut(p.Milestone), MergeStatus: cut(p.MergeStatus), System: p.System,
-		}
-	})
+	env.MergeRequest = part(e.MergeRequest, s.bots.mergeRequest)
 	env.Release = part(e.Release, func(p *events.ReleasePart) releaseVars {
-		return releaseVars{cut(p.Name), cut(p.Tag), cut(p.Description), p.Assets}
+		return releaseVars{cut(p.Name), cut(p.Tag), cut(p.Description), p.Assets, cut(p.URL)}
 	})
 }
 
@@ -327,19 +356,20 @@ func (env *environment) planning(s *subject) {
 	e := s.event
 	env.Issue = part(e.Issue, func(p *events.IssuePart) issueVars {
 		return issueVars{
-			IID: int(p.IID), Type: cut(p.Type), Title: cut(p.Title), State: cut(p.State), Description: cut(p.Description),
+			IID: int(p.IID), Type: cut(p.Type), Title: cut(p.Title), URL: cut(p.URL), State: cut(p.State), Description: cut(p.Description),
 			Assignees: mapped(p.Assignees, s.bots.user), Labels: cutAll(p.Labels), Milestone: cut(p.Milestone),
-			DueDate: cut(p.DueDate), Severity: cut(p.Severity),
+			DueDate: cut(p.DueDate), Severity: cut(p.Severity), Confidential: p.Confidential,
 		}
 	})
 	env.Note = part(e.Note, func(p *events.NotePart) noteVars {
 		return noteVars{
-			On: p.On, OnType: cut(p.OnType), OnTitle: cut(p.OnTitle), OnReference: cut(p.OnReference), Body: cut(p.Body),
+			ID: int(p.ID), On: p.On, OnType: cut(p.OnType), OnTitle: cut(p.OnTitle), OnURL: cut(p.OnURL), OnReference: cut(p.OnReference),
+			Body: cut(p.Body), URL: cut(p.URL), Discussion: cut(p.Discussion),
 			Edited: p.Edited, Internal: p.Internal, System: p.System, File: cut(p.File), Line: p.Line,
 		}
 	})
 	env.WikiPage = part(e.WikiPage, func(p *events.WikiPagePart) wikiPageVars {
-		return wikiPageVars{cut(p.Title), cut(p.Slug), cut(p.Message)}
+		return wikiPageVars{cut(p.Title), cut(p.Slug), cut(p.Message), cut(p.DiffURL)}
 	})
 	env.Milestone = part(e.Milestone, func(p *events.MilestonePart) milestoneVars {
 		return milestoneVars{int(p.IID), cut(p.Title), cut(p.State), cut(p.DueDate)}
@@ -347,34 +377,62 @@ func (env *environment) planning(s *subject) {
 }
 
 // ci fills in the parts about pipelines and what they do.
-func (env *environment) ci(e *events.Event) {
+func (env *environment) ci(s *subject) {
+	e := s.event
 	env.Pipeline = part(e.Pipeline, func(p *events.PipelinePart) pipelineVars {
 		return pipelineVars{
 			ID: int(p.ID), IID: int(p.IID), Name: cut(p.Name), Status: cut(p.Status), DetailedStatus: cut(p.DetailedStatus), Source: cut(p.Source),
 			SHA: cut(p.SHA), Duration: p.Duration.Seconds(), QueuedDuration: p.QueuedDuration.Seconds(), Stages: cutAll(p.Stages),
-			Jobs: mapped(p.Jobs, job), Child: p.Child(), ParentProject: cut(p.ParentProject), CouldNotStart: p.CouldNotStart(),
+			Jobs: mapped(p.Jobs, job), Child: p.Child(), MergeRequest: part(p.MergeRequest, s.bots.mergeRequest),
+			ParentID: int(p.ParentID), ParentProject: cut(p.ParentProject), ParentURL: cut(p.ParentURL),
+			CouldNotStart: p.CouldNotStart(), Error: cut(p.Error),
 		}
 	})
 	env.Job = part(e.Job, job)
 	env.Deployment = part(e.Deployment, func(p *events.DeploymentPart) deploymentVars {
-		return deploymentVars{int(p.ID), cut(p.Status), cut(p.Environment), cut(p.Tier), cut(p.SHA), cut(p.Approver), cut(p.Comment)}
+		return deploymentVars{
+			ID: int(p.ID), Status: cut(p.Status), Environment: cut(p.Environment), EnvironmentURL: cut(p.EnvironmentURL), Tier: cut(p.Tier),
+			SHA: cut(p.SHA), JobID: int(p.JobID), JobURL: cut(p.JobURL), Approver: cut(p.Approver), Comment: cut(p.Comment),
+		}
 	})
 }
 
 // user is somebody of GitLab, a bot if the file says so.
 func (b *bots) user(u *events.User) userVars {
-	return userVars{int(u.ID), cut(u.Name), cut(u.Username), b.has(u)}
+	return userVars{int(u.ID), cut(u.Name), cut(u.Username), cut(u.Email), b.has(u)}
+}
+
+func (b *bots) mergeRequest(p *events.MergeRequestPart) mergeRequestVars {
+	return mergeRequestVars{
+		IID: int(p.IID), Title: cut(p.Title), URL: cut(p.URL), State: cut(p.State), SourceBranch: cut(p.SourceBranch), TargetBranch: cut(p.TargetBranch),
+		SourcePath: cut(p.SourcePath), Fork: p.Fork, Description: cut(p.Description), Draft: p.Draft,
+		Assignees: mapped(p.Assignees, b.user), Reviewers: mapped(p.Reviewers, b.user), ReviewedBy: mapped(p.ReviewedBy, b.user),
+		Labels: cutAll(p.Labels), Milestone: cut(p.Milestone), MergeStatus: cut(p.MergeStatus), OldRev: cut(p.OldRev),
+		LastCommit: part(p.LastCommit, commit), System: p.System, SystemAction: cut(p.SystemAction),
+	}
 }
 
 func commit(c *events.Commit) commitVars {
-	return commitVars{cut(c.SHA), cut(c.Title), cut(c.Message), cut(c.AuthorName), cut(c.AuthorEmail)}
+	return commitVars{
+		SHA: cut(c.SHA), Title: cut(c.Title), Message: cut(c.Message), URL: cut(c.URL), AuthorName: cut(c.AuthorName), AuthorEmail: cut(c.AuthorEmail),
+		Time: moment(c.Time), Added: cutAll(c.Added), Modified: cutAll(c.Modified), Removed: cutAll(c.Removed),
+	}
+}
+
+// moment is a time as text: "2026-12-01T09:30:00Z"; "" when it is not known. Of two
+// the later is the greater.
+func moment(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
 }
 
 func job(j *events.JobPart) jobVars {
 	return jobVars{
 		ID: int(j.ID), Name: cut(j.Name), Stage: cut(j.Stage), Status: cut(j.Status), FailureReason: cut(j.FailureReason),
 		AllowFailure: j.AllowFailure, Retried: j.Retried, Manual: j.Manual, Duration: j.Duration.Seconds(),
-		PipelineID: int(j.PipelineID), PipelineName: cut(j.PipelineName), Environment: cut(j.Environment), Runner: cut(j.Runner),
+		PipelineID: int(j.PipelineID), PipelineName: cut(j.PipelineName), URL: cut(j.URL), Environment: cut(j.Environment), Runner: cut(j.Runner),
 	}
 }
 

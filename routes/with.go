@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/url"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -230,104 +228,6 @@ func (p webhook) issue() object {
 	return p.in("work_item")
 }
 
-// project moves the event to another project: its path, its name and the
-// addresses that hold them.
-func (p webhook) project(to string) error {
-	if i := strings.IndexAny(to, ",= "); i >= 0 {
-		return fmt.Errorf("%q is no path of a project, which has no %q", to, to[i:i+1])
-	}
-	done := false
-	if o := p.in("project"); o != nil && o["path_with_namespace"] != nil {
-		from, _ := o["path_with_namespace"].(string)
-		if page, ok := o["web_url"].(string); ok && from != "" {
-			if base, ok := strings.CutSuffix(page, "/"+from); ok {
-				move(p.root, page, base+"/"+escaped(to))
-			}
-		}
-		o["path_with_namespace"], o["name"] = to, path.Base(to)
-		if r := p.in("repository"); r != nil {
-			r["name"] = path.Base(to)
-		}
-		for _, r := range []object{o, p.in("repository")} {
-			for _, key := range []string{"git_ssh_url", "ssh_url", "url"} {
-				if ssh, ok := r[key].(string); ok {
-					r[key] = strings.Replace(ssh, ":"+from+".git", ":"+to+".git", 1)
-				}
-			}
-		}
-		done = true
-	}
-	for _, o := range []object{p.root, p.in("group")} {
-		for _, key := range []string{"path_with_namespace", "project_path_with_namespace", "full_path", "group_path"} {
-			if _, ok := o[key].(string); ok {
-				o[key], done = to, true
-			}
-		}
-	}
-	if !done && !p.page(to) {
-		return p.lacks("project")
-	}
-	return nil
-}
-
-// page moves an event whose project, or group, only its object's address tells.
-func (p webhook) page(to string) bool {
-	o := p.in("object_attributes")
-	address, _ := o["url"].(string)
-	page, rest, ok := strings.Cut(address, "/-/")
-	u, err := url.Parse(page)
-	if !ok || err != nil || u.Host == "" {
-		return false
-	}
-	group := ""
-	if strings.HasPrefix(u.Path, "/groups/") {
-		group = "groups/"
-	}
-	o["url"] = u.Scheme + "://" + u.Host + "/" + group + escaped(to) + "/-/" + rest
-	return true
-}
-
-func escaped(p string) string { return (&url.URL{Path: p}).EscapedPath() }
-
-// move replaces the beginning of every address in a payload that starts with a
-// project's page.
-func move(v any, from, to string) any {
-	switch v := v.(type) {
-	case object:
-		for key, in := range v {
-			v[key] = move(in, from, to)
-		}
-	case []any:
-		for i, in := range v {
-			v[i] = move(in, from, to)
-		}
-	case string:
-		if rest, ok := strings.CutPrefix(v, from); ok && (rest == "" || rest[0] == '/' || rest == ".git") {
-			return to + rest
-		}
-	}
-	return v
-}
-
-// visibilityLevels are GitLab's (lib/gitlab/visibility_level.rb).
-var visibilityLevels = map[string]int{"private": 0, "internal": 10, "public": 20}
-
-func (p webhook) visibility(to string) error {
-	level, known := visibilityLevels[to]
-	if !known {
-		return errors.New("it takes private, internal or public")
-	}
-	if o := p.in("project"); o != nil && p.kind != events.Vulnerability {
-		o["visibility_level"] = level
-		return nil
-	}
-	if _, ok := p.root["project_visibility"]; ok {
-		p.root["project_visibility"] = to
-		return nil
-	}
-	return p.lacks("visibility")
-}
-
 func (p webhook) actor(to string) error {
 	if o := p.in("user"); o != nil {
 		o["username"], o["name"] = to, to
@@ -346,74 +246,6 @@ func (p webhook) actor(to string) error {
 		p.root["user_username"] = to
 	}
 	return nil
-}
-
-func (p webhook) branch(to string) error {
-	switch p.kind {
-	case events.Push:
-		p.root["ref"] = "refs/heads/" + to
-		return nil
-	case events.Job, events.Deployment:
-		p.root["ref"] = to
-		if _, ok := p.root["tag"].(bool); ok {
-			p.root["tag"] = false
-		}
-		return nil
-	case events.Pipeline:
-		o := p.in("object_attributes")
-		if o == nil {
-			return p.lacks("branch")
-		}
-		o["ref"], o["tag"] = to, false
-		if mr := p.mergeRequest(); mr != nil {
-			mr["source_branch"] = to
-		}
-		return nil
-	}
-	mr := p.mergeRequest()
-	if mr == nil {
-		return p.lacks("branch")
-	}
-	mr["source_branch"] = to
-	return nil
-}
-
-func (p webhook) targetBranch(to string) error {
-	mr := p.mergeRequest()
-	if mr == nil {
-		return p.lacks("target branch")
-	}
-	mr["target_branch"] = to
-	return nil
-}
-
-// tag makes the event one of another tag; a pipeline or job one that runs on it.
-func (p webhook) tag(to string) error {
-	switch p.kind {
-	case events.TagPush:
-		p.root["ref"] = "refs/tags/" + to
-		return nil
-	case events.Release:
-		from, _ := p.root["tag"].(string)
-		p.root["tag"] = to
-		if page, ok := p.root["url"].(string); ok && from != "" {
-			if base, ok := strings.CutSuffix(page, "/"+from); ok {
-				p.root["url"] = base + "/" + url.PathEscape(to)
-			}
-		}
-		return nil
-	case events.Pipeline:
-		o := p.in("object_attributes")
-		if o == nil || p.mergeRequest() != nil {
-			return p.lacks("tag")
-		}
-		o["ref"], o["tag"] = to, true
-		return nil
-	case events.Job:
-		p.root["ref"], p.root["tag"] = to, true
-		return nil
-	}
-	return p.lacks("tag")
 }
 
 func (p webhook) labels(titles []string) error {

@@ -2,14 +2,12 @@ package server
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
 
@@ -31,115 +29,6 @@ var outcomes = []string{
 
 // states are how a delivery that was decided on can stand, the best first.
 var states = []string{queue.OutcomeWithheld, queue.OutcomeDelivered, stateWaiting, stateParked, queue.OutcomeDead}
-
-// Event is one event in a list.
-type Event struct {
-	ID       string    `json:"id"`
-	Received time.Time `json:"received"`
-	Decided  time.Time `json:"decided,omitzero"`
-	Source   string    `json:"source"`
-	Event    string    `json:"event"`
-	Project  string    `json:"project"`
-	Title    string    `json:"title"`
-
-	// Outcome is the worst that became of it.
-	Outcome    string     `json:"outcome"`
-	Deliveries []Delivery `json:"deliveries"`
-	Withheld   []Planned  `json:"withheld"`
-	Repeats    []Planned  `json:"repeats"`
-	Nearest    string     `json:"nearest_route,omitempty"`
-	Because    string     `json:"because,omitempty"`
-
-	ReplayOf string `json:"replay_of,omitempty"`
-	ReplayTo string `json:"replay_to,omitempty"`
-}
-
-// Delivery is one event for one address, and how that stands.
-type Delivery struct {
-	Address    string    `json:"address"`
-	Route      string    `json:"route"`
-	State      string    `json:"state"` // delivered, waiting, parked, dead, withheld
-	Attempts   int       `json:"attempts"`
-	Status     int       `json:"status,omitempty"` // HTTP, of the last attempt
-	Reason     string    `json:"reason,omitempty"` // of the last attempt
-	Error      string    `json:"error,omitempty"`
-	Time       time.Time `json:"time,omitzero"`              // of the last attempt, or of its end
-	Delay      float64   `json:"delay_seconds,omitempty"`    // from the webhook to then
-	Duration   float64   `json:"duration_seconds,omitempty"` // of the last attempt
-	DeadLetter uint64    `json:"dead_letter,omitempty"`
-}
-
-// Planned is a delivery that was not made.
-type Planned struct {
-	Address string `json:"address"`
-	Route   string `json:"route"`
-	Reason  string `json:"reason"`
-}
-
-// Attempt is one try that did not get through.
-type Attempt struct {
-	Address  string    `json:"address"`
-	Number   int       `json:"number"`
-	Time     time.Time `json:"time"`
-	Status   int       `json:"status,omitempty"`
-	Reason   string    `json:"reason"`
-	Error    string    `json:"error,omitempty"`
-	Delay    float64   `json:"delay_seconds"`
-	Duration float64   `json:"duration_seconds"`
-}
-
-// Webhook is what GitLab sent, as it is kept.
-type Webhook struct {
-	Source        string    `json:"source"`
-	Received      time.Time `json:"received"`
-	FirstReceived time.Time `json:"first_received,omitzero"` // of a replay: when it came from GitLab
-	Headers       []Header  `json:"headers"`
-	Size          int       `json:"size"` // of the body, in bytes
-
-	// Body is the payload, with the values of CI variables masked; absent when
-	// it is large. BodyPath has it in any case. Of a damaged message, what is left
-	// is no payload, and there is neither.
-	Body     json.RawMessage `json:"body,omitempty"`
-	BodyPath string          `json:"body_path,omitempty"`
-}
-
-// Header is one header that was kept.
-type Header struct {
-	Name  string `json:"name"`
-	Value string `json:"value"`
-}
-
-// EventList is a page of events, newest first.
-type EventList struct {
-	Events []Event `json:"events"`
-	Next   string  `json:"next,omitempty"` // page of the older ones
-
-	// Incomplete: so many are undelivered that older ones of them may be
-	// missing.
-	Incomplete bool `json:"incomplete,omitempty"`
-
-	// Skipped is how many are left out because they were replayed already.
-	Skipped int `json:"skipped,omitempty"`
-}
-
-// EventDetail is all that is known of one event.
-type EventDetail struct {
-	Event
-	Webhook  *Webhook  `json:"webhook"` // null when it is not kept any more
-	Tries    []Attempt `json:"attempts"`
-	Earlier  []Event   `json:"earlier_decisions,omitempty"` // before a restart
-	Replays  []string  `json:"replays"`
-	Complete bool      `json:"complete"` // false: the oldest attempts, or the newest replays, are left out
-}
-
-// Replayed says what a replay was stored as.
-type Replayed struct {
-	ID         string `json:"id"`
-	Status     string `json:"status"`
-	ReplayOf   string `json:"replay_of"`
-	ReplayTo   string `json:"replay_to,omitempty"`
-	DeadLetter uint64 `json:"dead_letter,omitempty"`
-}
 
 const (
 	// maxInline is how large a payload may be that an event is shown with.
@@ -294,19 +183,6 @@ func newEvent(t *queue.Trace, d *queue.Decision, parked func(queue.Lane) bool) E
 	return e
 }
 
-// titleRunes is how much of a title the journal keeps, in characters.
-const titleRunes = 120
-
-// titleOf is a title from the journal. Older relays cut it off without a mark and
-// before its secrets were taken out. Of such a title only whole words are shown:
-// half of a secret would not be recognised.
-func titleOf(title string) string {
-	if utf8.RuneCountInString(title) < titleRunes || strings.HasSuffix(title, "…") {
-		return title
-	}
-	return title[:strings.LastIndexByte(title, ' ')+1] + "…"
-}
-
 func delivery(t *queue.Trace, p queue.Planned, received time.Time, parked func(queue.Lane) bool) Delivery {
 	d := Delivery{Address: addressOf(p.Lane), Route: p.Route, State: stateOf(t, p.Lane, parked)}
 	for _, a := range t.Attempts {
@@ -456,72 +332,4 @@ func (a *api) decision(ctx context.Context, r *question) (any, error) {
 		return nil, err
 	}
 	return a.relay.Decide(t.Webhook), nil
-}
-
-// replay stores an event again: POST /api/v1/events/{id}/replay.
-func (a *api) replay(ctx context.Context, r *question) (any, error) {
-	to, err := a.to(r)
-	if err != nil {
-		return nil, err
-	}
-	key, err := r.key()
-	if err != nil {
-		return nil, err
-	}
-	if err := r.unasked(); err != nil {
-		return nil, err
-	}
-	t, err := a.stored(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	if err := a.open(t.Webhook, to); err != nil {
-		return nil, err
-	}
-	id, err := a.queue.StoreReplay(ctx, t.Webhook, queue.Replay{Of: t.ID, To: to}, key)
-	if err != nil {
-		return nil, err
-	}
-	r.status = http.StatusAccepted
-	return Replayed{ID: id.String(), Status: "accepted", ReplayOf: t.ID.String(), ReplayTo: to}, nil
-}
-
-// to is the one address that a replay goes to, if the request names one.
-func (a *api) to(r *question) (string, error) {
-	to, err := r.text("to")
-	if err != nil || to == "" {
-		return "", err
-	}
-	lane, err := a.relay.Lane(to)
-	if err != nil {
-		return "", wrong("to: %s", err)
-	}
-	return addressOf(lane), nil
-}
-
-// open refuses a replay that would be withheld from the address it is for.
-func (a *api) open(w *queue.Webhook, to string) error {
-	if to == "" {
-		return nil
-	}
-	lane, err := a.relay.Lane(to)
-	if err != nil {
-		return wrong("to: %s", err)
-	}
-	if err := a.relay.Withheld(w, lane); err != nil {
-		return withheld(err)
-	}
-	return nil
-}
-
-// key is the request's Idempotency-Key, or a new one.
-func (q *question) key() (string, error) {
-	key := q.GetHeader("Idempotency-Key")
-	if len(key) > 256 {
-		return "", wrong("Idempotency-Key is longer than 256 characters")
-	}
-	if key == "" {
-		key = rand.Text()
-	}
-	return key, nil
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/gitlab-mattermost/relay/configs"
 	"github.com/gitlab-mattermost/relay/delivery"
@@ -61,24 +60,7 @@ func eventOf(w *queue.Webhook) *events.Event {
 
 // title is what is kept and shown of an event's title. Secrets go before it is cut
 // off, because half of one would not be recognised later.
-func (r *relay) title(s string) string { return shortTitle(r.secrets.clean(s)) }
-
-// titleRunes is how long a title in a list is at most, in characters.
-const titleRunes = 120
-
-// shortTitle ends in "…" if something is left out.
-func shortTitle(s string) string {
-	n, end := 0, 0
-	for i := range s {
-		if n++; n == titleRunes-1 {
-			_, size := utf8.DecodeRuneInString(s[i:])
-			end = i + size
-		} else if n == titleRunes {
-			return s[:end] + "…"
-		}
-	}
-	return s
-}
+func (r *relay) title(s string) string { return server.ShortTitle(r.secrets.clean(s)) }
 
 // decidedNow is what a configuration says of a stored webhook.
 type decidedNow struct {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"math"
 	"os"
 	"regexp"
 	"runtime/debug"
@@ -23,7 +22,6 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/spf13/cobra"
 
-	"github.com/gitlab-mattermost/relay/configs"
 	"github.com/gitlab-mattermost/relay/delivery"
 	"github.com/gitlab-mattermost/relay/dispatch"
 	"github.com/gitlab-mattermost/relay/queue"
@@ -251,80 +249,6 @@ func (r *relay) gather() ([]*dto.MetricFamily, error) {
 	return r.registry.Gather()
 }
 
-func (r *relay) listen() error {
-	sources, err := r.sources(r.live.Load())
-	if err != nil {
-		return err
-	}
-	token, err := r.f.adminToken()
-	if err != nil {
-		return err
-	}
-	r.secrets.add(token)
-	r.adminGuarded = token != ""
-	r.recommendToken(r.live.Load())
-	r.door = server.NewDoor(server.Options{
-		Sources: sources, Store: r.queue, Storing: r.queue.Storing, MaxBody: int64(r.f.maxBody), Log: r.log, Registerer: r.registry, StoreTimeout: r.f.storeTimeout(),
-	})
-	admin := server.NewAdmin(server.AdminOptions{
-		Relay: adminView{r}, Queue: r.queue, Gatherer: prometheus.GathererFunc(r.gather), Log: r.log, Loopback: loopback(r.f.admin), Token: token,
-	})
-	most, mostAdmin := connections(r.log)
-	if r.public, err = server.Listen(r.f.listen, r.door, r.f.cert, r.f.key, most, r.log); err != nil {
-		return notListening("--listen", r.f.listen, err)
-	}
-	r.registry.MustRegister(prometheus.NewCounterFunc(
-		prometheus.CounterOpts{Name: "relay_connections_dropped_total", Help: "Connections at the public listener that were closed because too many were open: those that had said nothing for longest."},
-		func() float64 { return float64(r.public.Dropped()) }))
-	if r.admin, err = server.Listen(r.f.admin, admin, "", "", mostAdmin, r.log); err != nil {
-		r.public.Shutdown(context.Background())
-		return notListening("--admin", r.f.admin, err)
-	}
-	return nil
-}
-
-// connections is how many connections the listeners may hold open. The Go runtime
-// has raised the limit of open files as far as it may be.
-func connections(log *slog.Logger) (public, admin int) {
-	var files syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
-		files.Cur = math.MaxUint64
-	}
-	public, admin, few := server.Connections(uint64(files.Cur))
-	if few {
-		log.Warn("this process may open few files, and therefore takes few connections at once: raise the limit (ulimit -n, LimitNOFILE= of systemd, --ulimit nofile= of Docker)",
-			"files", files.Cur, "connections", public)
-	}
-	return public, admin
-}
-
-// recommendToken warns once if confidential events can be read by whoever uses
-// this machine.
-func (r *relay) recommendToken(c *configuration) {
-	confidential := slices.ContainsFunc(c.Destinations, func(d configs.Destination) bool { return d.Confidential.All || len(d.Confidential.Channels) > 0 })
-	if !confidential || r.adminGuarded || !loopback(r.f.admin) {
-		return
-	}
-	r.adminGuarded = true // it is said
-	r.log.Warn("every user of this machine can read confidential events over the admin listener: set --admin-token-file")
-}
-
-// sources makes what the door needs of the configuration's sources.
-func (r *relay) sources(c *configuration) ([]server.Source, error) {
-	var sources []server.Source
-	for _, s := range c.Sources {
-		p, err := proof(s)
-		if err != nil {
-			return nil, err
-		}
-		if s.Insecure {
-			r.log.Warn("this source takes webhooks from anyone", "source", s.Name)
-		}
-		sources = append(sources, server.Source{Name: s.Name, Paths: s.Paths, Proof: p})
-	}
-	return sources, nil
-}
-
 // apply puts a new configuration in force. What can fail comes first. While
 // both are about, the lanes know the destinations of both.
 func (r *relay) apply(c *configuration) error {
@@ -458,108 +382,4 @@ func (r *relay) close() {
 	both.Go(func() { r.public.Shutdown(ctx) })
 	both.Go(func() { r.admin.Shutdown(ctx) })
 	both.Wait()
-}
-
-// dispatch delivers whenever this relay is the one that may: always, or with a
-// queue that others share, after having taken over.
-func (r *relay) dispatch(ctx context.Context) error {
-	for {
-		journal, state, err := r.queue.Lead(ctx)
-		if err != nil {
-			return unlessDone(ctx, err)
-		}
-		err = r.lead(ctx, journal, state)
-		if !errors.Is(err, queue.ErrFenced) || !r.queue.External() {
-			return unlessDone(ctx, err)
-		}
-	}
-}
-
-func unlessDone(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
-}
-
-// lead dispatches until ctx ends or another relay has taken over.
-func (r *relay) lead(ctx context.Context, journal *queue.Journal, state *queue.State) error {
-	registry := prometheus.NewRegistry()
-	r.term.Store(registry)
-	r.dispatching.Set(1)
-	defer r.dispatching.Set(0)
-	if r.queue.External() {
-		r.log.Info("this relay dispatches now")
-	}
-	watchdog := dispatch.NewWatchdog(journal, r.log, registry, r.endNow)
-	r.watchdog.Store(watchdog)
-	defer r.watchdog.Store(nil)
-	repeats := dispatch.NewRepeats(int64(r.f.repeats), r.allow)
-	registry.MustRegister(repeats)
-	r.swap.Lock()
-	lanes := delivery.New(delivery.Options{
-		Destinations: r.destinations, Formatter: &r.live, Journal: journal, Parking: r.queue, People: r.live.People, Call: r.live.Call, Trouble: r.reports.trouble, Relief: r.reports.relief, Rendering: watchdog.Rendering,
-		Dead: repeats.Forget, Stdout: r.stdout, Log: r.log, Registerer: registry, Pace: r.f.pace,
-	})
-	r.lanes = lanes
-	r.swap.Unlock()
-	defer r.retire(registry, lanes, repeats)
-	opt := dispatch.Options{
-		Queue: r.queue, Journal: journal, State: state, Routes: &r.live, Direct: r.live.Direct, Lanes: lanes, Repeats: repeats, Title: r.title, Watchdog: watchdog,
-		History: time.Duration(r.f.history), Log: r.log, Registerer: registry,
-	}
-	if r.sandbox != nil {
-		opt.Sandbox = r.sandbox
-	}
-	d := dispatch.New(opt)
-	term, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		select {
-		case <-journal.Lost():
-			cancel()
-		case <-term.Done():
-		}
-	}()
-	go watchdog.Run(term)
-	err := d.Vet(term)
-	if r.sandbox != nil {
-		r.sandbox.close()
-	}
-	if err == nil {
-		err = lanes.Resume(term, state.Lanes)
-	}
-	if err == nil {
-		silent := r.answering(lanes)
-		err = d.Run(term)
-		silent()
-	}
-	select {
-	case <-journal.Lost():
-		lanes.Halt()
-		return queue.ErrFenced
-	default:
-	}
-	grace, done := context.WithTimeout(context.Background(), flightGrace)
-	defer done()
-	lanes.Close(grace)
-	journal.Close()
-	return err
-}
-
-// allow sets the memory limit, with so many bytes on top for the window of repeats.
-func (r *relay) allow(repeats int64) {
-	if r.limited {
-		debug.SetMemoryLimit(memoryLimit + repeats)
-	}
-}
-
-// retire lets go of a term's lanes, which are another relay's now: of the term
-// only its counters are exported on.
-func (r *relay) retire(registry *prometheus.Registry, lanes *delivery.Lanes, repeats *dispatch.Repeats) {
-	registry.Unregister(lanes)
-	registry.Unregister(repeats)
-	r.swap.Lock()
-	defer r.swap.Unlock()
-	r.lanes = nil
 }

@@ -22,18 +22,13 @@ const (
 	batchTries   = 5
 )
 
-// bound is the most of what is read together.
-type bound struct{ messages, bytes int } // of bytes 0: any number
-
-var (
-	together = bound{4096, 4 << 20}
-	oneOnly  = bound{messages: 1}
-)
+// batchMessages and batchBytes are the most that is read together.
+const batchMessages, batchBytes = 4096, 4 << 20
 
 // batch reads messages of a stream above the sequence together, in order and
 // without a gap, up to so many. It may bring none where there are some; these are
 // to be read one by one.
-func (s lasting) batch(ctx context.Context, subject string, after uint64, b bound) (msgs []*jetstream.RawStreamMsg, err error) {
+func (s lasting) batch(ctx context.Context, subject string, after uint64) (msgs []*jetstream.RawStreamMsg, err error) {
 	g, err := s.q.health.readable(ctx)
 	if err != nil {
 		return nil, err
@@ -41,14 +36,14 @@ func (s lasting) batch(ctx context.Context, subject string, after uint64, b boun
 	ctx, cancel := context.WithTimeout(ctx, batchWait)
 	defer cancel()
 	err = g.while(ctx, func(ctx context.Context) (err error) {
-		msgs, err = fetch(ctx, g.nc, g.streams[s.name], s.name, subject, after, b)
+		msgs, err = fetch(ctx, g.nc, g.streams[s.name], s.name, subject, after)
 		return err
 	})
 	return msgs, err
 }
 
 // fetch makes a consumer for one batch. The server drops it by itself.
-func fetch(ctx context.Context, nc *nats.Conn, s jetstream.Stream, name, subject string, after uint64, b bound) ([]*jetstream.RawStreamMsg, error) {
+func fetch(ctx context.Context, nc *nats.Conn, s jetstream.Stream, name, subject string, after uint64) ([]*jetstream.RawStreamMsg, error) {
 	soon, cancel := context.WithTimeout(ctx, consumerWait)
 	defer cancel()
 	c, err := s.CreateConsumer(soon, jetstream.ConsumerConfig{
@@ -67,14 +62,14 @@ func fetch(ctx context.Context, nc *nats.Conn, s jetstream.Stream, name, subject
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
 	defer func() { _ = sub.Unsubscribe() }() // fails only when the connection is closed
-	request, err := json.Marshal(map[string]any{"batch": b.messages, "max_bytes": b.bytes, "no_wait": true})
+	request, err := json.Marshal(map[string]any{"batch": batchMessages, "max_bytes": batchBytes, "no_wait": true})
 	if err == nil {
 		err = nc.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+name+"."+c.CachedInfo().Name, inbox, request)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
-	return collect(ctx, sub, b.messages)
+	return collect(ctx, sub, batchMessages)
 }
 
 // collect takes the messages of a batch, up to the first that is missing.

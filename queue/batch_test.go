@@ -44,7 +44,7 @@ func TestBatchesLeaveNothingOut(t *testing.T) {
 			if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
 				t.Errorf("%v; read\n%v, want\n%v", err, got, want)
 			}
-			first, err := q.events.batch(t.Context(), subjectEvents, 0, together)
+			first, err := q.events.batch(t.Context(), subjectEvents, 0)
 			if err != nil || len(first) < worthBatch {
 				t.Errorf("the first batch holds %d messages (%v)", len(first), err)
 			}

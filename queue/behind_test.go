@@ -157,7 +157,7 @@ func TestWriterWaitsForAServerThatIsBehind(t *testing.T) {
 	}
 	defer j.Close()
 	nonce, expect := newNonce(), j.Last()
-	if _, err := q.publish(t.Context(), subjectJournal, whole(encodeEntry(nonce, Entry{Writer: j.writer})), nonce, &expect); err != nil {
+	if _, err := q.publish(t.Context(), subjectJournal, encodeEntry(nonce, Entry{Writer: j.writer}), nonce, &expect); err != nil {
 		t.Fatal(err)
 	}
 	j.q.journalStream = &late{stream: j.q.journalStream, above: expect, times: 1, tells: true}

@@ -55,7 +55,7 @@ func BenchmarkEnvelope(b *testing.B) {
 				p.envelope(Nonce{}, hooks)
 			}
 		})
-		packed := encodeEnvelope(Nonce{}, hooks).sealed
+		packed := encodeEnvelope(Nonce{}, hooks)
 		b.Run(fmt.Sprintf("unpack/%d", n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

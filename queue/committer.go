@@ -191,7 +191,7 @@ func (c *committer) store(nonce Nonce, hooks []*Webhook) (uint64, error) {
 
 // publishEvent stores an envelope under a sequence that is reserved. What cannot
 // be reserved is not stored.
-func (q *Queue) publishEvent(ctx context.Context, data message, nonce Nonce) (uint64, error) {
+func (q *Queue) publishEvent(ctx context.Context, data []byte, nonce Nonce) (uint64, error) {
 	if err := q.water.reserve(q.tail.load() + 1); err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrDown, err)
 	}

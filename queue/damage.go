@@ -1,13 +1,9 @@
 package queue
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -75,47 +71,7 @@ func (q *Queue) gap(ctx context.Context, after uint64, found uint64) error {
 	if info.State.Msgs == 0 || after+1 < info.State.FirstSeq || after+1 > info.State.LastSeq {
 		return nil // dropped: somebody asks for history
 	}
-	return &DamageError{Events, after + 1, q.salvage(Events, subjectEvents, after+1), errUnreadable}
-}
-
-// salvage reads what is left of a message from the server's files, as the
-// server would (server/filestore.go, msgFromBufEx): length, sequence, time and
-// length of the subject, 22 bytes in all; subject, headers, content; 8 bytes of
-// checksum.
-func (q *Queue) salvage(stream, subject string, seq uint64) []byte {
-	if q.External() {
-		return nil
-	}
-	const fixed, sum, headed = 22, 8, 1 << 31
-	mark := binary.LittleEndian.AppendUint64(nil, seq)
-	files, _ := filepath.Glob(filepath.Join(q.opt.Dir, "jetstream", "*", "streams", stream, "msgs", "*.blk")) // the pattern is good
-	for _, name := range files {
-		block, err := os.ReadFile(name)
-		if err != nil {
-			continue
-		}
-		for from := 0; ; {
-			i := bytes.Index(block[from:], mark)
-			if i < 0 {
-				break
-			}
-			at := from + i - 4
-			from += i + 1
-			if at < 0 || len(block) < at+fixed+len(subject) || !bytes.HasPrefix(block[at+fixed:], []byte(subject)) {
-				continue
-			}
-			length := binary.LittleEndian.Uint32(block[at:])
-			begin, end := at+fixed+len(subject), at+int(length&^headed)-sum
-			if length&headed != 0 && begin+4 <= len(block) {
-				begin += 4 + int(binary.LittleEndian.Uint32(block[begin:]))
-			}
-			if begin > end || end > len(block) {
-				continue
-			}
-			return bytes.Clone(block[begin:end])
-		}
-	}
-	return nil
+	return &DamageError{Stream: Events, Seq: after + 1, Err: errUnreadable}
 }
 
 // newestEntry returns the newest message of the journal that can be read.
@@ -224,9 +180,9 @@ func (q *Queue) catchUp(ctx context.Context, name string, known uint64) error {
 
 // fill stores messages that hold nothing, up to a sequence.
 func (q *Queue) fill(ctx context.Context, name string, top uint64) error {
-	last, subject, empty := &q.tail, subjectEvents, func(n Nonce) message { return encodeEnvelope(n, nil) }
+	last, subject, empty := &q.tail, subjectEvents, func(n Nonce) []byte { return encodeEnvelope(n, nil) }
 	if name == ParkedStream {
-		last, subject, empty = &q.lastPark, subjectFence, func(n Nonce) message { return encodeParked(n, nil) }
+		last, subject, empty = &q.lastPark, subjectFence, func(n Nonce) []byte { return encodeParked(n, nil) }
 	}
 	for last.load() < top {
 		nonce := newNonce()

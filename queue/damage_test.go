@@ -85,7 +85,7 @@ func TestDamagedEventIsHandedOutAsSuch(t *testing.T) {
 		var damage *DamageError
 		switch {
 		case errors.As(err, &damage):
-			if damage.Seq != after+1 || damage.Stream != Events || !bytes.Contains(damage.Raw, []byte(`{"a":"`)) {
+			if damage.Seq != after+1 || damage.Stream != Events || len(damage.Raw) != 0 {
 				t.Errorf("after %d: %v with %q", after, damage, damage.Raw)
 			}
 		case err != nil:
@@ -104,7 +104,7 @@ func TestDamagedContentAndNewerFormat(t *testing.T) {
 	put := func(version byte, content string) uint64 {
 		t.Helper()
 		n := newNonce()
-		seq, err := q.publish(t.Context(), subjectEvents, whole(append(append([]byte{version}, n[:]...), content...)), n, nil)
+		seq, err := q.publish(t.Context(), subjectEvents, append(append([]byte{version}, n[:]...), content...), n, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,7 +170,7 @@ func TestDamagedParkedMessageIsSetAside(t *testing.T) {
 	q := open(t, Options{})
 	lane := Lane{"mm", "dev"}
 	n := newNonce()
-	bad, err := q.append(t.Context(), subjectParked+laneToken(lane), whole(append(append([]byte{version}, n[:]...), "\xff\xff no S2"...)), n)
+	bad, err := q.append(t.Context(), subjectParked+laneToken(lane), append(append([]byte{version}, n[:]...), "\xff\xff no S2"...), n)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +233,7 @@ func TestDamagedDeadLettersAreListed(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := newNonce()
-	if _, err := q.publish(t.Context(), subjectDead+laneToken(lane), whole(append(append([]byte{version}, n[:]...), "\xff\xff no S2"...)), n, nil); err != nil {
+	if _, err := q.publish(t.Context(), subjectDead+laneToken(lane), append(append([]byte{version}, n[:]...), "\xff\xff no S2"...), n, nil); err != nil {
 		t.Fatal(err)
 	}
 	q.Close()
@@ -302,7 +302,7 @@ func TestDamageBreaksNoListing(t *testing.T) {
 		}
 	}
 	n := newNonce()
-	if _, err := q.append(t.Context(), subjectParked+laneToken(Lane{"mm", "dev"}), whole(append(append([]byte{version}, n[:]...), "\xff\xff no S2"...)), n); err != nil {
+	if _, err := q.append(t.Context(), subjectParked+laneToken(Lane{"mm", "dev"}), append(append([]byte{version}, n[:]...), "\xff\xff no S2"...), n); err != nil {
 		t.Fatal(err)
 	}
 	q.Close()

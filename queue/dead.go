@@ -78,8 +78,7 @@ func onlyPurged(reason string, seq uint64) string {
 
 // unreadableDead stands for one that the server cannot read.
 func (q *Queue) unreadableDead(seq uint64) DeadLetter {
-	raw := q.salvage(DeadStream, subjectDead, seq)
-	return q.damagedDead(&DamageError{DeadStream, seq, raw, errUnreadable}, Lane{}, time.Time{})
+	return q.damagedDead(&DamageError{Stream: DeadStream, Seq: seq, Err: errUnreadable}, Lane{}, time.Time{})
 }
 
 // damagedDead stands for one that is damaged, and has it counted and said.

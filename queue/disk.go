@@ -226,6 +226,7 @@ func (q *Queue) rebuild(old *generation) error {
 		return err
 	}
 	q.log.Info("the queue stands again", "after", time.Since(began).Round(time.Millisecond).String())
+	q.bodies.stale.Store(true)
 	q.health.stand(g)
 	if err := q.dropReturned(ctx, q.lines.settled()); err != nil {
 		q.log.Warn("what was dropped may still be listed until the next start", "err", err)

@@ -14,7 +14,7 @@ type Envelope struct {
 // gathers, in bytes. A larger webhook travels alone.
 const maxEnvelope = 700 << 10
 
-func encodeEnvelope(n Nonce, hooks []*Webhook) message {
+func encodeEnvelope(n Nonce, hooks []*Webhook) []byte {
 	var p packer
 	return p.envelope(n, hooks)
 }
@@ -26,20 +26,17 @@ type packer struct{ content, sealed []byte }
 // maxPacker is how much memory a packer keeps for the next envelope, in bytes.
 const maxPacker = 2 * maxEnvelope
 
-func (p *packer) envelope(n Nonce, hooks []*Webhook) message {
+func (p *packer) envelope(n Nonce, hooks []*Webhook) []byte {
 	w := buffer{b: p.content[:0]}
 	w.uint(uint64(len(hooks)))
 	for _, h := range hooks {
 		w.webhook(h)
 	}
-	if w.apart != nil {
-		return w.seal(n)
-	}
 	out := sealInto(p.sealed, n, w.b)
 	if cap(w.b) <= maxPacker {
 		p.content, p.sealed = w.b, out
 	}
-	return whole(out)
+	return out
 }
 
 func decodeEnvelope(seq uint64, msg []byte, limit int) (Envelope, error) {
@@ -68,33 +65,53 @@ func (r *reader) parked() Parked {
 	return Parked{ID: r.id(), Nonce: r.nonce(), Note: r.bytes(), Webhook: r.webhook()}
 }
 
-func encodeParked(n Nonce, batch []Parked) message {
+func encodeParked(n Nonce, batch []Parked) []byte {
 	size := 16
 	for i := range batch {
-		size += min(batch[i].Webhook.size(), apart) + len(batch[i].Note) + 64
+		size += batch[i].Webhook.size() + len(batch[i].Note) + 64
 	}
 	w := buffer{b: make([]byte, 0, size)}
 	w.uint(uint64(len(batch)))
 	for i := range batch {
 		w.parked(&batch[i])
 	}
-	return w.seal(n)
+	return seal(n, w.b)
 }
 
-func decodeParked(seq uint64, msg []byte, limit int) ([]Parked, error) {
-	return decode(ParkedStream, seq, msg, limit, func(_ Nonce, r *reader) ([]Parked, error) {
-		return list(r, 2+len(Nonce{})+1+minWebhook, r.parked), nil
+// encodeApart writes a delivery whose body is stored apart, in so many bytes.
+func encodeApart(n Nonce, p *Parked, size int64) []byte {
+	var w buffer
+	w.uint(1)
+	w.parked(p)
+	w.uint(uint64(size))
+	out := seal(n, w.b)
+	out[0] = versionApart
+	return out
+}
+
+// decodeParked also returns in how many bytes the body is stored apart, or 0.
+func decodeParked(seq uint64, msg []byte, limit int) (batch []Parked, size int64, err error) {
+	batch, err = decode(ParkedStream, seq, msg, limit, func(_ Nonce, r *reader) ([]Parked, error) {
+		batch := list(r, 2+len(Nonce{})+1+minWebhook, r.parked)
+		if msg[0] != versionApart {
+			return batch, nil
+		}
+		if size = int64(r.uint()); len(batch) != 1 || size < 0 {
+			r.fail()
+		}
+		return batch, nil
 	})
+	return batch, size, err
 }
 
-func encodeDead(n Nonce, d *Dead) message {
-	w := buffer{b: make([]byte, 0, min(d.Webhook.size(), apart)+len(d.Note)+len(d.Reason)+256)}
+func encodeDead(n Nonce, d *Dead) []byte {
+	w := buffer{b: make([]byte, 0, d.Webhook.size()+len(d.Note)+len(d.Reason)+256)}
 	w.parked(&d.Parked)
 	w.lane(d.Lane)
 	w.str(d.Reason)
 	w.uint(uint64(d.Attempts))
 	w.time(d.Time)
-	return w.seal(n)
+	return seal(n, w.b)
 }
 
 func decodeDead(seq uint64, msg []byte, limit int) (Dead, error) {

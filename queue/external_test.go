@@ -276,7 +276,7 @@ func TestRecordedIsFoundWithoutTheServersMemory(t *testing.T) {
 	}
 	after := q.tail.load()
 	for _, subject := range []string{subjectEvents, subjectDead + laneToken(Lane{"mm", "x"})} {
-		nonce, data := newNonce(), message{}
+		nonce, data := newNonce(), []byte(nil)
 		if data = encodeEnvelope(nonce, nil); subject != subjectEvents {
 			data = encodeDead(nonce, &Dead{Lane: Lane{"mm", "x"}})
 		}

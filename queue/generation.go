@@ -157,7 +157,7 @@ type stream interface {
 	GetLastMsgForSubject(ctx context.Context, subject string) (*jetstream.RawStreamMsg, error)
 	Purge(ctx context.Context, opts ...jetstream.StreamPurgeOpt) error
 	DeleteMsg(ctx context.Context, seq uint64) error
-	batch(ctx context.Context, subject string, after uint64, b bound) ([]*jetstream.RawStreamMsg, error)
+	batch(ctx context.Context, subject string, after uint64) ([]*jetstream.RawStreamMsg, error)
 }
 
 // lasting is a stream that outlives the generations: what is asked while the

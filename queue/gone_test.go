@@ -378,7 +378,7 @@ func TestStoreOfAnOlderRelay(t *testing.T) {
 	last := j.Last()
 	n := newNonce()
 	data := encodeEntry(n, Entry{Writer: n, Records: []Record{&LaneState{Lane: lane, State: LaneParked}, &Released{Writer: n}}, Ends: Ends{Parked: 3}})
-	if _, err := q.publish(t.Context(), subjectJournal, whole(data), n, &last); err != nil {
+	if _, err := q.publish(t.Context(), subjectJournal, data, n, &last); err != nil {
 		t.Fatal(err)
 	}
 	q.Close()

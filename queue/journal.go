@@ -397,7 +397,7 @@ func (j *Journal) write(c Checkpoint, recs []Record) error {
 	begun := time.Now()
 	var behind patience
 	for {
-		seq, err := j.q.publish(j.ctx, subjectJournal, whole(data), nonce, &expect)
+		seq, err := j.q.publish(j.ctx, subjectJournal, data, nonce, &expect)
 		if errors.Is(err, ErrFenced) {
 			seq, err = j.ours(expect+1, nonce)
 		}
@@ -489,6 +489,7 @@ func (q *Queue) Lead(ctx context.Context) (*Journal, *State, error) {
 				return nil, nil, fmt.Errorf("take over %s: %w", ParkedStream, err)
 			}
 			q.shares.forget()
+			q.bodies.stale.Store(true)
 		}
 		state, told := q.recovered.state, q.recovered.told
 		q.recovered.state = nil // it holds for one time only

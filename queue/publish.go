@@ -27,11 +27,8 @@ const errCodeStoreFailed, errCodeNoStorage = 10077, 10047
 // is repeated with the same id until ctx ends, over the life of the server; the
 // server drops the repeat if the first one was stored. expect is the stream's
 // last sequence that must hold, or nil.
-func (q *Queue) publish(ctx context.Context, subject string, data message, nonce Nonce, expect *uint64, header ...Field) (uint64, error) {
-	msg := &nats.Msg{Subject: subject, Data: data.sealed, Header: nats.Header{}}
-	if q.External() {
-		msg.Data = data.bytes()
-	}
+func (q *Queue) publish(ctx context.Context, subject string, data []byte, nonce Nonce, expect *uint64, header ...Field) (uint64, error) {
+	msg := &nats.Msg{Subject: subject, Data: data, Header: nats.Header{}}
 	msg.Header.Set(nats.MsgIdHdr, hex.EncodeToString(nonce[:]))
 	if expect != nil {
 		msg.Header.Set(nats.ExpectedLastSeqHdr, strconv.FormatUint(*expect, 10))
@@ -46,7 +43,7 @@ func (q *Queue) publish(ctx context.Context, subject string, data message, nonce
 	var said time.Time
 	for try := 0; ; try++ {
 		begin := time.Now()
-		seq, err := q.publishOnce(ctx, msg, &data, try)
+		seq, err := q.publishOnce(ctx, msg, try)
 		if err == nil || definite(err) || errors.Is(err, ErrDown) && try == 0 {
 			return seq, err // later it may be stored already
 		}
@@ -57,7 +54,7 @@ func (q *Queue) publish(ctx context.Context, subject string, data message, nonce
 			said = time.Now()
 			q.log.Warn("the queue did not answer a write; repeating it", "subject", streamWord(subject), "err", err)
 		}
-		q.prod(ctx, err, first, try, data.len())
+		q.prod(ctx, err, first, try, len(data))
 		select {
 		case <-ctx.Done():
 			return 0, fmt.Errorf("store in %s: %w", streamWord(subject), context.Cause(ctx))
@@ -73,27 +70,26 @@ func (q *Queue) publish(ctx context.Context, subject string, data message, nonce
 
 // publishOnce sends a message and waits for the answer. A server in this process
 // that gives none is given up.
-func (q *Queue) publishOnce(ctx context.Context, msg *nats.Msg, data *message, try int) (uint64, error) {
+func (q *Queue) publishOnce(ctx context.Context, msg *nats.Msg, try int) (uint64, error) {
 	if q.External() {
-		return send(ctx, q.js, msg, q.answerTime(try, data.len()))
+		return send(ctx, q.js, msg, q.answerTime(try, len(msg.Data)))
 	}
 	g, err := q.health.writable(ctx)
 	if err != nil {
 		return 0, err
 	}
-	if err := q.disk.room(data.len(), msg.Subject == subjectEvents); err != nil {
+	if err := q.disk.room(len(msg.Data), msg.Subject == subjectEvents); err != nil {
 		return 0, err
 	}
-	end, err := q.takeTurn(ctx, data.len())
+	end, err := q.takeTurn(ctx, len(msg.Data))
 	if err != nil {
 		return 0, err
 	}
 	defer end()
 	var seq uint64
 	err = g.while(ctx, func(ctx context.Context) (err error) {
-		if timeout := q.answerTime(try, data.len()); data.len() >= large {
-			seq, err = g.embedded.sendLarge(ctx, msg, data, timeout)
-			err = refusal(err)
+		if timeout := q.answerTime(try, len(msg.Data)); len(msg.Data) >= large {
+			seq, err = g.embedded.sendLarge(ctx, msg, timeout)
 		} else {
 			seq, err = send(ctx, g.js, msg, timeout)
 		}

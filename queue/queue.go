@@ -143,7 +143,7 @@ type Queue struct {
 	resigned bool
 	leading  atomic.Pointer[Journal] // nil before Lead, and when another relay has taken over
 	shares   shares                  // of RELAY_PARKED
-	loads    loads                   // in it
+	bodies   bodies                  // in it
 	lines    lines                   // in it
 	kept     kept                    // in RELAY_DEAD
 
@@ -175,7 +175,7 @@ func Open(ctx context.Context, opt Options) (*Queue, error) {
 	}
 	q := &Queue{opt: opt, log: opt.Log, born: time.Now(), now: time.Now, failed: make(chan error, 1)}
 	q.ctx, q.cancel = context.WithCancel(context.Background())
-	q.moving, q.packing = newMover(), newMover()
+	q.moving, q.packing, q.bodies.turn = newMover(), newMover(), newMover()
 	q.nc, q.health.log, q.health.mend = conn{q}, opt.Log, q.mend
 	q.health.changed = make(chan struct{})
 	q.events, q.parked, q.dead, q.journalStream = lasting{q, Events}, lasting{q, ParkedStream}, lasting{q, DeadStream}, lasting{q, JournalStream}

@@ -380,10 +380,10 @@ func TestRepeatedJournalWriteIsFoundAgain(t *testing.T) {
 	nonce := newNonce()
 	expect := j.Last()
 	data := encodeEntry(nonce, Entry{Writer: j.writer})
-	if _, err := q.publish(t.Context(), subjectJournal, whole(data), nonce, &expect); err != nil {
+	if _, err := q.publish(t.Context(), subjectJournal, data, nonce, &expect); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := q.publish(t.Context(), subjectJournal, whole(data), nonce, &expect); !errors.Is(err, ErrFenced) {
+	if _, err := q.publish(t.Context(), subjectJournal, data, nonce, &expect); !errors.Is(err, ErrFenced) {
 		t.Fatalf("the repeat: %v", err)
 	}
 	seq, err := j.ours(expect+1, nonce)
@@ -454,7 +454,7 @@ func TestLeadGoesOnFromWhatRecoverHasRead(t *testing.T) {
 
 func TestNewerFormatIsRefusedLoudly(t *testing.T) {
 	var newer *VersionError
-	msg := encodeEnvelope(Nonce{}, nil).sealed
+	msg := encodeEnvelope(Nonce{}, nil)
 	msg[0] = version + 1
 	if _, err := decodeEnvelope(1, msg, 1<<20); !errors.As(err, &newer) {
 		t.Errorf("envelope: %v", err)
@@ -465,7 +465,7 @@ func TestNewerFormatIsRefusedLoudly(t *testing.T) {
 }
 
 func TestDamagedMessagesAreErrors(t *testing.T) {
-	good := encodeEnvelope(newNonce(), []*Webhook{hook(`{"a":1}`), hook(`{"b":2}`)}).sealed
+	good := encodeEnvelope(newNonce(), []*Webhook{hook(`{"a":1}`), hook(`{"b":2}`)})
 	for i := range good {
 		if _, err := decodeEnvelope(1, good[:i], 1<<20); err == nil {
 			t.Errorf("cut off after %d of %d bytes: no error", i, len(good))

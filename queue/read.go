@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -122,6 +121,9 @@ func (q *Queue) Envelopes(ctx context.Context, after, upTo uint64, f func(Envelo
 // and returns its sequence once it is on disk. It returns ErrShare or ErrFull
 // when there is no room; see [Queue.Expendable].
 func (q *Queue) Park(ctx context.Context, lane Lane, batch []Parked) (uint64, error) {
+	if len(batch) == 1 && len(batch[0].Webhook.Body) >= apart {
+		return q.parkApart(ctx, lane, &batch[0])
+	}
 	size := 0
 	for i := range batch {
 		size += batch[i].Webhook.size()
@@ -132,25 +134,28 @@ func (q *Queue) Park(ctx context.Context, lane Lane, batch []Parked) (uint64, er
 	}
 	defer end()
 	nonce := newNonce()
-	data := encodeParked(nonce, batch)
-	if err := q.shareLeft(ctx, lane.Destination, data.len()); err != nil {
+	return q.appendLine(ctx, lane, len(batch), encodeParked(nonce, batch), nonce, parcelBody{})
+}
+
+// appendLine appends a message of so many deliveries to a lane's line.
+func (q *Queue) appendLine(ctx context.Context, lane Lane, count int, data []byte, nonce Nonce, body parcelBody) (uint64, error) {
+	if err := q.shareLeft(ctx, lane.Destination, len(data)); err != nil {
 		return 0, err
 	}
 	Failpoint(FailParking)
-	k := q.lines.next(lane, len(batch))
+	k := q.lines.next(lane, count)
 	seq, err := q.append(ctx, subjectParked+laneToken(lane), data, nonce, Field{fieldLine, k.String()})
 	if err != nil {
 		return 0, err
 	}
 	Failpoint(FailParked)
 	q.lines.appended(lane, seq, k)
-	q.shares.add(lane, seq, data.len())
-	q.loads.seen(lane, seq, data.len())
+	q.shares.add(lane, parcel{seq: seq, size: int64(len(data)) + msgOverhead, body: body})
 	return seq, nil
 }
 
 // append adds one message to RELAY_PARKED, if nobody else has added one.
-func (q *Queue) append(ctx context.Context, subject string, data message, nonce Nonce, header ...Field) (uint64, error) {
+func (q *Queue) append(ctx context.Context, subject string, data []byte, nonce Nonce, header ...Field) (uint64, error) {
 	q.parking.Lock()
 	defer q.parking.Unlock()
 	for {
@@ -238,7 +243,6 @@ func (q *Queue) LastPark() uint64 { return q.lastPark.load() }
 // without deliveries means that there is none. One that is damaged is set aside
 // and passed over; of one that the server passes over it is said that it is gone.
 func (q *Queue) NextParked(ctx context.Context, lane Lane, after uint64) (seq uint64, batch []Parked, err error) {
-	q.closeBlock(ctx, lane)
 	last := q.lines.endOf(lane)
 	msg, batch, err := q.readParked(ctx, lane, after)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -268,24 +272,31 @@ func (q *Queue) NextParked(ctx context.Context, lane Lane, after uint64) (seq ui
 // readParked reads what NextParked returns, and the message that it stands in; nil
 // if there is none, or it cannot be read.
 func (q *Queue) readParked(ctx context.Context, lane Lane, after uint64) (msg *jetstream.RawStreamMsg, batch []Parked, err error) {
+	if msg, batch, err = q.readLine(ctx, lane, after); err != nil || msg.Data[0] != versionApart {
+		return msg, batch, err
+	}
+	for i := range batch {
+		if err := q.readBody(ctx, msg.Sequence, &batch[i]); err != nil {
+			if damage := (*DamageError)(nil); errors.As(err, &damage) {
+				return msg, nil, err
+			}
+			return nil, nil, err
+		}
+	}
+	return msg, batch, nil
+}
+
+// readLine reads the first message of a lane above the sequence.
+func (q *Queue) readLine(ctx context.Context, lane Lane, after uint64) (msg *jetstream.RawStreamMsg, batch []Parked, err error) {
 	ctx, end, err := q.turnToRead(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer func() { end(msg) }()
-	subject := subjectParked + laneToken(lane)
-	if !q.External() && q.loads.has(lane, after+1) { // a consumer's messages the server does not copy once more
-		if msgs, err := q.parked.batch(ctx, subject, after, oneOnly); err == nil && len(msgs) == 1 && msgs[0].Sequence == after+1 {
-			msg = msgs[0]
-		}
+	if msg, err = get(ctx, q.parked, after+1, subjectParked+laneToken(lane)); err != nil {
+		return nil, nil, err
 	}
-	if msg == nil {
-		if msg, err = get(ctx, q.parked, after+1, subject); err != nil {
-			return nil, nil, err
-		}
-	}
-	q.loads.seen(lane, msg.Sequence, len(msg.Data))
-	batch, err = decodeParked(msg.Sequence, msg.Data, q.opt.maxContent())
+	batch, _, err = decodeParked(msg.Sequence, msg.Data, q.opt.maxContent())
 	return msg, batch, err
 }
 
@@ -306,28 +317,28 @@ func BatchSize(waiting []Parked) int {
 func (q *Queue) PurgeParked(ctx context.Context, lane Lane, upTo uint64) error {
 	q.lines.went(lane, upTo)
 	q.lines.purged(lane, upTo)
-	subject := jetstream.WithPurgeSubject(subjectParked + laneToken(lane))
-	for _, seq := range slices.Compact(append(q.loads.upTo(lane, upTo), upTo)) { // what is large one after the other
-		err := q.unload(ctx, lane, seq, func() error { return q.parked.Purge(ctx, subject, jetstream.WithPurgeSequence(seq+1)) })
-		if err != nil {
-			return fmt.Errorf("purge %s: %w", ParkedStream, err)
-		}
+	if err := q.parked.Purge(ctx, jetstream.WithPurgeSubject(subjectParked+laneToken(lane)), jetstream.WithPurgeSequence(upTo+1)); err != nil {
+		return fmt.Errorf("purge %s: %w", ParkedStream, err)
 	}
-	q.shares.drop(lane, func(seq uint64) bool { return seq <= upTo })
+	return q.droppedParked(ctx, lane, func(seq uint64) bool { return seq <= upTo })
+}
+
+// droppedParked is called when messages of a lane are dropped.
+func (q *Queue) droppedParked(ctx context.Context, lane Lane, dropped func(seq uint64) bool) error {
+	if q.shares.drop(lane, dropped) {
+		return q.dropBodies(ctx)
+	}
 	return nil
 }
 
 // ParkedLanes lists the lanes that have messages in RELAY_PARKED.
 func (q *Queue) ParkedLanes(ctx context.Context) ([]Lane, error) {
-	info, err := q.parked.Info(ctx, jetstream.WithSubjectFilter(subjectParked+">"))
+	info, err := q.parked.Info(ctx, jetstream.WithSubjectFilter(subjectLines))
 	if err != nil {
 		return nil, fmt.Errorf("look at %s: %w", ParkedStream, err)
 	}
 	var lanes []Lane
 	for subject := range info.State.Subjects {
-		if subject == subjectFence {
-			continue
-		}
 		lane, err := parseLane(strings.TrimPrefix(subject, subjectParked))
 		if err != nil {
 			return nil, fmt.Errorf("look at %s: %w", ParkedStream, err)
@@ -436,7 +447,7 @@ func walk(ctx context.Context, s stream, subject string, after uint64, f func(*j
 	for last := info.State.LastSeq; after < last; {
 		var msgs []*jetstream.RawStreamMsg
 		if failed < batchTries && last-after >= worthBatch {
-			if msgs, err = s.batch(ctx, subject, after, together); err != nil && len(msgs) == 0 {
+			if msgs, err = s.batch(ctx, subject, after); err != nil && len(msgs) == 0 {
 				failed++
 			}
 		}

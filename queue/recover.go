@@ -355,10 +355,7 @@ func (q *Queue) recoverParked(ctx context.Context, s *State, said *ledger, count
 			at.Done = later(at.Done, l.Done)
 		}
 	}
-	err = walk(ctx, q.parked, subjectParked+">", s.Checkpoint.Parked, func(msg *jetstream.RawStreamMsg) (bool, error) {
-		if msg.Subject == subjectFence {
-			return true, nil
-		}
+	err = walk(ctx, q.parked, subjectLines, s.Checkpoint.Parked, func(msg *jetstream.RawStreamMsg) (bool, error) {
 		name, err := parseLane(msg.Subject[len(subjectParked):])
 		if err != nil {
 			return false, err
@@ -368,7 +365,7 @@ func (q *Queue) recoverParked(ctx context.Context, s *State, said *ledger, count
 				return false, err // the list of lanes was
 			}
 		}
-		batch, err := decodeParked(msg.Sequence, msg.Data, q.opt.maxContent())
+		batch, _, err := decodeParked(msg.Sequence, msg.Data, q.opt.maxContent())
 		if damage := (*DamageError)(nil); errors.As(err, &damage) {
 			return true, nil // its lane comes to it
 		}

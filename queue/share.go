@@ -20,52 +20,81 @@ var ErrShare = fmt.Errorf("a destination holds half of what may be parked: %w", 
 const msgOverhead = 160
 
 // shares knows what each lane takes of RELAY_PARKED. That is only asked for when
-// the stream is half full, and then all of it is read once.
+// the stream is half full, or a body may be dropped; then all lines are read once.
 type shares struct {
-	mu    sync.Mutex
-	known bool
-	lanes map[Lane][]parcel // oldest first
+	mu     sync.Mutex
+	known  bool
+	lanes  map[Lane][]parcel // oldest first
+	bodies map[string]int    // how many messages wait with a body that is stored apart
 }
 
 // parcel is one message of a lane.
 type parcel struct {
 	seq  uint64
 	size int64
+	body parcelBody // zero: it holds all of its bodies
 }
 
+// parcelBody is a body that is stored apart.
+type parcelBody struct {
+	name string
+	size int64
+}
+
+// weight counts a body that several messages of a lane share once for each.
 func weight(parcels []parcel) (sum int64) {
 	for _, p := range parcels {
-		sum += p.size
+		sum += p.size + p.body.size
 	}
 	return sum
 }
 
-// add is told of a message that was appended.
-func (s *shares) add(lane Lane, seq uint64, size int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.known {
-		s.lanes[lane] = append(s.lanes[lane], parcel{seq, int64(size) + msgOverhead})
+// put adds a message of a lane. The lock is held.
+func (s *shares) put(lane Lane, p parcel) {
+	s.lanes[lane] = append(s.lanes[lane], p)
+	if p.body.name != "" {
+		s.bodies[p.body.name]++
 	}
 }
 
-// drop is told of a lane's messages that are gone.
-func (s *shares) drop(lane Lane, gone func(seq uint64) bool) {
+// add is called when a message was appended.
+func (s *shares) add(lane Lane, p parcel) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.lanes == nil {
-		return
+	if s.known {
+		s.put(lane, p)
 	}
-	if s.lanes[lane] = slices.DeleteFunc(s.lanes[lane], func(p parcel) bool { return gone(p.seq) }); len(s.lanes[lane]) == 0 {
+}
+
+// drop is called when messages of a lane are gone. It reports whether a body may
+// have been among what they needed.
+func (s *shares) drop(lane Lane, gone func(seq uint64) bool) (apart bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.known {
+		return true
+	}
+	s.lanes[lane] = slices.DeleteFunc(s.lanes[lane], func(p parcel) bool {
+		if !gone(p.seq) {
+			return false
+		}
+		if p.body.name != "" {
+			apart = true
+			s.bodies[p.body.name]--
+		}
+		return true
+	})
+	if len(s.lanes[lane]) == 0 {
 		delete(s.lanes, lane)
 	}
+	return apart
 }
 
 // forget is told that somebody else may have parked and delivered since.
 func (s *shares) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.known, s.lanes = false, nil
+	s.known, s.lanes, s.bodies = false, nil, nil
 }
 
 // learn reads what is parked, unless that is known. The lock is held.
@@ -73,22 +102,39 @@ func (s *shares) learn(ctx context.Context, q *Queue) error {
 	if s.known {
 		return nil
 	}
-	s.lanes = map[Lane][]parcel{}
-	err := walk(ctx, q.parked, subjectParked+">", 0, func(msg *jetstream.RawStreamMsg) (bool, error) {
-		if lane, err := parseLane(strings.TrimPrefix(msg.Subject, subjectParked)); err == nil { // else the fence
-			s.lanes[lane] = append(s.lanes[lane], parcel{msg.Sequence, int64(len(msg.Data)) + msgOverhead})
+	s.lanes, s.bodies = map[Lane][]parcel{}, map[string]int{}
+	err := walk(ctx, q.parked, subjectLines, 0, func(msg *jetstream.RawStreamMsg) (bool, error) {
+		lane, err := parseLane(strings.TrimPrefix(msg.Subject, subjectParked))
+		if err != nil {
+			return true, nil // nobody delivers it
 		}
+		p := parcel{seq: msg.Sequence, size: int64(len(msg.Data)) + msgOverhead}
+		if len(msg.Data) > 0 && msg.Data[0] == versionApart {
+			// If it is damaged, its lane sets it aside, whatever becomes of the body.
+			if batch, size, err := decodeParked(msg.Sequence, msg.Data, q.opt.maxContent()); err == nil {
+				p.body = parcelBody{bodyName(&batch[0]), size}
+			}
+		}
+		s.put(lane, p)
 		return true, nil
 	})
 	s.known = err == nil
 	return err
 }
 
-// destinations are the bytes by destination. The lock is held.
+// destinations are the bytes by destination; a body that several of its lanes wait
+// with counts once. The lock is held.
 func (s *shares) destinations() map[string]int64 {
-	all := map[string]int64{}
+	type of struct{ destination, body string }
+	all, counted := map[string]int64{}, map[of]bool{}
 	for lane, parcels := range s.lanes {
-		all[lane.Destination] += weight(parcels)
+		for _, p := range parcels {
+			all[lane.Destination] += p.size
+			if key := (of{lane.Destination, p.body.name}); !counted[key] {
+				counted[key] = true
+				all[lane.Destination] += p.body.size
+			}
+		}
 	}
 	return all
 }
@@ -185,10 +231,9 @@ func (q *Queue) Expendable(ctx context.Context, destination string, why error) (
 func (q *Queue) DropParked(ctx context.Context, lane Lane, seq uint64) error {
 	q.lines.went(lane, seq)
 	q.lines.dropped(lane, seq)
-	err := q.unload(ctx, lane, seq, func() error { return q.parked.DeleteMsg(ctx, seq) })
+	err := q.parked.DeleteMsg(ctx, seq)
 	if err != nil && !notThere(err) {
 		return fmt.Errorf("drop from %s: %w", ParkedStream, err)
 	}
-	q.shares.drop(lane, func(s uint64) bool { return s == seq })
-	return nil
+	return q.droppedParked(ctx, lane, func(s uint64) bool { return s == seq })
 }

@@ -54,14 +54,14 @@ func sealInto(out []byte, n Nonce, content []byte) []byte {
 	return out[:1+len(n)+len(packed)]
 }
 
-// unseal reads what seal made. The limit bounds the memory that a damaged
+// unseal reads what seal made, up to the version that is the newest. The limit bounds the memory that a damaged
 // message can ask for.
-func unseal(stream string, msg []byte, limit int) (Nonce, []byte, error) {
+func unseal(stream string, msg []byte, newest byte, limit int) (Nonce, []byte, error) {
 	var n Nonce
 	if len(msg) < 1+len(n) {
 		return n, nil, fmt.Errorf("read %s: %w", stream, errTruncated)
 	}
-	if msg[0] != version {
+	if msg[0] < version || msg[0] > newest {
 		return n, nil, &VersionError{stream, fmt.Sprintf("a message of format %d", msg[0])}
 	}
 	copy(n[:], msg[1:])
@@ -79,32 +79,7 @@ func unseal(stream string, msg []byte, limit int) (Nonce, []byte, error) {
 
 // buffer appends values; reader takes them off again in the same order.
 // Integers are varints, strings and bytes are preceded by their length.
-type buffer struct {
-	b     []byte
-	apart [][]byte // what stands before b, if a large body was appended
-}
-
-// apart is from how many bytes on a body is not copied into a buffer.
-const apart = 1 << 20
-
-// body is bytes, without a copy of what is large.
-func (w *buffer) body(v []byte) {
-	if len(v) < apart {
-		w.bytes(v)
-		return
-	}
-	w.uint(uint64(len(v)))
-	w.apart = append(w.apart, w.b, v)
-	w.b = nil
-}
-
-// seal makes a stored message of what was appended.
-func (w *buffer) seal(n Nonce) message {
-	if w.apart == nil {
-		return whole(seal(n, w.b))
-	}
-	return sealParts(n, append(w.apart, w.b)...)
-}
+type buffer struct{ b []byte }
 
 func (w *buffer) uint(v uint64)  { w.b = binary.AppendUvarint(w.b, v) }
 func (w *buffer) bytes(v []byte) { w.uint(uint64(len(v))); w.b = append(w.b, v...) }
@@ -178,7 +153,11 @@ func decode[T any](stream string, seq uint64, msg []byte, limit int, f func(n No
 			v, err = none, damaged(stream, seq, msg, fmt.Errorf("it cannot be decoded: %v", p))
 		}
 	}()
-	nonce, content, err := unseal(stream, msg, limit)
+	newest := byte(version)
+	if stream == ParkedStream {
+		newest = versionApart
+	}
+	nonce, content, err := unseal(stream, msg, newest, limit)
 	if err != nil {
 		return none, damaged(stream, seq, msg, err)
 	}
@@ -259,7 +238,7 @@ func (w *buffer) webhook(h *Webhook) {
 		w.str(f.Name)
 		w.str(f.Value)
 	}
-	w.body(h.Body)
+	w.bytes(h.Body)
 }
 
 // webhook shares the body's memory with the reader.

@@ -38,7 +38,7 @@ func TestCommitterPassesOverWhatWasLetGo(t *testing.T) {
 			q.committer.waiting <- &pending{done: make(chan stored, 1)}
 		}
 		id := store(t, q, `{}`)
-		e, err := q.Envelope(t.Context(), id.Seq)
+		e, err := q.envelope(t.Context(), id.Seq)
 		if err != nil || id.Seq != uint64(i+1) || id.Index != 0 || len(e.Webhooks) != 1 {
 			t.Errorf("after %d: stored as %s beside %d (%v)", i, id, len(e.Webhooks)-1, err)
 		}

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strconv"
@@ -218,4 +219,83 @@ func (q *Queue) DropReplayed(ctx context.Context, w *Webhook) error {
 		return err
 	}
 	return q.DropDead(ctx, seq)
+}
+
+// Bury keeps a delivery that was given up and returns its sequence in
+// RELAY_DEAD. When that stream is full the oldest dead letters go, which is
+// logged: they are the only thing the relay ever drops.
+func (q *Queue) Bury(ctx context.Context, d *Dead) (uint64, error) {
+	ctx, end, err := q.turnToWrite(ctx, d.Webhook.size())
+	if err != nil {
+		return 0, err
+	}
+	defer end()
+	nonce := deadNonce(d)
+	data := encodeDead(nonce, d)
+	Failpoint(FailBurying)
+	for {
+		seq, err := q.publish(ctx, subjectDead+laneToken(d.Lane), data, nonce, nil)
+		if err == nil {
+			q.kept.added(seq)
+			Failpoint(FailBuried)
+		}
+		if !errors.Is(err, ErrFull) {
+			return seq, err
+		}
+		info, err := q.dead.Info(ctx)
+		if err != nil {
+			return 0, fmt.Errorf("look at %s: %w", DeadStream, err)
+		}
+		if info.State.Msgs == 0 {
+			return 0, fmt.Errorf("bury: %w: one dead letter is larger than %s may be", ErrFull, DeadStream)
+		}
+		if err := q.dropOldestDead(ctx, info.State.Msgs); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// dropOldestDead drops a tenth of so many dead letters.
+func (q *Queue) dropOldestDead(ctx context.Context, kept uint64) error {
+	dropped, err := q.dropsDead(ctx)
+	if err != nil {
+		return err
+	}
+	defer dropped()
+	drop := max(kept/10, 1)
+	if keep := kept - drop; keep > 0 {
+		err = q.dead.Purge(ctx, jetstream.WithPurgeKeep(keep))
+	} else {
+		err = q.dead.Purge(ctx) // 0 to keep would be no limit
+	}
+	if err != nil {
+		return fmt.Errorf("purge %s: %w", DeadStream, err)
+	}
+	info, err := q.dead.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", DeadStream, err)
+	}
+	q.lines.purged(deadLetters, max(info.State.FirstSeq, 1)-1)
+	q.deadDropped.Add(drop)
+	q.log.Error("the dead letters are full: the oldest were dropped for good", "count", drop)
+	return nil
+}
+
+// deadNonce makes one nonce of a delivery, so that one that is buried again
+// because the relay died before it was recorded stands there once.
+func deadNonce(d *Dead) Nonce {
+	sum := sha256.Sum256(fmt.Appendf(nil, "dead %s %s %q %q", d.Parked.Nonce, d.ID, d.Lane.Destination, d.Lane.Channel))
+	return Nonce(sum[:len(Nonce{})])
+}
+
+// DeadDropped is how many dead letters were dropped for want of room since Open.
+func (q *Queue) DeadDropped() uint64 { return q.deadDropped.Load() }
+
+// DeadLetters calls f for every dead letter, oldest first, until it returns
+// false.
+func (q *Queue) DeadLetters(ctx context.Context, f func(seq uint64, d Dead) bool) error {
+	return walk(ctx, q.dead, subjectDead+">", 0, func(msg *jetstream.RawStreamMsg) (bool, error) {
+		d, err := decodeDead(msg.Sequence, msg.Data, q.opt.maxContent())
+		return err == nil && f(msg.Sequence, d), err
+	})
 }

@@ -91,12 +91,12 @@ func seeds() map[string][]byte {
 	return map[string][]byte{
 		"events": envelope, "parked": parked, "dead": dead,
 		"journal": encodeEntry(n, Entry{
-			Writer: n, Checkpoint: Checkpoint{1, n, 2, 3}, Ends: Ends{4, 5, 6, 7},
+			Writer: n, Checkpoint: Checkpoint{1, n, 2, 3}, Ends: streamEnds{4, 5, 6, 7},
 			Records: []Record{
 				d, &Attempt{ID: d.ID, Lane: lane, Time: now, Number: 1, Error: "x"}, &Settled{ID: d.ID, Lane: lane, Time: now, Outcome: OutcomeDead, From: Place{8, 1}, DeadSeq: 9},
-				&LaneState{Lane: lane, Time: now, State: LaneParked, Early: []ID{{1, 0}, {2, 1}}}, &Takeover{n, now}, &Mark{ID: d.ID, Begin: true, Lane: lane}, &Released{n, now},
+				&LaneState{Lane: lane, Time: now, State: LaneParked, Early: []ID{{1, 0}, {2, 1}}}, &takeover{n, now}, &Mark{ID: d.ID, Begin: true, Lane: lane}, &released{n, now},
 			},
-			Kept: &Kept{Dead: 3, Lines: []LineEnd{{Lane: lane, End: Place{1, 2}, Total: 3}}, Settled: []LaneSettled{{lane, Place{8, 2}, []uint64{10, 12}}}},
+			Kept: &inventory{Dead: 3, Lines: []lineEnd{{Lane: lane, End: Place{1, 2}, Total: 3}}, Settled: []laneSettled{{lane, Place{8, 2}, []uint64{10, 12}}}},
 		}),
 	}
 }

@@ -108,7 +108,7 @@ func TestReadsWhenDirectGetsAreTurnedOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := q.Envelope(t.Context(), id.Seq); err != nil {
+	if _, err := q.envelope(t.Context(), id.Seq); err != nil {
 		t.Fatal(err)
 	}
 	info, err := q.events.Info(t.Context())
@@ -122,7 +122,7 @@ func TestReadsWhenDirectGetsAreTurnedOff(t *testing.T) {
 	if _, err := q.js.UpdateStream(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
-	if e, err := q.Envelope(t.Context(), id.Seq); err != nil || e.Seq != id.Seq {
+	if e, err := q.envelope(t.Context(), id.Seq); err != nil || e.Seq != id.Seq {
 		t.Errorf("read %d, %v", e.Seq, err)
 	}
 }

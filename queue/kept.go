@@ -79,8 +79,8 @@ func (q *Queue) dropsDead(ctx context.Context) (dropped func(), err error) {
 
 // kept is what the next message of the journal says of what the streams hold; with
 // all it says again what was said before of lanes.
-func (j *Journal) kept(all bool) *Kept {
-	k := &Kept{Told: j.told, Heads: j.heads.Load()}
+func (j *Journal) kept(all bool) *inventory {
+	k := &inventory{Told: j.told, Heads: j.heads.Load()}
 	k.Lines, k.Settled = j.q.lines.news(all)
 	if !j.q.External() { // there others may drop dead letters
 		var c census
@@ -135,7 +135,7 @@ func (q *Queue) countDead(ctx context.Context, upTo uint64) (c census, err error
 
 // checkDead compares RELAY_DEAD with what the journal says of it. One that was
 // dropped can be there again, when the server's note of that is lost too.
-func (q *Queue) checkDead(ctx context.Context, said *Kept) error {
+func (q *Queue) checkDead(ctx context.Context, said *inventory) error {
 	if said == nil || !said.Sure || q.External() {
 		return nil
 	}

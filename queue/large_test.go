@@ -67,7 +67,7 @@ func TestLargeMessagesTakeTurns(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := q.Envelope(ctx, 1); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := q.envelope(ctx, 1); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("read meanwhile: %v", err)
 	}
 	if _, err := q.Bury(ctx, &Dead{Parked: Parked{Webhook: *noisy(3 << 20)}}); !errors.Is(err, context.DeadlineExceeded) {
@@ -77,7 +77,7 @@ func TestLargeMessagesTakeTurns(t *testing.T) {
 		t.Errorf("something small waited: %v", err)
 	}
 	turn.end()
-	if _, err := q.Envelope(t.Context(), 1); err != nil {
+	if _, err := q.envelope(t.Context(), 1); err != nil {
 		t.Error(err)
 	}
 }

@@ -65,7 +65,7 @@ func TestRecentIsWhatTheStreamHolds(t *testing.T) {
 	q := open(t, Options{})
 	store(t, q, `{"n":1}`)
 	fresh := next(t, q, 0)
-	read, err := q.Envelope(t.Context(), 1)
+	read, err := q.envelope(t.Context(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}

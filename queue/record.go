@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"time"
@@ -115,14 +114,14 @@ type LaneState struct {
 	Gone   Place // a message up to here, beyond Done too, may be gone from RELAY_PARKED: what it held is settled
 }
 
-// Takeover says which relay writes the journal from here on.
-type Takeover struct {
+// takeover says which relay writes the journal from here on.
+type takeover struct {
 	Writer Nonce
 	Time   time.Time
 }
 
-// Released says that the writer ended in good order.
-type Released struct {
+// released says that the writer ended in good order.
+type released struct {
 	Writer Nonce
 	Time   time.Time
 }
@@ -153,8 +152,8 @@ func (*Decision) kind() uint64  { return kindDecision }
 func (*Attempt) kind() uint64   { return kindAttempt }
 func (*Settled) kind() uint64   { return kindSettled }
 func (*LaneState) kind() uint64 { return kindLane }
-func (*Takeover) kind() uint64  { return kindTakeover }
-func (*Released) kind() uint64  { return kindReleased }
+func (*takeover) kind() uint64  { return kindTakeover }
+func (*released) kind() uint64  { return kindReleased }
 func (*Mark) kind() uint64      { return kindMark }
 
 func (d *Decision) encode(w *buffer) {
@@ -243,8 +242,8 @@ func (l *LaneState) encode(w *buffer) {
 	w.place(l.Gone)
 }
 
-func (t *Takeover) encode(w *buffer) { w.nonce(t.Writer); w.time(t.Time) }
-func (t *Released) encode(w *buffer) { w.nonce(t.Writer); w.time(t.Time) }
+func (t *takeover) encode(w *buffer) { w.nonce(t.Writer); w.time(t.Time) }
+func (t *released) encode(w *buffer) { w.nonce(t.Writer); w.time(t.Time) }
 
 func (m *Mark) encode(w *buffer) {
 	w.id(m.ID)
@@ -273,9 +272,9 @@ func decodeRecord(kind uint64, r *reader) (Record, error) {
 		}
 		rec = l
 	case kindTakeover:
-		rec = &Takeover{r.nonce(), r.time()}
+		rec = &takeover{r.nonce(), r.time()}
 	case kindReleased:
-		rec = &Released{r.nonce(), r.time()}
+		rec = &released{r.nonce(), r.time()}
 	case kindMark:
 		m := &Mark{ID: r.id(), Time: r.time(), Begin: r.bool()}
 		if !r.ends() {
@@ -289,128 +288,4 @@ func decodeRecord(kind uint64, r *reader) (Record, error) {
 		return nil, &VersionError{JournalStream, fmt.Sprintf("a record of kind %d", kind)}
 	}
 	return rec, r.err()
-}
-
-// Checkpoint is how far everything before it has been settled. Each journal
-// message carries the one that held when it was written.
-type Checkpoint struct {
-	Cursor  uint64 // every event up to this sequence of RELAY_EVENTS is settled or parked
-	Nonce   Nonce  // of the envelope at Cursor
-	Journal uint64 // recovery reads the journal from here
-	Parked  uint64 // recovery reads the ids in RELAY_PARKED above here
-}
-
-// Ends is what a journal message says beside its checkpoint, for the next start.
-type Ends struct {
-	Events uint64 // newest sequence known of RELAY_EVENTS
-	Parked uint64 // and of RELAY_PARKED
-	From   uint64 // the cursor when its writer started
-	Starts uint64 // how many starts running have begun there, with something unsettled above it
-}
-
-// Entry is one message of the journal.
-type Entry struct {
-	Seq        uint64
-	Writer     Nonce
-	Checkpoint Checkpoint
-	Records    []Record
-	Ends       Ends  // zero in what older relays wrote
-	Kept       *Kept // nil in what older relays wrote
-}
-
-// Kept is what a journal message says of what the streams hold, so that a start
-// finds out what is missing.
-type Kept struct {
-	Dead    uint64 // messages in RELAY_DEAD
-	DeadEnd uint64 // up to this sequence,
-	DeadSum uint64 // and the sum of their sequences
-	Sure    bool   // unless some may be dropped after this message was written
-	Heads   uint64 // how many starts running have delivered nothing that was parked, with no orderly end
-	Told    uint64 // newest sequence of RELAY_JOURNAL that was missed and said to be gone
-	Lines   []LineEnd
-	Settled []LaneSettled
-}
-
-func encodeEntry(n Nonce, e Entry) []byte {
-	c, recs := e.Checkpoint, e.Records
-	w := buffer{b: make([]byte, 0, 64+96*len(recs))}
-	w.nonce(e.Writer)
-	w.uint(c.Cursor)
-	w.nonce(c.Nonce)
-	w.uint(c.Journal)
-	w.uint(c.Parked)
-	w.uint(uint64(len(recs)))
-	var one buffer
-	for _, rec := range recs {
-		one.b = one.b[:0]
-		rec.encode(&one)
-		w.uint(rec.kind())
-		w.bytes(one.b)
-	}
-	w.uint(e.Ends.Events)
-	w.uint(e.Ends.Parked)
-	w.uint(e.Ends.From)
-	w.uint(e.Ends.Starts)
-	w.kept(e.Kept)
-	return seal(n, w.b)
-}
-
-func (w *buffer) kept(k *Kept) {
-	if k == nil {
-		return
-	}
-	w.uint(k.Dead)
-	w.uint(k.DeadEnd)
-	w.uint(k.DeadSum)
-	w.bool(k.Sure)
-	w.uint(k.Heads)
-	w.uint(k.Told)
-	w.uint(uint64(len(k.Lines)))
-	for _, l := range k.Lines {
-		w.lane(l.Lane)
-		w.place(l.End)
-		w.uint(l.Total)
-		w.place(l.Gone)
-	}
-	w.uint(uint64(len(k.Settled)))
-	for _, l := range k.Settled {
-		w.lane(l.Lane)
-		w.place(l.Done)
-		w.uint(uint64(len(l.Dropped)))
-		for _, seq := range l.Dropped {
-			w.uint(seq)
-		}
-	}
-}
-
-func (r *reader) kept() *Kept {
-	k := &Kept{Dead: r.uint(), DeadEnd: r.uint(), DeadSum: r.uint(), Sure: r.bool(), Heads: r.uint(), Told: r.uint()}
-	k.Lines = list(r, 7, func() LineEnd { return LineEnd{r.lane(), r.place(), r.uint(), r.place()} })
-	if !r.ends() {
-		k.Settled = list(r, 5, func() LaneSettled { return LaneSettled{r.lane(), r.place(), list(r, 1, r.uint)} })
-	}
-	return k
-}
-
-func decodeEntry(seq uint64, msg []byte, limit int) (Entry, error) {
-	return decode(JournalStream, seq, msg, limit, func(_ Nonce, r *reader) (e Entry, err error) {
-		e = Entry{Seq: seq, Writer: r.nonce(), Checkpoint: Checkpoint{r.uint(), r.nonce(), r.uint(), r.uint()}}
-		for range r.count(2) {
-			kind := r.uint()
-			one := reader{b: r.bytes(), items: r.items}
-			rec, err := decodeRecord(kind, &one)
-			if r.bad || err != nil {
-				return Entry{}, cmp.Or(r.err(), err)
-			}
-			r.items = one.items
-			e.Records = append(e.Records, rec)
-		}
-		if !r.bad && !r.ends() {
-			e.Ends = Ends{r.uint(), r.uint(), r.uint(), r.uint()}
-		}
-		if !r.bad && !r.ends() {
-			e.Kept = r.kept()
-		}
-		return e, nil
-	})
 }

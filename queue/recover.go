@@ -161,7 +161,7 @@ func (e *Entry) released() bool {
 	if len(e.Records) == 0 {
 		return false
 	}
-	_, ok := e.Records[len(e.Records)-1].(*Released)
+	_, ok := e.Records[len(e.Records)-1].(*released)
 	return ok
 }
 
@@ -281,7 +281,7 @@ func (s *State) apply(e Entry) {
 			if r.Begin {
 				s.Suspect = r
 			}
-		case *Released:
+		case *released:
 			s.Suspect = nil // it did not die
 		}
 	}

@@ -48,7 +48,7 @@ func TestStoreReplayIsIdempotent(t *testing.T) {
 		}
 	}
 
-	e, err := q.Envelope(t.Context(), first.Seq)
+	e, err := q.envelope(t.Context(), first.Seq)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestStoreReplayIsIdempotent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e, err = q.Envelope(t.Context(), second.Seq); err != nil {
+	if e, err = q.envelope(t.Context(), second.Seq); err != nil {
 		t.Fatal(err)
 	}
 	if r, _ := e.Webhooks[0].Replay(); r != (Replay{Of: first}) || !e.Webhooks[0].FirstReceived().Equal(came) || len(e.Webhooks[0].Header) != 5 {

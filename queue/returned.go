@@ -29,8 +29,8 @@ type ended struct {
 	dropped []uint64 // beyond that, messages that were dropped as a whole; lowest first
 }
 
-// LaneSettled says that of a lane, in the journal.
-type LaneSettled struct {
+// laneSettled says that of a lane, in the journal.
+type laneSettled struct {
 	Lane    Lane
 	Done    Place
 	Dropped []uint64
@@ -94,18 +94,18 @@ func (s *lines) none() bool {
 }
 
 // settled is what is settled for good in each lane.
-func (s *lines) settled() []LaneSettled {
+func (s *lines) settled() []laneSettled {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.settledLocked()
 }
 
-func (s *lines) settledLocked() []LaneSettled { return settledOf(s.of) }
+func (s *lines) settledLocked() []laneSettled { return settledOf(s.of) }
 
-func settledOf(lines map[Lane]*line) (all []LaneSettled) {
+func settledOf(lines map[Lane]*line) (all []laneSettled) {
 	for name, l := range lines {
 		if !l.empty() {
-			all = append(all, LaneSettled{name, l.settled, slices.Clone(l.dropped)})
+			all = append(all, laneSettled{name, l.settled, slices.Clone(l.dropped)})
 		}
 	}
 	return all
@@ -113,7 +113,7 @@ func settledOf(lines map[Lane]*line) (all []LaneSettled) {
 
 // dropReturned drops again what was dropped from RELAY_PARKED and RELAY_DEAD and is
 // there after all.
-func (q *Queue) dropReturned(ctx context.Context, lanes []LaneSettled) error {
+func (q *Queue) dropReturned(ctx context.Context, lanes []laneSettled) error {
 	for _, l := range lanes {
 		s, subject := q.parked, subjectParked+laneToken(l.Lane)
 		if l.Lane == deadLetters {

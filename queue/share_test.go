@@ -75,9 +75,7 @@ func TestWhoLeadsAgainCountsWhatIsParked(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer j.Close()
-		if last, err := q.LastParked(t.Context(), deliver); err != nil {
-			t.Fatal(err)
-		} else if last > 0 {
+		if last := lastSequence(t, q, deliver); last > 0 {
 			if err := q.PurgeParked(t.Context(), deliver, last); err != nil {
 				t.Fatal(err)
 			}

@@ -140,7 +140,7 @@ func TestFullDiskHealsByItself(t *testing.T) {
 			if err := q.Ready(t.Context()); !errors.Is(err, ErrDown) {
 				t.Errorf("ready: %v", err)
 			}
-			if e, err := q.Envelope(t.Context(), before.Seq); err != nil || len(e.Webhooks) != 1 {
+			if e, err := q.envelope(t.Context(), before.Seq); err != nil || len(e.Webhooks) != 1 {
 				t.Errorf("what was stored cannot be read meanwhile: %v", err)
 			}
 

@@ -172,6 +172,14 @@ func (q *Queue) dropBodies(ctx context.Context) error {
 		}
 	}
 	unlock()
+	if j := q.leading.Load(); j != nil && len(idle) > 0 {
+		// A message of a line may come back after a kill. The journal has to say that it
+		// was settled, or a start would look for its body. What cannot be written leaves
+		// the bodies to the next one that is dropped.
+		if err := j.Write(ctx); err != nil {
+			return nil
+		}
+	}
 	for _, name := range idle {
 		if err := q.dropBody(ctx, name); err != nil {
 			return err

@@ -3,6 +3,7 @@ package queue
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -176,5 +177,26 @@ func TestLargeBodyCountsOnceTowardsAShare(t *testing.T) {
 		if held < size || held > size*3/2 {
 			t.Errorf("%s holds %d bytes", name, held)
 		}
+	}
+}
+
+// NATS may bring a delivery back after a kill, and not its body. So the journal says
+// that the delivery is settled before the body is dropped.
+func TestLargeBodyIsDroppedAfterTheJournalSaysSo(t *testing.T) {
+	t.Parallel()
+	q, j, _ := lead(t, t.TempDir())
+	lane := channel(0)
+	seq, last := parkOne(t, q, lane, heavy(1, 2<<20)), j.Last()
+	if err := q.PurgeParked(t.Context(), lane, seq); err != nil {
+		t.Fatal(err)
+	}
+	wantMessages(t, q, 0, 0)
+	said := false
+	err := q.Entries(t.Context(), last, func(e Entry) bool {
+		said = slices.ContainsFunc(e.Kept.Settled, func(s laneSettled) bool { return s.Lane == lane && s.Done.Seq == seq })
+		return !said
+	})
+	if err != nil || !said {
+		t.Errorf("the journal does not say that message %d is settled (%v)", seq, err)
 	}
 }

@@ -150,7 +150,7 @@ func TestServeFlags(t *testing.T) {
 	flags := relayFlags(t, "serve")
 	for _, want := range []string{
 		"listen", "admin", "tls-cert", "tls-key", "data", "nats-url", "nats-creds", "replicas",
-		"sync", "history", "max-body", "log-format", "log-level", "config", "demo",
+		"sync", "history", "max-body", "log-format", "log-level", "config", "demo", "stay",
 	} {
 		if !flags[want] {
 			t.Errorf("relay serve --help does not name --%s", want)

@@ -4,13 +4,17 @@ import (
 	"context"
 	"crypto/rand"
 	_ "embed"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/gitlab-mattermost/relay/configs"
 	"github.com/gitlab-mattermost/relay/events"
+	"github.com/gitlab-mattermost/relay/queue"
+	"github.com/gitlab-mattermost/relay/server"
 )
 
 // demoConfig is the relay.yaml of serve --demo.
@@ -54,15 +58,70 @@ func (a *app) runDemo(ctx context.Context, f serveFlags) error {
 	}()
 	return a.runServe(ctx, f, loaded{configuration: c}, func(r *relay) {
 		hook := "http://" + r.public.Addr() + c.Sources[0].Paths[0]
-		fmt.Fprintf(uncleaned(a.stdout), `this is a demo: it prints messages in place of posting them, and forgets everything at Ctrl-C
-send it another webhook with: RELAY_TOKEN=%s relay send issue.close --via %s
-
-%d sample webhooks go in through that URL; these messages come out:
-`, token, hook, len(demoSamples))
-		if err := sendSamples(ctx, hook, token); err != nil && ctx.Err() == nil {
+		a.introduceDemo(hook, token, f.stay)
+		err := sendSamples(ctx, hook, token)
+		if err == nil && !f.stay {
+			if err = awaitMessages(ctx, r.admin.Addr(), len(demoSamples)); err == nil {
+				fmt.Fprintln(a.stdout, "\nthat is all; with --stay the demo goes on, and takes webhooks of yours")
+				cancel()
+				return
+			}
+		}
+		if err != nil && ctx.Err() == nil {
 			r.failed <- err
 		}
 	})
+}
+
+// introduceDemo says what comes.
+func (a *app) introduceDemo(hook, token string, stays bool) {
+	out := uncleaned(a.stdout)
+	if stays {
+		fmt.Fprintf(out, `this is a demo: it prints messages in place of posting them, and forgets everything at Ctrl-C
+send it another webhook with: RELAY_TOKEN=%s relay send issue.close --via %s
+`, token, hook)
+	} else {
+		fmt.Fprintln(out, "this is a demo: it prints messages in place of posting them, and keeps nothing")
+	}
+	fmt.Fprintf(out, "\n%d sample webhooks go in through %s; these messages come out:\n", len(demoSamples), hook)
+}
+
+// awaitMessages waits until so many events are decided and all their messages are out.
+func awaitMessages(ctx context.Context, admin string, n int) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	for {
+		list, err := demoEvents(ctx, admin)
+		if err != nil {
+			return fmt.Errorf("wait for the messages: %w", err)
+		}
+		out := slices.IndexFunc(list.Events, func(e server.Event) bool {
+			return slices.ContainsFunc(e.Deliveries, func(d server.Delivery) bool { return d.State != queue.OutcomeDelivered })
+		}) < 0
+		if out && len(list.Events) >= n {
+			return nil
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the messages: %w", ctx.Err())
+		}
+	}
+}
+
+func demoEvents(ctx context.Context, admin string) (list server.EventList, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/api/v1/events?limit=200", nil)
+	if err != nil {
+		return list, err
+	}
+	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+	if err != nil {
+		return list, err
+	}
+	defer res.Body.Close()
+	return list, json.NewDecoder(res.Body).Decode(&list)
 }
 
 func sendSamples(ctx context.Context, hook, token string) error {

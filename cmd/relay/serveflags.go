@@ -39,7 +39,7 @@ type serveFlags struct {
 	dead, journal  size
 	logFormat      *choice
 	logLevel       *choice
-	demo           bool
+	demo, stay     bool
 	pace           float64
 	repeats        size
 }
@@ -71,6 +71,7 @@ func (f *serveFlags) add(cmd *cobra.Command) {
 	f.logFormat = addChoice(cmd, "log-format", "", "form of log lines; auto: text for a terminal, else json", "auto", "auto", "json", "text")
 	f.logLevel = addChoice(cmd, "log-level", "", "least that is logged", "info", "debug", "info", "warn", "error")
 	flags.BoolVar(&f.demo, "demo", false, "show it all with sample webhooks: needs nothing, keeps nothing")
+	flags.BoolVar(&f.stay, "stay", false, "with --demo: go on after the last message, until Ctrl-C")
 	f.addTestFlags(cmd)
 }
 

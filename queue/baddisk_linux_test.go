@@ -99,7 +99,7 @@ func TestDiskThatHangs(t *testing.T) {
 		_, err := q.Store(t.Context(), hook(`{"after":true}`))
 		return err
 	})
-	t.Logf("noticed after %s, stood again after %s", took, healed)
+	t.Logf("noticed after %s, available again after %s", took, healed)
 	q.onlyOnce(t, Events)
 	if e := next(t, q, before.Seq); string(e.Webhooks[0].Body) != `{"unanswered":true}` {
 		t.Errorf("behind the first stands %s", e.Webhooks[0].Body)

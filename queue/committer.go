@@ -17,8 +17,8 @@ type committer struct {
 	waiting chan *pending
 	done    chan struct{}
 
-	packer packer
-	crowd  crowd
+	packer     packer
+	batchDelay batchDelay
 
 	lastStored atomic.Int64 // when the last commit was, as [Queue.age]; for Ready
 }
@@ -106,7 +106,7 @@ func (c *committer) run() {
 		if first == nil {
 			continue
 		}
-		over := c.crowd.over()
+		over := c.batchDelay.over()
 		for size := first.size(); size < maxEnvelope && !alone; {
 			p := c.more(len(batch), over)
 			if p == nil {
@@ -126,7 +126,7 @@ func (c *committer) run() {
 		}
 		begin := time.Now()
 		c.commit(batch, hooks)
-		c.crowd = crowd{len(batch) + len(c.waiting), time.Since(begin)}
+		c.batchDelay = batchDelay{len(batch) + len(c.waiting), time.Since(begin)}
 		if c.q.ctx.Err() != nil {
 			return
 		}
@@ -141,7 +141,7 @@ func (c *committer) more(held int, over <-chan time.Time) *pending {
 		return p
 	default:
 	}
-	if over == nil || held >= c.crowd.size {
+	if over == nil || held >= c.batchDelay.size {
 		return nil
 	}
 	select {
@@ -192,14 +192,14 @@ func (c *committer) store(nonce Nonce, hooks []*Webhook) (uint64, error) {
 // publishEvent stores an envelope under a sequence that is reserved. What cannot
 // be reserved is not stored.
 func (q *Queue) publishEvent(ctx context.Context, data []byte, nonce Nonce) (uint64, error) {
-	if err := q.water.reserve(q.tail.load() + 1); err != nil {
+	if err := q.reserved.reserve(q.tail.load() + 1); err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrDown, err)
 	}
 	seq, err := q.publish(ctx, subjectEvents, data, nonce, nil)
 	if err != nil {
 		return 0, err
 	}
-	if err := q.water.reserve(seq); err != nil {
+	if err := q.reserved.reserve(seq); err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrDown, err)
 	}
 	return seq, nil

@@ -152,11 +152,11 @@ const blockLook = 4
 // is to end: the next start counts what is lost, and goes on.
 func (q *Queue) filesHere(files *blocks) bool {
 	state, g, _ := q.health.look()
-	if state != standing {
+	if state != available {
 		g = nil
 	}
 	err := files.check(q.opt.Dir, g)
-	if now, _, _ := q.health.look(); err != nil && now == standing {
+	if now, _, _ := q.health.look(); err != nil && now == available {
 		select {
 		case q.failed <- err:
 		default: // it is to end already
@@ -166,11 +166,11 @@ func (q *Queue) filesHere(files *blocks) bool {
 	return true
 }
 
-// mend waits until the disk can be written, then starts the server anew, until
-// one stands.
-func (q *Queue) mend(old *generation) {
+// restartServer waits until the disk can be written, then restarts the server, until
+// that succeeds.
+func (q *Queue) restartServer(old *generation) {
 	said := time.Now()
-	for pause := q.health.rest(); sleep(q.ctx, pause); {
+	for pause := q.health.restartDelay(); sleep(q.ctx, pause); {
 		pause = diskLook
 		if err := q.usable(); err != nil {
 			if time.Since(said) > time.Minute {
@@ -184,7 +184,7 @@ func (q *Queue) mend(old *generation) {
 			return
 		}
 		old, pause = nil, time.Second
-		q.log.Error("the embedded server cannot be started anew; trying again", "err", err)
+		q.log.Error("the embedded server cannot be restarted; trying again", "err", err)
 	}
 }
 
@@ -202,11 +202,11 @@ func (q *Queue) usable() error {
 // rebuild ends a generation and begins the next. Of what was being written
 // nobody knows whether it is stored: it is written again under the same id.
 func (q *Queue) rebuild(old *generation) error {
-	began := q.health.mending()
+	began := q.health.markRecovering()
 	if old != nil {
 		if err := old.end(); err != nil {
 			q.fail(err)
-			q.health.lie()
+			q.health.markDown()
 			return err
 		}
 	}
@@ -222,12 +222,12 @@ func (q *Queue) rebuild(old *generation) error {
 		}
 	}
 	if err != nil {
-		q.health.lie()
+		q.health.markDown()
 		return err
 	}
-	q.log.Info("the queue stands again", "after", time.Since(began).Round(time.Millisecond).String())
+	q.log.Info("the queue can write again", "after", time.Since(began).Round(time.Millisecond).String())
 	q.bodies.stale.Store(true)
-	q.health.stand(g)
+	q.health.markUp(g)
 	if err := q.dropReturned(ctx, q.lines.settled()); err != nil {
 		q.log.Warn("what was dropped may still be listed until the next start", "err", err)
 	}

@@ -129,7 +129,7 @@ type serverLog struct {
 }
 
 // afterDeath are its warnings about an index that is older than the messages, as
-// it is when the process was killed. It makes the index anew.
+// it is when the process was killed. It rebuilds the index.
 var afterDeath = []string{"last block has additional entries", "Recovering stream state from index errored"}
 
 func (l serverLog) Warnf(format string, v ...any) {
@@ -138,7 +138,7 @@ func (l serverLog) Warnf(format string, v ...any) {
 	}
 	for _, sign := range afterDeath {
 		if strings.Contains(format, sign) {
-			l.log.Info("the store was not closed in good order, as when a relay is killed; its index is made anew", "detail", fmt.Sprintf(format, v...))
+			l.log.Info("the store was not closed in good order, as when a relay is killed; its index is rebuilt", "detail", fmt.Sprintf(format, v...))
 			return
 		}
 	}

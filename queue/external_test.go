@@ -330,7 +330,7 @@ func TestFenceInAFullStream(t *testing.T) {
 	}
 }
 
-// A relay that has stood still makes sure that it still is the one that posts.
+// A relay that that stood still makes sure that it is still the one that posts.
 func TestConfirm(t *testing.T) {
 	opt := Options{URL: external(t).ClientURL(), MaxBody: 1 << 20, TakeoverWait: 50 * time.Millisecond}
 	first, second := open(t, opt), open(t, opt)

@@ -35,7 +35,7 @@ const (
 	FailPurging    = "purging"    // settled history is about to be dropped
 	FailPurged     = "purged"     // settled history was dropped
 	FailMarked     = "marked"     // a suspected event is about to be tried in another process
-	FailRebuilding = "rebuilding" // the embedded server was stopped, to be started anew
+	FailRebuilding = "rebuilding" // the embedded server was stopped, to be restarted
 )
 
 // Failpoints are the names of all failpoints.

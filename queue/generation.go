@@ -161,7 +161,7 @@ type stream interface {
 }
 
 // lasting is a stream that outlives the generations: what is asked while the
-// server is started anew is asked of the next one.
+// server is restarted is asked of the next one.
 type lasting struct {
 	q    *Queue
 	name string

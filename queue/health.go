@@ -12,26 +12,26 @@ import (
 type condition int
 
 const (
-	// standing: it reads and writes.
-	standing condition = iota
+	// available: it reads and writes.
+	available condition = iota
 	// down: the server in this process has given up writing. It may still read.
 	// Webhooks are refused at once; everything else that is to be written waits.
 	down
-	// mending: the server is being started anew, which takes a moment.
+	// recovering: the server is being restarted, which takes a moment.
 	// Everything waits, webhooks too.
-	mending
+	recovering
 )
 
 // health knows the present generation and whether it can write.
 type health struct {
-	log  *slog.Logger
-	mend func(*generation) // starts the next generation; in its own goroutine
+	log     *slog.Logger
+	restart func(*generation) // starts the next generation; in its own goroutine
 
 	mu            sync.Mutex
 	state         condition
-	reason        string        // unless it stands
+	reason        string        // unless it is available
 	since         time.Time     // when it last went down
-	stood         time.Time     // when a generation last began, after the first
+	lastUp        time.Time     // when a generation last began, after the first
 	gen           *generation   // nil while none is there to read from
 	changed       chan struct{} // closed at the next change
 	outages       uint64
@@ -48,7 +48,7 @@ func (h *health) look() (condition, *generation, <-chan struct{}) {
 
 // set changes the state. The lock is held.
 func (h *health) set(c condition, g *generation) {
-	if h.state = c; c == standing {
+	if h.state = c; c == available {
 		h.reason = ""
 	}
 	h.gen = g
@@ -58,26 +58,26 @@ func (h *health) set(c condition, g *generation) {
 	h.changed = make(chan struct{})
 }
 
-// wedged says that a generation cannot write any more; the first one to say so
-// starts the next. Of a generation that is not the present one it says nothing.
+// wedged records that a generation cannot write any more, and has the next one
+// started, once. It ignores a generation that was replaced.
 func (h *health) wedged(g *generation, reason string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.ended || h.gen != g || h.state != standing {
+	if h.ended || h.gen != g || h.state != available {
 		return
 	}
 	h.reason, h.since = reason, time.Now()
 	h.outages++
 	h.set(down, g)
 	h.log.Error("the queue cannot write: webhooks are refused until it can", "err", reason)
-	h.running.Go(func() { h.mend(g) })
+	h.running.Go(func() { h.restart(g) })
 }
 
 // writable returns the generation to write to, once there is one that can.
 func (h *health) writable(ctx context.Context) (*generation, error) {
 	for {
 		state, g, changed := h.look()
-		if state == standing && g != nil {
+		if state == available && g != nil {
 			return g, nil
 		}
 		if err := wait(ctx, changed); err != nil {
@@ -90,7 +90,7 @@ func (h *health) writable(ctx context.Context) (*generation, error) {
 func (h *health) readable(ctx context.Context) (*generation, error) {
 	for {
 		state, g, changed := h.look()
-		if state != mending && g != nil {
+		if state != recovering && g != nil {
 			return g, nil
 		}
 		if err := wait(ctx, changed); err != nil {
@@ -103,7 +103,7 @@ func (h *health) readable(ctx context.Context) (*generation, error) {
 // next one.
 func (h *health) failing(g *generation) bool {
 	state, now, _ := h.look()
-	return state != standing || now != g
+	return state != available || now != g
 }
 
 // moved waits until the generation is another one.
@@ -139,44 +139,45 @@ func (h *health) refuses() (<-chan struct{}, error) {
 	return h.changed, nil
 }
 
-// rest is how long to wait before a generation is replaced: one that has just
+// restartDelay is how long to wait before a generation is replaced: one that has just
 // begun is no better than its successor would be.
-func (h *health) rest() time.Duration {
+func (h *health) restartDelay() time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.since.Sub(h.stood) < 10*time.Second {
+	if h.since.Sub(h.lastUp) < 10*time.Second {
 		return time.Second
 	}
 	return 0
 }
 
-// mending says that the present generation ends, and since when it was down.
-func (h *health) mending() (since time.Time) {
+// markRecovering records that the present generation ends, and returns since when
+// it was down.
+func (h *health) markRecovering() (since time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.set(mending, nil)
+	h.set(recovering, nil)
 	return h.since
 }
 
-// lie says that there is no generation for now.
-func (h *health) lie() {
+// markDown records that there is no generation for now.
+func (h *health) markDown() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.set(down, nil)
 }
 
-// stand makes a generation the present one.
-func (h *health) stand(g *generation) {
+// markUp makes a generation the present one.
+func (h *health) markUp(g *generation) {
 	h.mu.Lock()
-	h.present(g)
+	h.setAvailable(g)
 	h.mu.Unlock()
 	if what := g.critical.Load(); what != nil {
 		h.wedged(g, *what)
 	}
 }
 
-// present makes a generation the present one. The lock is held.
-func (h *health) present(g *generation) {
+// setAvailable makes a generation the present one. The lock is held.
+func (h *health) setAvailable(g *generation) {
 	for _, s := range h.subscriptions {
 		if sub, err := g.nc.Subscribe(s.subject, s.call); err == nil {
 			s.now = sub
@@ -184,11 +185,11 @@ func (h *health) present(g *generation) {
 			h.log.Error("what other relays ask is not heard", "err", err)
 		}
 	}
-	h.stood = time.Now()
-	h.set(standing, g)
+	h.lastUp = time.Now()
+	h.set(available, g)
 }
 
-// end waits until nothing is started anew any more, and returns the last
+// end waits until nothing is restarted any more, and returns the last
 // generation, if there is one. The queue's context has ended.
 func (h *health) end() *generation {
 	h.mu.Lock()
@@ -204,5 +205,5 @@ func (h *health) end() *generation {
 func (q *Queue) Outage() (now bool, count uint64) {
 	q.health.mu.Lock()
 	defer q.health.mu.Unlock()
-	return q.health.state != standing || q.disk.short.Load(), q.health.outages
+	return q.health.state != available || q.disk.short.Load(), q.health.outages
 }

@@ -50,7 +50,7 @@ type Journal struct {
 	base       Checkpoint // until checkpoint is set
 	durable    Checkpoint // of the last message: what a start would recover from
 
-	crowd crowd // of the goroutine that writes
+	batchDelay batchDelay // of the goroutine that writes
 
 	kick   chan struct{} // capacity 1: somebody waits
 	note   chan struct{} // capacity 1: something is pending
@@ -261,10 +261,10 @@ func (j *Journal) run() {
 	}
 }
 
-// gather lets those come along who are about to: see [crowd].
+// gather lets those come along who are about to: see [batchDelay].
 func (j *Journal) gather() {
-	over := j.crowd.over()
-	for over != nil && j.waiting() < j.crowd.size {
+	over := j.batchDelay.over()
+	for over != nil && j.waiting() < j.batchDelay.size {
 		select {
 		case <-j.kick:
 		case <-over:

@@ -22,7 +22,7 @@ func (j *Journal) flush(last ...Record) error {
 		}
 		begin := time.Now()
 		err := j.write(c, recs)
-		j.crowd = crowd{len(waiters) + j.waiting(), time.Since(begin)}
+		j.batchDelay = batchDelay{len(waiters) + j.waiting(), time.Since(begin)}
 		if errors.Is(err, ErrFull) {
 			if !more {
 				recs = recs[:len(recs)-len(last)]
@@ -97,7 +97,7 @@ func (j *Journal) write(c Checkpoint, recs []Record) error {
 	}
 	defer func() {
 		if !stored {
-			j.q.lines.unsaid(kept.Lines)
+			j.q.lines.unreported(kept.Lines)
 		}
 	}()
 	data := encodeEntry(nonce, Entry{

@@ -132,8 +132,8 @@ func (s *lines) news(all bool) (ends []lineEnd, settled []laneSettled) {
 	return ends, settled
 }
 
-// unsaid gives back what news has taken and was not written.
-func (s *lines) unsaid(ends []lineEnd) {
+// unreported gives back what news has taken and was not written.
+func (s *lines) unreported(ends []lineEnd) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range ends {

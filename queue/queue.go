@@ -132,7 +132,7 @@ type Queue struct {
 	recent    recent
 	tail      tail // of RELAY_EVENTS
 	lastPark  tail // of RELAY_PARKED
-	water     highWater
+	reserved  idReservation
 
 	moving  mover      // of what is large
 	packing mover      // one message is made at a time of those for RELAY_PARKED and RELAY_DEAD, and of large ones
@@ -176,7 +176,7 @@ func Open(ctx context.Context, opt Options) (*Queue, error) {
 	q := &Queue{opt: opt, log: opt.Log, born: time.Now(), now: time.Now, failed: make(chan error, 1)}
 	q.ctx, q.cancel = context.WithCancel(context.Background())
 	q.moving, q.packing, q.bodies.turn = newMover(), newMover(), newMover()
-	q.nc, q.health.log, q.health.mend = conn{q}, opt.Log, q.mend
+	q.nc, q.health.log, q.health.restart = conn{q}, opt.Log, q.restartServer
 	q.health.changed = make(chan struct{})
 	q.events, q.parked, q.dead, q.journalStream = lasting{q, Events}, lasting{q, ParkedStream}, lasting{q, DeadStream}, lasting{q, JournalStream}
 	if err := q.open(ctx); err != nil {
@@ -202,7 +202,7 @@ func (q *Queue) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	q.health.stand(g)
+	q.health.markUp(g)
 	info, err := q.events.Info(ctx)
 	if err != nil {
 		return fmt.Errorf("look at %s: %w", Events, err)
@@ -230,8 +230,8 @@ func (q *Queue) open(ctx context.Context) error {
 	return nil
 }
 
-// Failed says why the queue stands still for good: the process is to end, and to
-// be started anew. It says so once.
+// Failed returns a channel with the reason why the queue cannot go on: the process
+// has to be restarted. The channel carries one error at most.
 func (q *Queue) Failed() <-chan error { return q.failed }
 
 // fail gives up: the server in this process does not end.
@@ -258,7 +258,7 @@ func (q *Queue) Close() error {
 		return errStuck
 	}
 	if q.committer != nil {
-		q.settleWater()
+		q.keepGivenIDs()
 	}
 	q.lock.release()
 	return nil

@@ -150,7 +150,7 @@ func TestFullDiskHealsByItself(t *testing.T) {
 				_, err := q.Store(t.Context(), hook(`{"after":true}`))
 				return err
 			})
-			t.Logf("noticed after %s, stood again after %s", detected, healed)
+			t.Logf("noticed after %s, available again after %s", detected, healed)
 			select {
 			case err := <-written:
 				if err != nil {
@@ -247,7 +247,7 @@ func TestWriteThatIsNotAnsweredIsRepeated(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	if _, err := q.Bury(ctx, &Dead{Lane: Lane{"mm", ""}}); err != nil {
-		t.Fatalf("after the server was started anew: %v", err)
+		t.Fatalf("after the server was restarted: %v", err)
 	}
 	if _, n := q.Outage(); n != 1 {
 		t.Errorf("%d outages", n)

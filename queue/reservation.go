@@ -13,42 +13,42 @@ import (
 )
 
 const (
-	// waterFile holds the sequence of RELAY_EVENTS up to which ids may have been
+	// reservationFile holds the sequence of RELAY_EVENTS up to which ids may have been
 	// given out, while writes are not synced one by one. It is synced before the
 	// first of them is given out; an end in good order sets it to the last that
 	// was.
-	waterFile = "SEQUENCE"
+	reservationFile = "SEQUENCE"
 
-	// waterStep is how many sequences are reserved at once. As many are passed
+	// reservationStep is how many sequences are reserved at once. As many are passed
 	// over, at most, by a start after an end that was not in good order.
-	waterStep = 2048
+	reservationStep = 2048
 
-	// waterSpare is how many are still reserved when the next ones are: more than
+	// reservationSpare is how many are still reserved when the next ones are: more than
 	// are stored at the same time.
-	waterSpare = 64
+	reservationSpare = 64
 )
 
-// highWater is up to where ids may have been given out. After a power cut the
+// idReservation is up to where ids may have been given out. After a power cut the
 // stream may end before what it held in the last moment, and an id that is
 // given a second time would name two events.
-type highWater struct {
+type idReservation struct {
 	mu   sync.Mutex
 	path string // empty where every write is synced
 	top  uint64
 }
 
 // reserve makes sure that the sequences up to seq and a few more are reserved.
-func (h *highWater) reserve(seq uint64) error {
+func (h *idReservation) reserve(seq uint64) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.path == "" || seq+waterSpare <= h.top {
+	if h.path == "" || seq+reservationSpare <= h.top {
 		return nil
 	}
-	return h.set(seq + waterStep)
+	return h.set(seq + reservationStep)
 }
 
 // set writes the file. The lock is held.
-func (h *highWater) set(top uint64) error {
+func (h *idReservation) set(top uint64) error {
 	if err := replaceFile(h.path, strconv.AppendUint(nil, top, 10)); err != nil {
 		return fmt.Errorf("reserve ids: %w", err)
 	}
@@ -88,7 +88,7 @@ func (q *Queue) startAbove(ctx context.Context) error {
 	if q.External() {
 		return nil
 	}
-	path := filepath.Join(q.opt.Dir, waterFile)
+	path := filepath.Join(q.opt.Dir, reservationFile)
 	text, err := os.ReadFile(path)
 	switch {
 	case err == nil:
@@ -103,17 +103,17 @@ func (q *Queue) startAbove(ctx context.Context) error {
 		return fmt.Errorf("look which ids were given out: %w", err)
 	}
 	if q.opt.Interval {
-		q.water.path = path
-		return q.water.reserve(q.tail.load())
+		q.reserved.path = path
+		return q.reserved.reserve(q.tail.load())
 	}
 	if err == nil {
-		return q.forgetWater(path)
+		return q.dropReservation(path)
 	}
 	return nil
 }
 
-// forgetWater drops the file: from now on every write is synced.
-func (q *Queue) forgetWater(path string) error {
+// dropReservation drops the file: from now on every write is synced.
+func (q *Queue) dropReservation(path string) error {
 	if err := os.Remove(path); err != nil {
 		return fmt.Errorf("reserve no more ids: %w", err)
 	}
@@ -133,9 +133,9 @@ func (q *Queue) skipTo(ctx context.Context, top uint64) error {
 	return q.fill(ctx, Events, top)
 }
 
-// settleWater says, at an end in good order, how far ids were really given out.
-func (q *Queue) settleWater() {
-	h := &q.water
+// keepGivenIDs says, at an end in good order, how far ids were really given out.
+func (q *Queue) keepGivenIDs() {
+	h := &q.reserved
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.path == "" {

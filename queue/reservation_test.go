@@ -77,8 +77,8 @@ func TestEndInGoodOrderPassesNothingOver(t *testing.T) {
 	if again := store(t, q, `{}`); again.Seq != id.Seq+1 {
 		t.Errorf("%s, then %s", id, again)
 	}
-	if _, err := os.Stat(filepath.Join(opt.Dir, waterFile)); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("%s is still there: %v", waterFile, err)
+	if _, err := os.Stat(filepath.Join(opt.Dir, reservationFile)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s is still there: %v", reservationFile, err)
 	}
 }
 
@@ -87,9 +87,9 @@ func TestNothingIsAcceptedWithoutAReservedID(t *testing.T) {
 	opt := Options{Dir: t.TempDir(), Interval: true}
 	q := open(t, opt)
 	store(t, q, `{}`)
-	q.water.mu.Lock()
-	q.water.top, q.water.path = 0, filepath.Join(opt.Dir, "gone", waterFile)
-	q.water.mu.Unlock()
+	q.reserved.mu.Lock()
+	q.reserved.top, q.reserved.path = 0, filepath.Join(opt.Dir, "gone", reservationFile)
+	q.reserved.mu.Unlock()
 	if id, err := q.Store(t.Context(), hook(`{}`)); !errors.Is(err, ErrDown) {
 		t.Errorf("accepted as %s: %v", id, err)
 	}
@@ -100,9 +100,9 @@ func TestReplayTakesAReservedID(t *testing.T) {
 	opt := Options{Dir: t.TempDir(), Interval: true}
 	q := open(t, opt)
 	first := store(t, q, `{}`)
-	q.water.mu.Lock()
-	err := q.water.set(first.Seq)
-	q.water.mu.Unlock()
+	q.reserved.mu.Lock()
+	err := q.reserved.set(first.Seq)
+	q.reserved.mu.Unlock()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestReplayTakesAReservedID(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(filepath.Join(opt.Dir, waterFile))
+	text, err := os.ReadFile(filepath.Join(opt.Dir, reservationFile))
 	if err != nil || parseSeq(text) < id.Seq {
 		t.Errorf("%s was given out, ids up to %s are reserved (%v)", id, text, err)
 	}

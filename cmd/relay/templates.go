@@ -219,15 +219,11 @@ func writeNew(dir string, t formatters.Template) (path string, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("make the directory: %w", err)
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	err = createFile(path, []byte(t.Text), 0o644)
 	if errors.Is(err, fs.ErrExist) {
 		return "", &exitError{exitFail, path + " is already there", "edit it, or move it away to get the built-in one again"}
 	}
 	if err != nil {
-		return "", fmt.Errorf("write the template: %w", err)
-	}
-	_, err = f.WriteString(t.Text)
-	if err := errors.Join(err, f.Close()); err != nil {
 		return "", fmt.Errorf("write the template: %w", err)
 	}
 	return path, nil

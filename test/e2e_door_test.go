@@ -182,8 +182,8 @@ func TestReadyForLoadBalancers(t *testing.T) {
 	if code, out, _ := here.run("healthcheck", "--live", "--admin", relay.admin); code != 0 || out != "ok\n" {
 		t.Errorf("healthcheck --live: %d %q", code, out)
 	}
-	if code, _, _ := here.run("healthcheck", "--admin", relay.admin); code != 1 {
-		t.Errorf("healthcheck: %d, want 1", code)
+	if code, _, why := here.run("healthcheck", "--admin", relay.admin); code != 1 || !strings.Contains(why, " is not ready: the queue cannot store") {
+		t.Errorf("healthcheck: %d %q, want 1 and why", code, why)
 	}
 }
 

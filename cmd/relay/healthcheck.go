@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -51,11 +52,15 @@ func (a *app) askHealth(ctx context.Context, admin, page, good string) error {
 		return &exitError{exitFail, "no relay answers at " + admin + ": " + netReason(err), "is it running, and is this its --admin address?"}
 	}
 	defer res.Body.Close()
-	var answer struct{ Status string }
+	var answer struct{ Status, Error string }
 	notRelay := json.NewDecoder(io.LimitReader(res.Body, 4096)).Decode(&answer)
 	switch {
 	case res.StatusCode == http.StatusServiceUnavailable:
-		return &exitError{exitFail, "not ready: the relay at " + admin + " cannot store webhooks", "its log says why"}
+		why, known := strings.CutPrefix(answer.Error, "not ready: ")
+		if !known {
+			why = "it cannot store webhooks"
+		}
+		return &exitError{exitFail, "the relay at " + admin + " is not ready: " + why, "its log says more"}
 	case res.StatusCode != http.StatusOK, notRelay != nil, answer.Status != good:
 		return &exitError{exitFail, "what answers at " + admin + " is no relay's --admin address", "is that its --listen address, or another program's?"}
 	}

@@ -30,9 +30,9 @@ func (a *app) init() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Write a relay.yaml to begin with, and a token for GitLab",
-		Long: "Write a commented relay.yaml to begin with, and a new secret token for GitLab\ninto a file that only you can read. The token is shown once. Nothing is\noverwritten.",
-		Args: noArguments,
-		RunE: func(*cobra.Command, []string) error { return a.begin(dir) },
+		Long:  "Write a commented relay.yaml to begin with, and a new secret token for GitLab\ninto a file that only you can read. The token is shown once. Nothing is\noverwritten.",
+		Args:  noArguments,
+		RunE:  func(*cobra.Command, []string) error { return a.begin(dir) },
 	}
 	cmd.Flags().StringVar(&dir, "dir", ".", "`folder` to write to")
 	return cmd

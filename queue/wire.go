@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/klauspost/compress/s2"
@@ -52,6 +53,30 @@ func sealInto(out []byte, n Nonce, content []byte) []byte {
 	copy(out[1:], n[:])
 	packed := s2.Encode(out[1+len(n):], content)
 	return out[:1+len(n)+len(packed)]
+}
+
+// piece is how much of a large body is compressed at a time, in bytes.
+const piece = 1 << 20
+
+// sealParts is seal with content that stands in several places: a large body is not
+// copied before it is compressed.
+func sealParts(n Nonce, parts ...[]byte) []byte {
+	total, most := 0, 1+len(n)+binary.MaxVarintLen64
+	for _, p := range parts {
+		total += len(p)
+		most += (len(p)/piece + 1) * (s2.MaxEncodedLen(piece) - piece)
+	}
+	out := append(make([]byte, 0, most+total), version)
+	out = binary.AppendUvarint(append(out, n[:]...), uint64(total))
+	var packed []byte
+	for _, p := range parts {
+		for now := range slices.Chunk(p, piece) {
+			packed = s2.Encode(packed[:cap(packed)], now)
+			_, length := binary.Uvarint(packed)
+			out = append(out, packed[length:]...) // blocks without their lengths make one block
+		}
+	}
+	return out
 }
 
 // unseal reads what seal made, up to the version that is the newest. The limit bounds the memory that a damaged
@@ -231,6 +256,12 @@ func (r *reader) time() time.Time {
 }
 
 func (w *buffer) webhook(h *Webhook) {
+	w.webhookHead(h)
+	w.b = append(w.b, h.Body...)
+}
+
+// webhookHead appends all of a webhook up to the bytes of its body.
+func (w *buffer) webhookHead(h *Webhook) {
 	w.time(h.Received)
 	w.str(h.Source)
 	w.uint(uint64(len(h.Header)))
@@ -238,7 +269,7 @@ func (w *buffer) webhook(h *Webhook) {
 		w.str(f.Name)
 		w.str(f.Value)
 	}
-	w.bytes(h.Body)
+	w.uint(uint64(len(h.Body)))
 }
 
 // webhook shares the body's memory with the reader.

@@ -20,7 +20,7 @@ const idleMemory = 40_000_000
 // many of the largest webhooks at once, and when it holds a backlog. The count
 // is webhooks of the backlog.
 var memory = scenario{
-	name: "memory", ci: 5000, full: 100_000,
+	name: "memory", ci: 5000, full: 100_000, memory: largeMemory,
 	what: "memory: at rest, with 200 bodies of 25 MB at once, with as many that do not compress, and with a backlog (the count) for a chat that fails, also after a new start; then the backlog is delivered; with `-full` also 8 of the large ones for 20 channels that fail",
 	run: func(ctx context.Context, b *bench) error {
 		r, err := b.rig(b.ordinary(10), "--pace", "0.05")

@@ -234,6 +234,18 @@ func (d *Data) String() string { return d.Name().String() }
 // Name is the event's full name: the kind, or kind.action.
 func (d *Data) Name() Text { return Text(d.event.Name()) }
 
+// Header is the X-Gitlab-Event that came with the webhook.
+func (d *Data) Header() Text { return Text(d.event.Header) }
+
+// Instance is the address of the GitLab that sent it, if GitLab says.
+func (d *Data) Instance() URL { return URL(d.event.Instance) }
+
+// Version is the version of that GitLab ("17.5.1-ee"), if GitLab says.
+func (d *Data) Version() Text { return Text(d.event.Version) }
+
+// Warnings are what could not be read of the payload.
+func (d *Data) Warnings() []Text { return texts(d.event.Warnings) }
+
 // OnDefaultBranch tells whether Branch is the project's default branch. A fork's
 // branch is not.
 func (d *Data) OnDefaultBranch() bool { return d.event.OnDefaultBranch() }

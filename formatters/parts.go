@@ -183,6 +183,7 @@ type MergeRequest struct {
 	SourceBranch Text      // branch that it comes from
 	TargetBranch Text      // branch that it goes to
 	SourcePath   Text      // path of the source project; empty if that was deleted
+	Fork         bool      // true if the source branch is in another project
 	Description  *Document // what the author wrote
 	Draft        bool      // true for a draft
 	Assignees    []User    // people it is assigned to
@@ -195,7 +196,17 @@ type MergeRequest struct {
 	System       bool      // true if GitLab did it, and nobody clicked
 	SystemAction Text      // "approvals_reset_on_push", …: why GitLab did it
 
-	fork bool // the source branch is in another project
+	part *events.MergeRequestPart
+	in   *setting
+}
+
+// LastCommit is the head of the source branch, if GitLab sends it.
+func (m *MergeRequest) LastCommit() *Commit {
+	if m.part.LastCommit == nil {
+		return nil
+	}
+	c := newCommit(m.part.LastCommit, m.in)
+	return &c
 }
 
 func newMergeRequest(m *events.MergeRequestPart, in *setting) *MergeRequest {
@@ -205,7 +216,7 @@ func newMergeRequest(m *events.MergeRequestPart, in *setting) *MergeRequest {
 		Description: in.document(m.Description), Draft: m.Draft,
 		Assignees: newUsers(m.Assignees), Reviewers: newUsers(m.Reviewers), ReviewedBy: newUsers(m.ReviewedBy), Labels: in.labelTexts(m.Labels),
 		Milestone: Text(m.Milestone), MergeStatus: Text(m.MergeStatus), OldRev: Text(m.OldRev),
-		System: m.System, SystemAction: Text(m.SystemAction), fork: m.Fork,
+		System: m.System, SystemAction: Text(m.SystemAction), Fork: m.Fork, part: m, in: in,
 	}
 }
 

@@ -238,7 +238,7 @@ func facts(d *Data) Markdown {
 // a fork: "grace/api:feature/x".
 func sourceBranch(m *MergeRequest) string {
 	branch := m.SourceBranch.plain()
-	if m.fork && m.SourcePath != "" {
+	if m.Fork && m.SourcePath != "" {
 		return m.SourcePath.plain() + ":" + branch
 	}
 	return branch

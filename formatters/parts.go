@@ -383,20 +383,3 @@ func newToken(e *events.Event) *Token {
 	}
 	return t
 }
-
-// Vulnerability is a vulnerability.
-type Vulnerability struct {
-	State      Text // "detected", "confirmed", "dismissed", "resolved"
-	Severity   Text // "info", "unknown", "low", "medium", "high", "critical"
-	Identifier Text // the CVE, or another identifier
-	Package    Text // name and version of the package, if it is in a dependency
-	File       Text // path of the file where it was found
-	Report     Text // "dependency_scanning", "sast", …: what found it
-}
-
-func newVulnerability(v *events.VulnerabilityPart) *Vulnerability {
-	return &Vulnerability{
-		State: Text(v.State), Severity: Text(v.Severity), Identifier: Text(v.Identifier),
-		Package: Text(v.Package), File: Text(v.File), Report: Text(v.Report),
-	}
-}

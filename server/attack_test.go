@@ -525,13 +525,18 @@ func TestIdleBodiesMakeRoom(t *testing.T) {
 			d := signedDoor(t, &k)
 			l := listening(t, d, mostConnections, usual, "", "")
 			begun := signed(strings.Repeat(" ", 10<<20))[:200<<10] // takes 256 KiB
+			held := fill(d.strangers.usual)
+			d.strangers.usual.Release(2 << 20) // is there for them
+			defer d.strangers.usual.Release(held - 2<<20)
 			ctx, end := context.WithCancel(t.Context())
 			var all sync.WaitGroup
 			defer all.Wait()
 			defer end()
-			for range 180 { // more than there is room for
+			var idle []net.Conn
+			for range 20 { // more than there is room for
 				conn := dial(t, l)
 				_, _ = io.WriteString(conn, begun)
+				idle = append(idle, conn)
 				if drip {
 					all.Go(func() {
 						tick := time.NewTicker(100 * time.Millisecond)
@@ -547,9 +552,14 @@ func TestIdleBodiesMakeRoom(t *testing.T) {
 					})
 				}
 			}
-			for d.strangers.usual.TryAcquire(256 << 10) { // until all of it is taken
-				d.strangers.usual.Release(256 << 10)
-				time.Sleep(time.Millisecond)
+			for _, conn := range idle {
+				res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+				if err != nil {
+					continue // cut off while it still sent
+				}
+				if res.Body.Close(); res.StatusCode != http.StatusServiceUnavailable {
+					t.Errorf("an idle one is answered %d", res.StatusCode)
+				}
 			}
 			if got := status(t, l, signed(`{"a":"`+strings.Repeat("x", 2<<20)+`"}`)); got != http.StatusAccepted || len(k.hooks) != 1 {
 				t.Errorf("a signed webhook of 2 MiB is answered %d", got)

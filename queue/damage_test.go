@@ -42,7 +42,7 @@ func damage(t *testing.T, dir, stream, text string, keepIndex bool, how func(nam
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := false
+	found, seen := false, ""
 	for _, name := range files {
 		if filepath.Ext(name) != ".blk" {
 			if !keepIndex {
@@ -56,6 +56,7 @@ func damage(t *testing.T, dir, stream, text string, keepIndex bool, how func(nam
 		if err != nil {
 			t.Fatal(err)
 		}
+		seen += fmt.Sprintf("\n%s: %d bytes\n%q", filepath.Base(name), len(block), block[:min(len(block), 4096)])
 		if i := bytes.Index(block, []byte(text)); i >= 0 {
 			found = true
 			if err := how(name, block, i); err != nil {
@@ -64,7 +65,7 @@ func damage(t *testing.T, dir, stream, text string, keepIndex bool, how func(nam
 		}
 	}
 	if !found {
-		t.Fatalf("%s holds no %q", stream, text)
+		t.Fatalf("%s holds no %q:%s", stream, text, seen)
 	}
 }
 

@@ -214,3 +214,33 @@ func TestVariableOutsideFence(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// FuzzFencedSteps writes a team's file: deciding on an event takes no more than the
+// steps that the file has, whatever stands in it.
+func FuzzFencedSteps(f *testing.F) {
+	for _, team := range []string{
+		"routes: [{when: {projects: acme/pay/**}, to: mm#pay}]\n",
+		"routes:\n" + strings.Repeat("  - {when: {events: all, paths: '"+strings.Repeat("{a,aa}", 200)+"{b,c}'}, to: mm#pay}\n", 20),
+		"routes: [{when: {labels: '/(l|a|b|e)*x{900}$/', if: 'title contains \"x\"'}, to: mm#pay}, {when: {events: all}, except: {branches: '*a*a*a*b'}, to: mm#pay}]\n",
+	} {
+		f.Add(team)
+	}
+	dir := f.TempDir()
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			f.Fatal(err)
+		}
+	}
+	write("relay.yaml", "destinations: {mm: \"${MM_URL}\"}\ninclude: {files: pay.yaml, projects: '**', to: mm#pay}\nroutes: [{name: Own, when: {events: all}, to: mm}]\n")
+	f.Fuzz(func(t *testing.T, team string) {
+		write("pay.yaml", team)
+		cfg, found := configs.Load(filepath.Join(dir, "relay.yaml"), env)
+		table, more := Compile(cfg, listed)
+		if configs.HasErrors(append(found, more...)) {
+			return
+		}
+		for _, e := range []*events.Event{push("main"), hostileEvent(), change(labelled("bug"), func(e *events.Event) { e.Project.Path = "acme/pay/api" })} {
+			stepsOfFiles(t, table, e)
+		}
+	})
+}

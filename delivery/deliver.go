@@ -154,8 +154,7 @@ func (l *lane) render(j *job, t target) (post formatters.Post, err error, ok boo
 	defer done()
 	post, err = l.set.formatter.Render(l.set.kill, formatters.Request{
 		Event: it.Event, Kind: t.Kind, Channel: cmp.Or(l.name.Channel, t.Channel), Look: it.Look, Mention: it.Mention,
-		People: l.set.people(l.name.Destination, it.File), Call: func(username string) string { return l.set.call(l.name.Destination, it.File, username) },
-		Now: time.Now(), Received: it.Webhook.FirstReceived(),
+		People: l.set.people(l.name.Destination, it.File), Call: l.set.calls(l.name.Destination, it.File), Now: time.Now(), Received: it.Webhook.FirstReceived(),
 	})
 	return post, err, true
 }

@@ -62,9 +62,9 @@ type Options struct {
 	// wrote to; a nil function where that pings nobody. file is [Item.File].
 	People func(destination, file string) func(username string) (mention string, ok bool)
 
-	// Call tells how a destination's chat mentions a GitLab user; "" when that is not
-	// known. file is [Item.File].
-	Call func(destination, file, username string) string
+	// Calls tells how a destination's chat mentions a GitLab user, "" when that is not
+	// known; a nil function where nobody is. file is [Item.File].
+	Calls func(destination, file string) func(username string) (mention string)
 
 	// Trouble, if set, is told what an operator should hear of: one kind of
 	// trouble again and again, and a sentence in Markdown. It returns false when
@@ -100,7 +100,7 @@ type Lanes struct {
 	log       *slog.Logger
 	metrics   *metrics
 	people    func(destination, file string) func(username string) (string, bool)
-	call      func(destination, file, username string) string
+	calls     func(destination, file string) func(username string) string
 	trouble   func(kind, text string) bool
 	relief    func(text string)
 	dead      func(lane queue.Lane, w *queue.Webhook)
@@ -134,14 +134,14 @@ type Lanes struct {
 func New(opt Options) *Lanes {
 	s := &Lanes{
 		formatter: opt.Formatter, journal: opt.Journal, parking: opt.Parking, stdout: opt.Stdout, log: opt.Log,
-		metrics: newMetrics(opt.Registerer), limits: usual, clock: newClock(), people: opt.People, call: opt.Call, trouble: opt.Trouble, relief: opt.Relief, dead: opt.Dead, rendering: opt.Rendering,
+		metrics: newMetrics(opt.Registerer), limits: usual, clock: newClock(), people: opt.People, calls: opt.Calls, trouble: opt.Trouble, relief: opt.Relief, dead: opt.Dead, rendering: opt.Rendering,
 		dests: map[string]*destination{}, lanes: map[queue.Lane]*lane{}, eased: make(chan struct{}, 1), spare: make(chan func()),
 	}
 	if s.people == nil {
 		s.people = func(string, string) func(string) (string, bool) { return nil }
 	}
-	if s.call == nil {
-		s.call = func(string, string, string) string { return "" }
+	if s.calls == nil {
+		s.calls = func(string, string) func(string) string { return nil }
 	}
 	if s.trouble == nil {
 		s.trouble = func(string, string) bool { return false }

@@ -53,6 +53,8 @@ type came struct {
 	event uint32 // under a signed id: of the digest of X-Gitlab-Event
 }
 
+func cameAs(id queue.ID) came { return came{seq: id.Seq, index: uint32(id.Index)} }
+
 func (c came) id() queue.ID { return queue.ID{Seq: c.seq, Index: int(c.index)} }
 
 // sender is who sent a body first.
@@ -219,7 +221,9 @@ func (r *Repeats) otherEvent(id queue.ID, w *queue.Webhook) (first queue.ID, oth
 	if seen := r.keys.find(d); makesRepeat(seen, id, w) {
 		return seen.value.id(), seen.value.event != event
 	}
-	r.remember(d, came{id.Seq, uint32(id.Index), event}, w)
+	as := cameAs(id)
+	as.event = event
+	r.remember(d, as, w)
 	return queue.ID{}, false
 }
 
@@ -230,7 +234,7 @@ func (r *Repeats) again(id queue.ID, w *queue.Webhook, key string, other earlier
 	if seen := r.keys.find(d); makesRepeat(seen, id, w) {
 		return earlier{id: seen.value.id(), again: true}
 	}
-	r.remember(d, came{seq: id.Seq, index: uint32(id.Index)}, w)
+	r.remember(d, cameAs(id), w)
 	return other
 }
 
@@ -249,7 +253,7 @@ func (r *Repeats) sameDelivery(id queue.ID, w *queue.Webhook, lane queue.Lane) (
 		return seen.value.id(), true
 	}
 	if seen == nil || seen.value != givenUp || seen.time != w.Received.UnixMicro() { // otherwise it is read again
-		r.remember(d, came{seq: id.Seq, index: uint32(id.Index)}, w)
+		r.remember(d, cameAs(id), w)
 	}
 	return queue.ID{}, false
 }

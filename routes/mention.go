@@ -272,22 +272,23 @@ func (t *Table) People(destination, file string) func(username string) (mention 
 	if to := t.destinations[destination]; to == nil || to.config.Mentions != configs.MentionsMapped {
 		return nil
 	}
+	calls := t.Calls(destination, file)
 	return func(username string) (string, bool) {
-		call := t.Call(destination, file, username)
+		call := calls(username)
 		return call, call != ""
 	}
 }
 
-// Call is how a destination's chat mentions a GitLab user; "" when that is not known.
-// file is [Delivery.File].
-func (t *Table) Call(destination, file, username string) string {
+// Calls tells how a destination's chat mentions a GitLab user, "" when that is not
+// known; it is nil for a destination that is not known. file is [Delivery.File].
+func (t *Table) Calls(destination, file string) func(username string) (mention string) {
 	to := t.destinations[destination]
 	if to == nil {
-		return ""
+		return nil
 	}
 	d := t.chat
 	if own := t.own[file]; own != nil {
 		d = own
 	}
-	return d.call(d.person(events.User{Username: username}), to.config.Kind)
+	return func(username string) string { return d.call(d.person(events.User{Username: username}), to.config.Kind) }
 }

@@ -45,17 +45,19 @@ type share struct {
 	room
 	ctx    context.Context // ends the waiting
 	held   int64
-	large  bool          // it is held of the large ones' room
-	waited time.Duration // so far
+	from   *semaphore.Weighted // which one held is taken from; nil before the first
+	waited time.Duration       // so far
 }
 
-// take takes more, and waits for it. A body that becomes large moves to where those are.
+// take takes n more bytes, and waits for them. A body that has become large moves to
+// the room of large ones.
 func (s *share) take(n int64) bool {
-	from, more := s.room.usual, n
-	if s.large || s.held+n > largeBody {
-		from = s.room.large
+	from, more := s.usual, n
+	if s.held+n > largeBody {
+		from = s.large
 	}
-	if from == s.room.large && !s.large {
+	moves := s.from != nil && s.from != from
+	if moves {
 		more += s.held
 	}
 	begin := time.Now()
@@ -64,21 +66,18 @@ func (s *share) take(n int64) bool {
 	if !ok {
 		return false
 	}
-	if more > n && s.held > 0 {
-		s.room.usual.Release(s.held)
+	if moves {
+		s.from.Release(s.held)
 	}
-	s.large, s.held = from == s.room.large, s.held+n
+	s.from, s.held = from, s.held+n
 	return true
 }
 
 // give gives all of it back.
 func (s *share) give() {
-	if from := s.room.usual; s.large {
-		s.room.large.Release(s.held)
-	} else {
-		from.Release(s.held)
+	if s.from != nil {
+		s.from.Release(s.held)
 	}
-	s.held = 0
 }
 
 var (
@@ -152,8 +151,8 @@ func (d *Door) readChunks(r *http.Request, s *share, p *pace) (body []byte, err 
 	return nil, d.tooLarge()
 }
 
-// pace has the sender of an unproved body bring it in time: others wait for the room
-// that it takes. The nil one does not.
+// pace gives the sender of an unproved body a deadline for each chunk, because other
+// bodies wait for the room that it takes. A nil pace sets none.
 type pace struct {
 	request *http.Request
 	control *http.ResponseController
@@ -181,8 +180,7 @@ func (p *pace) begin(at int) {
 	_ = p.control.SetReadDeadline(next) // fails only where the connection has none: in tests
 }
 
-// done lets the connection wait again for as long as it may otherwise: storing takes
-// its own time.
+// done removes the deadline: storing the webhook has its own.
 func (p *pace) done() {
 	if p != nil {
 		_ = p.control.SetReadDeadline(time.Time{})

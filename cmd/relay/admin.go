@@ -71,10 +71,7 @@ func (a *app) admin(f adminFlags) (*admin, error) {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, usage("it looks like http://127.0.0.1:8081", "--admin-url is no http or https URL")
 	}
-	r := &admin{base: u, flags: f.all, http: http.Client{
-		Transport:     &http.Transport{}, // no proxy stands between
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	r := adminAt(u, f.all)
 	if f.tokenFile != "" {
 		text, err := os.ReadFile(f.tokenFile)
 		if err != nil {
@@ -86,6 +83,14 @@ func (a *app) admin(f adminFlags) (*admin, error) {
 		a.secrets.add(r.token)
 	}
 	return r, nil
+}
+
+// adminAt is the relay at a URL; flags are those of the command that asks.
+func adminAt(base *url.URL, flags *pflag.FlagSet) *admin {
+	return &admin{base: base, flags: flags, http: http.Client{
+		Transport:     &http.Transport{}, // no proxy is asked
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
 }
 
 // newKey makes an Idempotency-Key.

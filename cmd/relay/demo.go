@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/rand"
 	_ "embed"
-	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"time"
+
+	"github.com/spf13/pflag"
 
 	"github.com/gitlab-mattermost/relay/configs"
 	"github.com/gitlab-mattermost/relay/events"
@@ -87,13 +89,14 @@ send it another webhook with: RELAY_TOKEN=%s relay send issue.close --via %s
 }
 
 // awaitMessages waits until so many events are decided and all their messages are out.
-func awaitMessages(ctx context.Context, admin string, n int) error {
+func awaitMessages(ctx context.Context, address string, n int) error {
+	running := adminAt(&url.URL{Scheme: "http", Host: address}, new(pflag.FlagSet))
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	look := time.NewTicker(50 * time.Millisecond)
 	defer look.Stop()
 	for {
-		list, err := demoEvents(ctx, admin)
+		list, err := running.events(ctx, url.Values{}, n)
 		if err != nil {
 			return fmt.Errorf("wait for the messages: %w", err)
 		}
@@ -109,19 +112,6 @@ func awaitMessages(ctx context.Context, admin string, n int) error {
 			return fmt.Errorf("wait for the messages: %w", ctx.Err())
 		}
 	}
-}
-
-func demoEvents(ctx context.Context, admin string) (list server.EventList, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/api/v1/events?limit=200", nil)
-	if err != nil {
-		return list, err
-	}
-	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
-	if err != nil {
-		return list, err
-	}
-	defer res.Body.Close()
-	return list, json.NewDecoder(res.Body).Decode(&list)
 }
 
 func sendSamples(ctx context.Context, hook, token string) error {

@@ -51,7 +51,7 @@ func (r *relay) lead(ctx context.Context, journal *queue.Journal, state *queue.S
 	registry.MustRegister(repeats)
 	r.swap.Lock()
 	lanes := delivery.New(delivery.Options{
-		Destinations: r.destinations, Formatter: &r.live, Journal: journal, Parking: r.queue, People: r.live.People, Call: r.live.Call, Trouble: r.reports.trouble, Relief: r.reports.relief, Rendering: watchdog.Rendering,
+		Destinations: r.destinations, Formatter: &r.live, Journal: journal, Parking: r.queue, People: r.live.People, Calls: r.live.Calls, Trouble: r.reports.trouble, Relief: r.reports.relief, Rendering: watchdog.Rendering,
 		Dead: repeats.Forget, Stdout: r.stdout, Log: r.log, Registerer: registry, Pace: r.f.pace,
 	})
 	r.lanes = lanes

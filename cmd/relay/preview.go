@@ -205,15 +205,17 @@ func (a *app) printPayload(e *events.Event) error {
 	return err
 }
 
-// calls is how the chat of a delivery mentions somebody.
-func calls(t *routes.Table, d routes.Delivery) func(username string) string {
-	return func(username string) string { return t.Call(d.Address.Destination, d.File, username) }
+// request is an event's message for a channel of a destination.
+func (c *configuration) request(e *events.Event, dest *configs.Destination, channel string, d routes.Delivery) formatters.Request {
+	return formatters.Request{
+		Event: e, Kind: dest.Kind, Channel: channel, Look: d.Look, Mention: d.Mention,
+		People: c.table.People(dest.Name, d.File), Call: c.table.Calls(dest.Name, d.File),
+	}
 }
 
 // render writes the message as it would be posted to the destination now.
 func render(ctx context.Context, c *configuration, e *events.Event, dest *configs.Destination, channel string, d routes.Delivery) (formatters.Post, error) {
-	post, err := c.formatter.Render(ctx, formatters.Request{Event: e, Kind: dest.Kind, Channel: channel, Look: d.Look, Mention: d.Mention,
-		People: c.table.People(d.Address.Destination, d.File), Call: calls(c.table, d)})
+	post, err := c.formatter.Render(ctx, c.request(e, dest, channel, d))
 	if err != nil {
 		return formatters.Post{}, err
 	}

@@ -42,9 +42,9 @@ func (l *live) People(destination, file string) func(username string) (string, b
 	return l.Load().table.People(destination, file)
 }
 
-// Call asks the routes in force how a destination's chat mentions somebody.
-func (l *live) Call(destination, file, username string) string {
-	return l.Load().table.Call(destination, file, username)
+// Calls asks the routes in force how a destination's chat mentions people.
+func (l *live) Calls(destination, file string) func(username string) string {
+	return l.Load().table.Calls(destination, file)
 }
 
 // reloader replaces the configuration while the relay runs. Everything that

@@ -17,7 +17,6 @@ import (
 	"github.com/gitlab-mattermost/relay/delivery"
 	"github.com/gitlab-mattermost/relay/dispatch"
 	"github.com/gitlab-mattermost/relay/events"
-	"github.com/gitlab-mattermost/relay/formatters"
 	"github.com/gitlab-mattermost/relay/queue"
 	"github.com/gitlab-mattermost/relay/routes"
 )
@@ -130,8 +129,7 @@ func (c *configuration) tryMessage(ctx context.Context, out io.Writer, w *queue.
 	}
 	lane, _ := json.Marshal(queue.Lane{Destination: d.Address.Destination, Channel: d.Address.Channel}) // two strings
 	fmt.Fprintf(out, "%s%s\n", trialLane, lane)
-	_, _ = c.formatter.Render(ctx, formatters.Request{ // an error ends no process
-		Event: e, Kind: dest.Kind, Channel: cmp.Or(d.Address.Channel, dest.Channel), Look: d.Look, Mention: d.Mention,
-		People: c.table.People(d.Address.Destination, d.File), Call: calls(c.table, d), Now: time.Now(), Received: w.FirstReceived(),
-	})
+	r := c.request(e, dest, cmp.Or(d.Address.Channel, dest.Channel), d)
+	r.Now, r.Received = time.Now(), w.FirstReceived()
+	_, _ = c.formatter.Render(ctx, r) // an error ends no process
 }

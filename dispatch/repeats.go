@@ -46,7 +46,7 @@ type Repeats struct {
 	seconds *prometheus.Desc
 }
 
-// came is a webhook that came, in 16 bytes.
+// came is an earlier webhook, in 16 bytes.
 type came struct {
 	seq   uint64
 	index uint32
@@ -76,7 +76,7 @@ type earlier struct {
 func (e earlier) reason() string {
 	switch {
 	case e.event:
-		return fmt.Sprintf("it came as %s: its signature is the same, and X-Gitlab-Event, which no signature covers, is another", e.id)
+		return fmt.Sprintf("it came as %s: this is the same signed webhook under another X-Gitlab-Event, which GitLab does not sign", e.id)
 	case e.again:
 		return fmt.Sprintf("GitLab sent it again: it came as %s", e.id)
 	case e.other:

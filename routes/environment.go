@@ -211,8 +211,8 @@ func commit(c *events.Commit) commitVars {
 	}
 }
 
-// moment is a time as text: "2026-12-01T09:30:00Z"; "" when it is not known. Of two
-// the later is the greater.
+// moment is a time as text: "2026-12-01T09:30:00Z"; "" when it is not known.
+// The later of two times compares as the greater.
 func moment(t time.Time) string {
 	if t.IsZero() {
 		return ""

@@ -64,7 +64,7 @@ func (a *app) runDemo(ctx context.Context, f serveFlags) error {
 		err := sendSamples(ctx, hook, token)
 		if err == nil && !f.stay {
 			if err = awaitMessages(ctx, r.admin.Addr(), len(demoSamples)); err == nil {
-				fmt.Fprintln(a.stdout, "\nthat is all; with --stay the demo goes on, and takes webhooks of yours")
+				fmt.Fprintln(a.stdout, "\nthe demo is over; with --stay it keeps running and takes your own webhooks")
 				cancel()
 				return
 			}

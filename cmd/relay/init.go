@@ -46,7 +46,7 @@ func (a *app) begin(dir string) error {
 	}
 	err := createFile(path, initConfig, 0o644)
 	if errors.Is(err, fs.ErrExist) {
-		return &exitError{code: exitFail, message: path + " is there already; it is left as it is", hint: "relay check finds mistakes in it; --dir names another folder"}
+		return &exitError{code: exitFail, message: path + " exists already and was not changed", hint: "relay check finds mistakes in it; --dir names another folder"}
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", initFile, err)
@@ -77,7 +77,7 @@ func (a *app) newToken(path string) error {
 	case err != nil:
 		return fmt.Errorf("write the token for GitLab: %w", err)
 	default:
-		fmt.Fprintf(uncleaned(a.stdout), "wrote %s, a new secret token for GitLab, shown this once: %s\n", path, token)
+		fmt.Fprintf(uncleaned(a.stdout), "wrote %s, a new secret token for GitLab, shown only now: %s\n", path, token)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"testing"
@@ -225,6 +226,26 @@ func TestTrace(t *testing.T) {
 		if _, err := p.Trace(t.Context(), none); !errors.Is(err, ErrNotFound) {
 			t.Errorf("%s: %v, want ErrNotFound", none, err)
 		}
+	}
+}
+
+// What the journal says of an event that is far back is read up to a bound, and the
+// answer says that there may be more.
+func TestTraceIsBounded(t *testing.T) {
+	p := newPast(t)
+	id := p.store(`{"n":1}`)
+	p.write(routed(id, dev))
+	noise := make([]byte, 2<<20)
+	for written := 0; written <= traceBytes; written += len(noise) {
+		_, _ = rand.Read(noise)
+		other := routed(ID{Seq: 9})
+		other.Because = string(noise)
+		p.write(other)
+	}
+	p.write(&Settled{ID: id, Lane: dev, Outcome: OutcomeDelivered})
+	got, err := p.Trace(t.Context(), id)
+	if err != nil || !got.Cut || len(got.Decisions) != 1 || len(got.Settled) != 0 {
+		t.Errorf("cut %t, %d decisions, %d settled (%v)", got.Cut, len(got.Decisions), len(got.Settled), err)
 	}
 }
 

@@ -207,3 +207,24 @@ func everyIssue(t *testing.T, mattermost *chat.Server, projects, last, repeats i
 		}
 	}
 }
+
+// TestLastGoodWithExternalNATS: the last good copy of relay.yaml is kept below --data
+// where the queue is elsewhere, too.
+func TestLastGoodWithExternalNATS(t *testing.T) {
+	t.Parallel()
+	mattermost := chatServer(t)
+	const good = "destinations: {chat: \"${HOOK}\"}\nroutes: [{when: {events: all}, to: chat}]\n"
+	here := install(t, good, "--nats-url", natsServer(t))
+	here.env = append(here.env, "HOOK="+mattermost.URL("hook"))
+	relay := here.start()
+	relay.accept(issueHook, issue("acme/api", 1, 0))
+	awaitPost(t, mattermost, "hook", "acme/api#1")
+	relay.terminate()
+
+	here.write("relay.yaml", "sources: {gitlab: {token: \"${TOKEN}\"}}\n"+good+"mistake: true\n")
+	relay = here.start()
+	relay.await(&relay.stderr, regexp.MustCompile(`the relay started with the last good copy of it`))
+	relay.accept(issueHook, issue("acme/api", 2, 0))
+	awaitPost(t, mattermost, "hook", "acme/api#2")
+	relay.terminate()
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -345,7 +346,7 @@ func TestMarkers(t *testing.T) {
 func TestReport(t *testing.T) {
 	here := machine{cpu: "a CPU", kernel: "Linux 6"}
 	row := func(i, lost int) result {
-		return result{scenario: scenarios[i], seed: 1, figures: []figure{{"lost", lost}}, most: 50 << 20, took: 90 * time.Second, tree: "6edbd60, 2026-11-22"}
+		return result{scenario: scenarios[i], seed: 1, figures: []figure{{"lost", lost}}, times: []timing{{name: "ready again", n: 2, worst: time.Second, target: 2 * time.Second}}, most: 50 << 20, took: 90 * time.Second, tree: "6edbd60, 2026-11-22"}
 	}
 	short := settings{seed: 1}
 	page := report("", short, here, []result{row(0, 1), row(1, 2)})
@@ -355,14 +356,36 @@ func TestReport(t *testing.T) {
 	if !strings.Contains(page, " | 1m30s | 6edbd60, 2026-11-22 |\n") {
 		t.Errorf("a row does not say how long it took, and of what:\n%s", page)
 	}
+	if !strings.Contains(page, "\n| lost | 2 | |\n| ready again, longest of 2 | 1s | 2s |\n") {
+		t.Errorf("the figures do not have a row each:\n%s", page)
+	}
 	next := report(page, short, here, []result{row(1, 1234)})
-	want := strings.Replace(page, "lost 2 ", "lost 1,234 ", 1)
+	want := strings.Replace(page, "lost | 2 ", "lost | 1,234 ", 1)
 	if diff := cmp.Diff(want, next); diff != "" {
 		t.Errorf("one scenario again (-want +got):\n%s", diff)
 	}
 	full := report(next, settings{seed: 1, full: true}, here, []result{row(0, 0)})
 	if !strings.Contains(full, sectionOf(next, shortHeading)) || strings.Count(full, fmt.Sprintf("| `%s` |", scenarios[0].name)) != 2 {
 		t.Errorf("the full counts change the short ones:\n%s", full)
+	}
+}
+
+// TestTimes: of the times with one name the longest is kept.
+func TestTimes(t *testing.T) {
+	b := &bench{out: io.Discard}
+	for _, took := range []time.Duration{time.Second, 3 * time.Second, 2 * time.Second} {
+		b.time("answers 503 after", took, 2*time.Second)
+	}
+	b.spread("ended after", []time.Duration{3, 1, 2}, 0)
+	got := result{times: b.times}.timings()
+	if want := "answers 503 after, longest of 3 3s (target 2s) · ended after, p50 0s · ended after, p99 0s"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if len(b.violations) != 0 {
+		t.Errorf("within %d times its target, and still a violation: %v", slack, b.violations)
+	}
+	if b.time("answers 503 after", 11*time.Second, 2*time.Second); len(b.violations) != 1 {
+		t.Errorf("more than %d times its target, and no violation", slack)
 	}
 }
 
@@ -455,7 +478,15 @@ func TestPromises(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasPrefix(string(page), promises) {
-		t.Error("docs/RELIABILITY.md does not begin with the text of promises.go, which writes it")
+	if !strings.HasPrefix(string(page), promises+catalogue()) {
+		t.Error("docs/RELIABILITY.md does not begin with the text of promises.go and of the scenarios: make chaos writes it")
+	}
+	for _, heading := range []string{shortHeading, fullHeading} {
+		rows, _ := parseSection(sectionOf(string(page), heading))
+		for name, row := range rows {
+			if !strings.Contains(row, "| none |") && !strings.Contains(row, "| not run: ") {
+				t.Errorf("%s: %s has violations, and the text says that there were none: %s", heading, name, row)
+			}
+		}
 	}
 }

@@ -19,7 +19,7 @@ import (
 // chats are chat servers that are none, or not the one that is meant.
 var chats = scenario{
 	name: "chats", ci: 1, full: 20,
-	what: "chats that answer what no chat does: redirects of all kinds into the network, 1 GB, a gzip bomb, heads without end, broken HTTP, silence; certificates that are expired, another host's, nobody's, TLS 1.0; names that lead into the network; each gets webhooks until it has failed, and is well then",
+	what: "Chat servers answer with what no chat server sends: redirects into the private network, 1 GB, a gzip bomb, endless headers, broken HTTP, nothing. Others have expired or wrong certificates, TLS 1.0, or names that lead into the private network. Each receives messages until it has failed, and is then repaired.",
 	run: func(ctx context.Context, b *bench) error {
 		for range b.count {
 			for _, part := range []func(*bench, context.Context) error{(*bench).hostileAnswers, (*bench).certificates, (*bench).names} {
@@ -71,12 +71,12 @@ func (b *bench) hostileAnswers(ctx context.Context) error {
 	if now := r.metric(ctx, reloaded); now != loaded {
 		b.violate(strange, "a redirect has reloaded the relay")
 	}
-	b.add("answers that are none", len(forms))
-	b.add("requests where redirects lead", inside.carried())
+	b.add("broken answers", len(forms))
+	b.add("requests to where redirects point", inside.carried())
 	if n := inside.carried(); n > 0 {
 		b.violate(strange, "%d redirects were followed", n)
 	}
-	b.peak("MiB more memory for them", int(grown>>20))
+	b.peak("more memory for them, MiB", int(grown>>20))
 	if each := int64(8 << 20); grown > each*int64(len(forms)) {
 		b.violate(growth, "%d forms of answers took %d MiB", len(forms), grown>>20)
 	}

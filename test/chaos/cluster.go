@@ -21,7 +21,7 @@ import (
 // it, while webhooks keep coming.
 var clusterFaults = scenario{
 	name: "cluster", ci: 3, full: 20,
-	what: "two relays on a NATS cluster of three: kill -9 of a server, of the server that leads a stream, and of the relay that posts; SIGSTOP of that relay for 12 s; a server cut off from the others",
+	what: "Two relays use a NATS cluster of three servers. Killed with `kill -9`: a server, the server that leads a stream, the relay that posts. That relay is also stopped for 12 s with SIGSTOP, and a server is cut off from the others.",
 	run: func(ctx context.Context, b *bench) error {
 		c, err := b.newCrew(ctx)
 		if err != nil {
@@ -238,7 +238,7 @@ func (c *crew) caughtUp(ctx context.Context, broken *cluster.Node) error {
 			}
 			anew = c.nats.Nodes[slices.IndexFunc(c.nats.Nodes, func(n *cluster.Node) bool { return n.Name == name })]
 		}
-		c.b.add("servers started anew because they did not catch up", 1)
+		c.b.add("servers restarted because they did not catch up", 1)
 		anew.Stop()
 		if err := anew.Start(); err != nil {
 			return err
@@ -320,7 +320,7 @@ func (c *crew) stopActive(ctx context.Context, _ int) error {
 	pause(ctx, 2*time.Second)
 	c.windows = append(c.windows, span{begin, time.Now()})
 	c.front.enter(active.public)
-	c.measure("the relay that posts stands still", begin)
+	c.measure("the relay that posts is stopped", begin)
 	return err
 }
 
@@ -347,13 +347,13 @@ func (c *crew) finish(ctx context.Context) {
 	c.b.add("answered 503", t.deferred)
 	for _, name := range sortedNames(c.accept) {
 		target := nodeStall
-		if name == "the relay that posts is killed" || name == "the relay that posts stands still" {
+		if name == "the relay that posts is killed" || name == "the relay that posts is stopped" {
 			target = relayStall
 			c.b.time(name+": no message for", c.deliver[name], target)
 		} else {
 			c.b.time(name+": no message for", c.deliver[name], 0)
 		}
-		c.b.time("longest wait of a webhook", c.accept[name], target)
+		c.b.time(name+": longest wait of a webhook", c.accept[name], target)
 	}
 	c.b.spread("the other relay posts after", c.over, relayStall)
 }

@@ -13,7 +13,7 @@ import (
 // seconds of each state.
 var destinations = scenario{
 	name: "destinations", ci: 8, full: 60,
-	what: "ten destinations: two quiet runs to compare with, then one hangs (with the full counts, for ten minutes), all hang, one answers every other request with 500; then one misspelt channel of a hook with forty",
+	what: "Of ten destinations one hangs (in the full run for ten minutes), then all hang, then one answers every second request with 500. Then one of forty channels of a webhook is misspelt. Two runs without faults are the comparison.",
 	run: func(ctx context.Context, b *bench) error {
 		if err := b.oneOfTen(ctx); err != nil {
 			return err
@@ -44,7 +44,7 @@ func (b *bench) oneOfTen(ctx context.Context) error {
 	compare := func(name string, got [2]time.Duration, delivered bool) {
 		b.time(name+": accept p99", got[0], limit(quiet[0][0], quiet[1][0]))
 		if delivered {
-			b.time("delivery p99 of the others", got[1], limit(quiet[0][1], quiet[1][1]))
+			b.time(name+": delivery p99 of the others", got[1], limit(quiet[0][1], quiet[1][1]))
 		}
 	}
 	heal := func() {
@@ -74,7 +74,7 @@ func (b *bench) oneOfTen(ctx context.Context) error {
 // is webhooks.
 var allDead = scenario{
 	name: "all-dead", ci: 0, full: 100_000,
-	what: "fifty destinations, all of which fail while so many webhooks come as fast as they go: all are taken; then a new start on top of them, and all are delivered",
+	what: "All of fifty destinations fail while webhooks arrive as fast as the relay accepts them. Then the relay restarts with this backlog, the destinations recover, and everything is delivered.",
 	run: func(ctx context.Context, b *bench) error {
 		if b.count == 0 {
 			return fmt.Errorf("%w: -full or -count asks for it", errSkip)
@@ -99,8 +99,9 @@ var allDead = scenario{
 
 // quiet notes the runs without faults.
 func (b *bench) quiet(runs [2][2]time.Duration) {
-	b.times = append(b.times, fmt.Sprintf("quiet: accept p99 %s and %s, delivery p99 %s and %s",
-		round(runs[0][0]), round(runs[1][0]), round(runs[0][1]), round(runs[1][1])))
+	for i, what := range []string{"accept", "delivery"} {
+		b.measure("two runs without faults: "+what+" p99", "%s and %s", round(runs[0][i]), round(runs[1][i]))
+	}
 }
 
 // limit is the target of a time that two runs without faults took: 1.2 times

@@ -19,7 +19,7 @@ import (
 // stream alone, and gives it back.
 var diskFull = scenario{
 	name: "disk-full", ci: 1, full: 10,
-	what: "a disk that gets full under load, as a whole and under each stream alone, and gets its room back",
+	what: "The disk fills up under load, first as a whole and then under each stream alone, and becomes free again.",
 	run: func(ctx context.Context, b *bench) error {
 		for range b.count {
 			for _, where := range []string{"", "RELAY_EVENTS", "RELAY_PARKED", "RELAY_DEAD", "RELAY_JOURNAL"} {
@@ -107,14 +107,14 @@ func (b *bench) fillUp(ctx context.Context, stream string) error {
 	r.soothe()
 	v := r.finish(ctx, rules{mayDie: func(_ int, to address) bool { return stream == "RELAY_DEAD" && to.hook == r.mortal }}, 30*time.Second)
 	b.add("unanswered", r.ledger.count().unanswered)
-	b.add("given up where that is asked for", v.dead)
+	b.add("given up as intended", v.dead)
 	name := "whole disk"
 	if stream != "" {
 		name = strings.ToLower(strings.TrimPrefix(stream, "RELAY_"))
 	}
-	b.time(name+": 503 after", detected, detection)
-	b.time("not ready after", told, detection)
-	b.time("healed after", healed, healing)
+	b.time(name+": answers 503 after", detected, detection)
+	b.time(name+": not ready after", told, detection)
+	b.time(name+": writes again after", healed, healing)
 	b.printf("%s: %s", name, time.Since(begin).Round(100*time.Millisecond))
 	return nil
 }

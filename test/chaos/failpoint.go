@@ -35,7 +35,7 @@ var forked = []string{"published", "stored-not-answered", "answered", "decided",
 // way at a time, so that what is repeated is repeated because of that point.
 var killFailpoint = scenario{
 	name: "kill-failpoint", ci: 5, full: 50,
-	what: "kill -9 between every two steps of a webhook's way, at each of the relay's failpoints so many times; repeats only where a message is posted and not yet recorded",
+	what: "`kill -9` between every two steps that a webhook takes through the relay. A message may be repeated only if the kill came after the post and before its outcome was stored.",
 	run: func(ctx context.Context, b *bench) error {
 		points, err := b.failpoints(ctx)
 		if err != nil {

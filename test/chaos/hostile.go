@@ -23,7 +23,7 @@ import (
 // hostile sends what no GitLab sends.
 var hostile = scenario{
 	name: "hostile", ci: 20_000, full: 100_000,
-	what: "damaged payloads of every kind through the door and on to the chat, bodies and headers that are too large, too deep or too slow, requests that are none; ordinary webhooks in between",
+	what: "Damaged payloads of every kind are sent and posted, with bodies and headers that are too large, too deeply nested or too slow, and requests that are not HTTP. Ordinary webhooks are sent in between.",
 	run: func(ctx context.Context, b *bench) error {
 		samples, err := readSamples("events/samples")
 		if err != nil {

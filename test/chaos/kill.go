@@ -19,7 +19,7 @@ import (
 // the store and is dropped from them again.
 var killRandom = scenario{
 	name: "kill-random", ci: 60, full: 1000,
-	what: "kill -9 at random times under load, and a new start on the same directory; 20 addresses, one webhook in ten of 0.7 to 5 MB, hooks that fail now and then, reloads and replays",
+	what: "`kill -9` at random times under load, then a restart on the same directory. There are 20 addresses; one webhook in ten has 0.7 to 5 MB; some destinations fail at times; relay.yaml is reloaded and events are replayed.",
 	run: func(ctx context.Context, b *bench) error {
 		p := b.ordinary(18)
 		p.dests = append(p.dests, destination{hook: b.secret("replays")})

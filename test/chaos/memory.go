@@ -21,7 +21,7 @@ const idleMemory = 40_000_000
 // is webhooks of the backlog.
 var memory = scenario{
 	name: "memory", ci: 5000, full: 100_000, memory: largeMemory,
-	what: "memory: at rest, with 200 bodies of 25 MB at once, with as many that do not compress, and with a backlog (the count) for a chat that fails, also after a new start; then the backlog is delivered; with `-full` also 8 of the large ones for 20 channels that fail",
+	what: "Memory is measured at rest, with 200 bodies of 25 MB at the same time, with 200 that do not compress, and with a backlog for a chat server that fails, also after a restart. Then the backlog is delivered. The full run adds 8 bodies of 25 MB for 20 channels that fail.",
 	run: func(ctx context.Context, b *bench) error {
 		r, err := b.rig(b.ordinary(10), "--pace", "0.05")
 		if err != nil {
@@ -35,13 +35,13 @@ var memory = scenario{
 			pause(ctx, 2*time.Second)
 			idle = min(idle, r.process.status("VmRSS"))
 		}
-		b.add("kB at rest", int(idle/1000))
+		b.add("memory at rest, kB", int(idle/1000))
 		if idle > idleMemory {
 			b.violate(growth, "the relay takes %.1f MB at rest, at most %d are allowed", float64(idle)/1e6, idleMemory/1_000_000)
 		}
 		r.heavy(ctx, 200)
 		r.heavyOf(ctx, "25 MB of noise", 200, noise(largest))
-		b.add("MiB at most so far", int(r.process.status("VmHWM")>>20))
+		b.add("most memory so far, MiB", int(r.process.status("VmHWM")>>20))
 		r.backlog(ctx, b.count)
 		r.finish(ctx, rules{}, 120*time.Second)
 		if b.settings.full {
@@ -132,7 +132,7 @@ func (b *bench) heavyForTheDead(ctx context.Context, n, channels int) error {
 	}
 	r.settleParking(ctx, time.Minute)
 	r.expectAlive()
-	b.add("MiB with 25 MB for dead channels", int(r.process.status("VmHWM")>>20))
+	b.add("memory with 25 MB for failing channels, MiB", int(r.process.status("VmHWM")>>20))
 	r.soothe()
 	r.finish(ctx, rules{}, 120*time.Second)
 	return nil
@@ -179,7 +179,7 @@ func (r *rig) backlog(ctx context.Context, n int) {
 	senders.Wait()
 	held := r.ledger.count().accepted - before
 	r.b.add("backlog", held)
-	r.b.times = append(r.b.times, fmt.Sprintf("taken at %.0f/s", float64(held)/time.Since(begin).Seconds()))
+	r.b.measure("backlog taken at", "%.0f/s", float64(held)/time.Since(begin).Seconds())
 	if !r.expectAlive() {
 		return
 	}
@@ -192,5 +192,5 @@ func (r *rig) backlog(ctx context.Context, n int) {
 	r.soothe()
 	begin = time.Now()
 	r.drain(ctx, 60*time.Second)
-	r.b.times = append(r.b.times, fmt.Sprintf("delivered in %s", round(time.Since(begin))))
+	r.b.time("backlog delivered in", time.Since(begin), 0)
 }

@@ -89,7 +89,7 @@ func (b *bench) names(ctx context.Context) error {
 		r.counted(ctx, i, l.host+" with egress public", "egress", "network", "timeout")
 	}
 	b.add("names", len(lookups))
-	b.add("connections where none may be made", inside.carried())
+	b.add("forbidden connections made", inside.carried())
 	if n := inside.carried(); n > 0 {
 		b.violate(strange, "%d connections to this machine where only public addresses are permitted", n)
 	}

@@ -20,7 +20,7 @@ import (
 // stopped, the image is copied, and the relay goes on from the copy.
 var powerCut = scenario{
 	name: "power-cut", ci: 5, full: 100,
-	what: "what is on the disk at a moment, without what the kernel still holds, and a new start from that: with `--sync always`, with `--sync interval`, and, as a control, on a NATS server that syncs every two minutes",
+	what: "The relay restarts from what the disk had at one moment, without what was still in the kernel's memory. This is done with `--sync always`, with `--sync interval`, and, to show that the method can find a loss, with a NATS server that syncs every two minutes.",
 	run: func(ctx context.Context, b *bench) error {
 		if err := b.cutAlways(ctx); err != nil {
 			return err

@@ -15,7 +15,7 @@ import (
 // short as usual, so that a second stands for a hundred.
 var badRequests = scenario{
 	name: "bad-requests", ci: 15, full: 600,
-	what: "a chat that answers 400 to everything for a while (with `--pace 0.01`, where a second stands for a hundred); then, among others, messages that always get 400, some of them in the only lane of a hook, and messages that always get 500: all of these have to be given up, and nothing else may be",
+	what: "A chat server answers 400 to everything for a while, and no message may be given up. Then it answers 400 or 500 to certain messages only, and exactly these must be given up. The relay's clock for retries runs a hundred times faster (`--pace 0.01`).",
 	run: func(ctx context.Context, b *bench) error {
 		r, err := b.rig(b.ordinary(6), "--pace", "0.01")
 		if err != nil {
@@ -59,7 +59,7 @@ var badRequests = scenario{
 			pause(ctx, time.Second)
 		}
 		v := r.finish(ctx, rules{mayDie: func(n int, _ address) bool { return bad(n) || worse(n) }}, 60*time.Second)
-		b.add("poison given up", v.dead)
+		b.add("refused messages given up", v.dead)
 		return nil
 	},
 }

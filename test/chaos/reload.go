@@ -13,7 +13,7 @@ import (
 // reloads changes relay.yaml under load, for better and worse.
 var reloads = scenario{
 	name: "reloads", ci: 40, full: 1000,
-	what: "reloads at 100 webhooks a second: good files, broken ones, half-written ones, unknown keys, alias bombs, templates without end, links that move, files that are gone",
+	what: "relay.yaml is reloaded at 100 webhooks a second: good files, broken files, half-written files, unknown keys, alias bombs, endless templates, symbolic links that change, files that disappear.",
 	run: func(ctx context.Context, b *bench) error {
 		r, err := b.rig(b.ordinary(8))
 		if err != nil {

@@ -49,7 +49,7 @@ type bench struct {
 	mu         sync.Mutex
 	hidden     []string // secrets that must not show
 	figures    []figure
-	times      []string
+	times      []timing
 	skipped    string
 	violations []violation
 	most       int64 // memory, in bytes
@@ -69,7 +69,7 @@ type result struct {
 	scenario
 	seed       uint64
 	figures    []figure
-	times      []string
+	times      []timing
 	skipped    string
 	violations []violation
 	most       int64
@@ -117,7 +117,7 @@ func runOne(ctx context.Context, s settings, sc scenario, root string, out io.Wr
 func (b *bench) summary(r result) {
 	b.printf("%s", r.counts())
 	if len(r.times) > 0 {
-		b.printf("%s", strings.Join(r.times, " · "))
+		b.printf("%s", r.timings())
 	}
 	word := "ok"
 	if len(r.violations) > 0 {
@@ -187,6 +187,50 @@ func (b *bench) note(name string, change func(int) int) {
 	b.figures[i].n = change(b.figures[i].n)
 }
 
+// timing is something that was timed: the longest of all times under its name.
+type timing struct {
+	name          string
+	n             int // how often
+	worst, target time.Duration
+	value         string // in place of a time: a rate, or several figures
+}
+
+// label is the name, with the number of times that it stands for.
+func (t timing) label() string {
+	if t.n > 1 {
+		return fmt.Sprintf("%s, longest of %d", t.name, t.n)
+	}
+	return t.name
+}
+
+func (t timing) text() string {
+	if t.value != "" {
+		return t.value
+	}
+	return round(t.worst).String()
+}
+
+// goal is the target, or nothing.
+func (t timing) goal() string {
+	if t.target == 0 {
+		return ""
+	}
+	return t.target.String()
+}
+
+// timings are all times in one line.
+func (r result) timings() string {
+	var parts []string
+	for _, t := range r.times {
+		part := t.label() + " " + t.text()
+		if t.target > 0 {
+			part += fmt.Sprintf(" (target %s)", t.target)
+		}
+		parts = append(parts, part)
+	}
+	return strings.Join(parts, " · ")
+}
+
 // slack is how many times its target a time may take before it is a violation:
 // the machines that this runs on are busy.
 const slack = 5
@@ -194,19 +238,27 @@ const slack = 5
 // time notes how long something took. With a target it may not take more than
 // slack times that.
 func (b *bench) time(name string, took, target time.Duration) {
-	text := fmt.Sprintf("%s %s", name, round(took))
-	if target > 0 {
-		text += fmt.Sprintf(" (target %s)", target)
-	}
 	b.mu.Lock()
-	b.times = append(b.times, text)
+	i := slices.IndexFunc(b.times, func(t timing) bool { return t.name == name })
+	if i < 0 {
+		i, b.times = len(b.times), append(b.times, timing{name: name, target: target})
+	}
+	b.times[i].n++
+	b.times[i].worst = max(b.times[i].worst, took)
 	b.mu.Unlock()
 	if target > 0 && took > slack*target {
 		b.violate(untrue, "%s took %s, the target is %s", name, round(took), target)
 	}
 }
 
-// round keeps what can be told apart.
+// measure notes a figure that is no time and no count.
+func (b *bench) measure(name, format string, args ...any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.times = append(b.times, timing{name: name, value: fmt.Sprintf(format, args...)})
+}
+
+// round keeps the digits that mean something.
 func round(d time.Duration) time.Duration {
 	switch {
 	case d > 10*time.Second:
@@ -221,10 +273,8 @@ func round(d time.Duration) time.Duration {
 // spread notes the middle and the end of times.
 func (b *bench) spread(name string, all []time.Duration, target time.Duration) {
 	slices.Sort(all)
-	b.mu.Lock()
-	b.times = append(b.times, fmt.Sprintf("%s p50 %s", name, round(quantile(all, 0.5))))
-	b.mu.Unlock()
-	b.time("p99", quantile(all, 0.99), target)
+	b.time(name+", p50", quantile(all, 0.5), 0)
+	b.time(name+", p99", quantile(all, 0.99), target)
 }
 
 func (b *bench) memory(bytes int64) {

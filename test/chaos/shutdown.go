@@ -11,7 +11,7 @@ import (
 // shutdown ends the relay in good order under load.
 var shutdown = scenario{
 	name: "shutdown", ci: 6, full: 60,
-	what: "INT and TERM at 200 webhooks a second, with a chat that answers",
+	what: "The relay is stopped with INT and TERM at 200 webhooks a second, while the chat server answers.",
 	run: func(ctx context.Context, b *bench) error {
 		r, err := b.rig(b.ordinary(12))
 		if err != nil {

@@ -15,7 +15,7 @@ import (
 // of the time nothing is wrong. The count is minutes.
 var soak = scenario{
 	name: "soak", ci: 0, full: 60,
-	what: "mixed faults by seed under load for so many minutes, of a relay that is not started anew: a chat that hangs, fails, flaps, cuts its answers, refuses; reloads, large webhooks, bursts, a relay that is stopped for a moment",
+	what: "One relay runs for an hour under load without a restart, with faults chosen by the seed: chat servers that hang, fail, fail at times, cut their answers or refuse; reloads, large webhooks, bursts, and moments in which the relay itself is stopped.",
 	run: func(ctx context.Context, b *bench) error {
 		length := time.Duration(b.count) * time.Minute
 		if b.minutes > 0 {
@@ -119,9 +119,9 @@ func (r *rig) rest(ctx context.Context) taken {
 func (r *rig) flat(first, last taken) {
 	const few = 40
 	r.b.add("goroutines at the beginning", int(first.goroutines))
-	r.b.add("at the end", int(last.goroutines))
+	r.b.add("goroutines at the end", int(last.goroutines))
 	r.b.add("open files at the beginning", int(first.files))
-	r.b.add("files at the end", int(last.files))
+	r.b.add("open files at the end", int(last.files))
 	if last.goroutines > first.goroutines+few || last.files > first.files+few {
 		r.b.violate(growth, "from %v goroutines and %v files to %v and %v", first.goroutines, first.files, last.goroutines, last.files)
 	}
@@ -156,7 +156,7 @@ func (s series) flat(b *bench) {
 			slices.Sort(quarter)
 			medians[i] = quarter[len(quarter)/2]
 		}
-		b.times = append(b.times, fmt.Sprintf("%s in the four quarters, medians: %.0f, %.0f, %.0f, %.0f", what.name, medians[0], medians[1], medians[2], medians[3]))
+		b.measure(what.name+" in each quarter of the time, medians", "%.0f, %.0f, %.0f, %.0f", medians[0], medians[1], medians[2], medians[3])
 		if medians[3] > medians[1]*1.1+what.few {
 			b.violate(growth, "%s grow: %.0f in the second quarter, %.0f in the last", what.name, medians[1], medians[3])
 		}

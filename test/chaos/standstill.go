@@ -17,7 +17,7 @@ const tried = "it is tried in a process of its own"
 // and the next start to try the event elsewhere, and to deliver it.
 var standsStill = scenario{
 	name: "standstill", ci: 1, full: 5,
-	what: "an event that does not come to an end while it is routed, or while its message is written: the relay ends itself with code 3, the next start tries the event in a process of its own and delivers it, the start after that does not try it again",
+	what: "Routing an event, or writing its message, never ends. The relay must exit with code 3. The next start must try the event in a separate process and deliver it. The start after that must not try it again.",
 	run: func(ctx context.Context, b *bench) error {
 		for _, point := range []string{"reading", "rendering"} {
 			p := &plan{dests: []destination{{hook: b.secret("d0")}}, homes: []target{{0, "p0"}}}
@@ -32,7 +32,7 @@ var standsStill = scenario{
 				}
 			}
 			v := r.judge(rules{})
-			b.add("ended by themselves", ends)
+			b.add("exits with code 3", ends)
 			b.add("lost", v.lost)
 			b.printf("%-10s ended by itself %d · lost %d · repeats %d", point, ends, v.lost, v.repeats)
 			r.close()

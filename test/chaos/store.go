@@ -20,7 +20,7 @@ import (
 // files. The count is how often for each stream and each kind of damage.
 var damagedStore = scenario{
 	name: "store", ci: 2, full: 50,
-	what: "one byte of a stopped store is flipped, or a file of it is cut, in each stream, every other time as after a crash (without the index); then a start: refused with a word, told in log and metric, harmless, or not detected (which is nats-server's part, and is counted here, not hidden)",
+	what: "While the relay is stopped, one byte of its store is changed or one file is cut short, in each stream, half of the times without the index, as after a crash. The restart is counted: refused with a reason, reported in log and metric, harmless, or not detected. Detection depends on nats-server.",
 	run: func(ctx context.Context, b *bench) error {
 		for _, stream := range []string{"RELAY_EVENTS", "RELAY_PARKED", "RELAY_DEAD", "RELAY_JOURNAL"} {
 			w, err := b.newWreck(ctx, stream)
@@ -108,7 +108,7 @@ func (w *wreck) damage(ctx context.Context, i int) error {
 // Outcomes of a start on a damaged store.
 const (
 	refusedStart = "refused"
-	told         = "told"
+	told         = "reported"
 	harmless     = "harmless"
 	undetected   = "undetected"
 )

@@ -11,7 +11,7 @@ import (
 // streamsFull brings each stream to the limit of its flag, which is small here.
 var streamsFull = scenario{
 	name: "streams-full", ci: 1, full: 10,
-	what: "PARKED, DEAD, JOURNAL and EVENTS at the limits of their flags: the oldest of the largest lane are given up, the oldest dead letters go, dispatch stops, the door answers 503; all of it is said",
+	what: "Each stream reaches the limit of its flag. RELAY_PARKED: the oldest messages of the largest lane are given up. RELAY_DEAD: the oldest dead letters are dropped. RELAY_JOURNAL: dispatch stops. RELAY_EVENTS: webhooks get 503. Each must be reported.",
 	run: func(ctx context.Context, b *bench) error {
 		for range b.count {
 			for _, fill := range []func(*bench, context.Context) error{(*bench).fullParked, (*bench).fullDead, (*bench).fullJournal, (*bench).fullEvents} {
@@ -82,7 +82,7 @@ func (b *bench) fullDead(ctx context.Context) error {
 	kept := int(r.metric(ctx, "relay_dead_letters"))
 	v := r.finish(ctx, rules{mayDie: func(_ int, to address) bool { return to.hook == p.dests[0].hook }}, 30*time.Second)
 	b.add("dead full: given up", v.dead)
-	b.add("kept", kept)
+	b.add("dead full: kept", kept)
 	if kept >= v.dead {
 		b.violate(untrue, "%d dead letters of 8 KB fit into 512 KiB", v.dead)
 	} else if r.logged("dead letters are full") == 0 {

@@ -18,7 +18,7 @@ import (
 // upgrade carries a store from an older relay to this one, and back.
 var upgrade = scenario{
 	name: "upgrade", ci: 2, full: 20,
-	what: "a store is carried from an older relay (the last release, or else one of ten commits ago or more) to this one and back, after orderly ends and after kill -9; an older relay may refuse it, with a word",
+	what: "A store is moved from an older relay (the last release, or a version at least ten commits old) to this one and back, after normal stops and after `kill -9`. The older relay may refuse it with a reason.",
 	run: func(ctx context.Context, b *bench) error {
 		old, revision, err := b.older(ctx)
 		if err != nil {
@@ -119,7 +119,7 @@ func (b *bench) upgradeOnce(ctx context.Context, old string, killed bool) error 
 		return nil
 	}
 	v := r.finish(ctx, rules{mayDie: mayDie}, 30*time.Second)
-	b.add("given up where that is asked for", v.dead)
+	b.add("given up as intended", v.dead)
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,7 +34,8 @@ func (a *app) send() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "send EVENT (--via URL | --to ADDRESS)",
 		Short: "Send an event to a running relay as GitLab would, or its message to an address",
-		Long: "With --via, post an event to a running relay as GitLab would; the token is\nRELAY_TOKEN or in --token-file. With --to, write its message and post it to an\naddress of relay.yaml, whatever the routes say: this tries a webhook URL out.\nWhat guards the address holds, as for relay replay --to: a confidential event is\nwithheld. Only a built-in sample, which is made up, goes anywhere.\n\n" +
+		Long: "With --via, post an event to a running relay as GitLab would. The token is in\n--token-file or RELAY_TOKEN. For a relay on this machine it can also be that of\nthe source in relay.yaml.\n\n" +
+			"With --to, write the message of the event and post it to an address of\nrelay.yaml, whatever the routes say: this tries a webhook URL out. The access\nrules of the address apply: a confidential event is withheld. A built-in sample\nis made up, and goes to every address.\n\n" +
 			eventHelp,
 		Example: "  RELAY_TOKEN=… relay send push --via http://localhost:8080/hooks/gitlab\n  relay send pipeline.failed --to mm#reviews",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -54,7 +56,7 @@ func (a *app) send() *cobra.Command {
 					return err
 				}
 				sample.Body = event.Payload
-				return a.sendVia(ctx, sample, via, tokenFile)
+				return a.sendVia(ctx, cmd, sample, via, tokenFile)
 			}
 			c, _, err := a.load(cmd)
 			if err != nil {
@@ -66,19 +68,19 @@ func (a *app) send() *cobra.Command {
 	f.add(cmd)
 	cmd.Flags().StringVar(&via, "via", "", "hook `URL` of a running relay")
 	cmd.Flags().StringVar(&to, "to", "", "`address` to post the message to")
-	cmd.Flags().StringVar(&tokenFile, "token-file", "", "`file` that holds the secret token, for --via; without it RELAY_TOKEN")
+	cmd.Flags().StringVar(&tokenFile, "token-file", "", "`file` that holds the secret token, for --via; without it RELAY_TOKEN, or the token in relay.yaml")
 	return cmd
 }
 
 // sendVia posts a webhook the way GitLab does.
-func (a *app) sendVia(ctx context.Context, s events.Sample, via, tokenFile string) error {
-	token, err := a.token(tokenFile)
-	if err != nil {
-		return err
-	}
+func (a *app) sendVia(ctx context.Context, cmd *cobra.Command, s events.Sample, via, tokenFile string) error {
 	u, err := url.Parse(via)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return usage("the URL that GitLab has, such as http://localhost:8080/hooks/gitlab", "--via is no http or https URL")
+	}
+	token, err := a.token(cmd, tokenFile, u)
+	if err != nil {
+		return err
 	}
 	if _, builtin := events.SampleNamed(s.Name); builtin {
 		s.Body = fresh(s.Body, time.Now())
@@ -103,16 +105,45 @@ func (a *app) sendVia(ctx context.Context, s events.Sample, via, tokenFile strin
 	return no
 }
 
-func (a *app) token(file string) (string, error) {
-	if file == "" {
-		token, _ := a.env("RELAY_TOKEN")
+// token is the secret token for a webhook to a URL: that of the file, else RELAY_TOKEN,
+// else that of relay.yaml.
+func (a *app) token(cmd *cobra.Command, file string, via *url.URL) (string, error) {
+	if file != "" {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return "", usage("", "--token-file: %s", err)
+		}
+		return strings.TrimSpace(string(b)), nil
+	}
+	if token, _ := a.env("RELAY_TOKEN"); strings.TrimSpace(token) != "" {
 		return strings.TrimSpace(token), nil
 	}
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return "", usage("", "--token-file: %s", err)
+	return a.tokenOf(cmd, via), nil
+}
+
+// tokenOf is the token of the source in relay.yaml that has the path of a URL of this
+// machine, or "". It is sent to no other machine, because nobody named it.
+func (a *app) tokenOf(cmd *cobra.Command, via *url.URL) string {
+	if !onThisMachine(via.Hostname()) {
+		return ""
 	}
-	return strings.TrimSpace(string(b)), nil
+	path, err := a.find(cmd)
+	if err != nil {
+		return ""
+	}
+	c, _ := a.read(path) // what is wrong with the rest of the file does not matter here
+	a.secrets.add((&configuration{Config: c}).secrets()...)
+	for _, s := range c.Sources {
+		if slices.Contains(s.Paths, via.Path) && len(s.Tokens) > 0 {
+			return s.Tokens[0].Reveal()
+		}
+	}
+	return ""
+}
+
+func onThisMachine(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // postWebhook sends one webhook and returns the answer's status and body. It
@@ -195,7 +226,7 @@ func (a *app) sendTo(ctx context.Context, c *configuration, f eventFlags, name, 
 	}
 	text, err := delivery.Once(ctx, &reachable[0], post.Body)
 	if err != nil {
-		return &exitError{exitFail, "not delivered: " + err.Error(), "this was one attempt; a running relay would go on"}
+		return &exitError{exitFail, "not delivered: " + err.Error(), "this was one attempt; a running relay would try again"}
 	}
 	_, err = fmt.Fprintf(a.stdout, "delivered to %s: %s\n", configs.Address{Destination: dest.Name, Channel: channel}, text)
 	return err

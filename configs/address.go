@@ -83,7 +83,9 @@ func (r *reader) address(v value, what string, destinations []string) (Address, 
 	a, err := ParseAddress(v.text)
 	if err != nil {
 		hint := strings.TrimPrefix(err.Error(), "read address: ")
-		if several(v.text) {
+		if strings.HasPrefix(v.text, "$") {
+			hint = "lists are for conditions: write the addresses out"
+		} else if several(v.text) {
 			hint = "several addresses are a list: [a, b]"
 		} else if bareChannel(v.text) && v.text == v.node.Value {
 			hint = fmt.Sprintf("the name of a destination stands before it: %q", exampleOf(destinations)+v.text)

@@ -194,6 +194,8 @@ func (r *reader) patterns(o object, key string) ([]Pattern, bool) {
 		switch {
 		case strings.TrimSpace(v.text) == "":
 			r.errorf(v.node, "give it a value, or remove it", "an entry of %s of %s is empty", key, o.where)
+		case v.text[0] == '$' && !strings.HasPrefix(v.text, "${") && (key != "env" || o.where == "lists"):
+			out = append(out, r.listed(o, key, v)...)
 		case v.text[0] == '!':
 			r.errorf(v.node, unnegated(key, v), "%q does not exclude anything: ! is not read, in %s of %s", v.shown(), key, o.where)
 		default:

@@ -282,9 +282,11 @@ func (r *reader) includedFile(root *yaml.Node) {
 		r.lostAddress = true
 		return
 	}
+	r.readLists(top)
 	r.users(top)
 	r.cfg.Routes = append(r.cfg.Routes, r.routes(top)...)
 	r.cfg.Tests = append(r.cfg.Tests, r.tests(top)...)
+	r.unusedLists()
 }
 
 // folder is the main file's.

@@ -41,11 +41,12 @@ var topKeys = keyTable{
 	{"defaults", defaultKeys.shape().atLeastOne(), "how messages look where destinations say nothing"},
 	{"destinations", mapOf(anyText.or(destinationKeys.shape())), "incoming webhooks: a URL alone, or keys"},
 	{"users", userMap, "GitLab usernames and who they are in the chat, where the two differ"},
+	{"lists", mapOf(anyTexts), "values that several conditions share: lists: {contractors: [ann, bob]}, and then actors: $contractors"},
 	{"ignore", ref("except"), "an except for every route; yields to a route that names the bot or project in when"},
 	{"bots", botKeys.shape().atLeastOne(), "who counts as a bot, beside the built-in list"},
 	{"egress", word(EgressPrivate, EgressPublic), "whether the relay may connect to loopback and private networks (private, the default) or not (public)"},
 	{"templates", anyTexts, "what message templates are read from, later ones winning: standard, classic, folders"},
-	{"include", oneOrMore(anyText.or(includeKeys.shape().required("files"))), "other files with users, routes and tests: globs, or {files, projects, to, env}"},
+	{"include", oneOrMore(anyText.or(includeKeys.shape().required("files"))), "other files with routes, tests, users and lists: globs, or {files, projects, to, env}"},
 	{"routes", listOf(routeKeys.shape().required("to")), "who gets what"},
 	{"unrouted", anyText, "what becomes of the standard events that no route took: drop (default), log, or an address"},
 	{"report", anyText, "an address for the relay's own troubles"},
@@ -54,7 +55,7 @@ var topKeys = keyTable{
 
 // includedKeys are the keys of an included file.
 var includedKeys = slices.DeleteFunc(slices.Clone(topKeys), func(k key) bool {
-	return k.name != "users" && k.name != "routes" && k.name != "tests"
+	return !slices.Contains([]string{"users", "lists", "routes", "tests"}, k.name)
 })
 
 var sourceKeys = keyTable{
@@ -126,7 +127,7 @@ var whenKeys = keyTable{
 	{"events", ref("events"), "names, kinds, kind.*, /…/, standard, classic, all; default: standard"},
 	{"sources", anyTexts, "names of sources"},
 	{"projects", anyTexts, "globs over paths: acme/** also matches acme"},
-	{"visibility", oneOrMore(word(visibilityWords...)), "of the project: private, internal, public"},
+	{"visibility", oneOrMore(word(visibilityWords...).or(listName)), "of the project: private, internal, public"},
 	{"branches", anyTexts, "branch of a push, source of a merge request, ref of a pipeline; * crosses slashes; $default, $protected"},
 	{"target_branches", anyTexts, "target of a merge request, and of a note on one"},
 	{"labels", anyTexts.or(labelKeys.shape()), "of the merge request or issue: any of a list, or {any: […], none: […]}"},
@@ -137,7 +138,7 @@ var whenKeys = keyTable{
 	{"draft", anyTruth, "whether the merge request is a draft"},
 	{"confidential", anyTruth, "whether the event is confidential"},
 	{"if", anyText, "an expression: pipeline.duration > 1800"},
-	{"also", oneOrMore(word(alsoWords...)), "posts what is never posted else: edited_notes, child_pipelines, system_notes, immaterial_updates"},
+	{"also", oneOrMore(word(alsoWords...).or(listName)), "posts what is never posted else: edited_notes, child_pipelines, system_notes, immaterial_updates"},
 }
 
 var exceptKeys = whenKeys.without("also")
@@ -272,7 +273,7 @@ func elsewhere(key string, allowed keyTable) string {
 	switch {
 	case key == "also" && allowed.has("if"):
 		return "also belongs in when of a route"
-	case len(allowed) == len(includedKeys) && topKeys.has(key):
+	case allowed.has("routes") && topKeys.has(key): // an included file's
 		return fmt.Sprintf("%s belongs in the main file: one that is included has only %s", key, strings.Join(includedKeys.names(), ", "))
 	case topKeys.has(key):
 		return fmt.Sprintf("%s belongs at the top of the file", key)

@@ -130,6 +130,8 @@ func (r *reader) file(root *yaml.Node) {
 		return
 	}
 	cfg := r.cfg
+	r.readLists(top)
+	r.mainLists = r.listNames
 	cfg.Sources = r.sources(top)
 	cfg.Defaults = r.defaults(top)
 	cfg.Destinations = r.destinations(top)
@@ -147,6 +149,7 @@ func (r *reader) file(root *yaml.Node) {
 	r.include(top)
 	r.noRoutes(top)
 	r.unused()
+	r.unusedLists()
 }
 
 // noRoutes tells of a file that never posts anything.

@@ -243,11 +243,11 @@ func TestLoadRoutes(t *testing.T) {
 	for _, r := range cfg.Routes {
 		names = append(names, r.Name)
 	}
-	want := []string{"R", "routes[1]", "A", "testdata/good/included/b.yaml routes[0]", "testdata/good/fenced/team.yaml routes[0]"}
+	want := []string{"R", "routes[1]", "routes[2]", "A", "testdata/good/included/b.yaml routes[0]", "testdata/good/fenced/team.yaml routes[0]"}
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	r, all, fenced := cfg.Routes[0], cfg.Routes[1].When[0], cfg.Routes[4]
+	r, all, fenced := cfg.Routes[0], cfg.Routes[1].When[0], cfg.Routes[5]
 	if p := r.When[0].Projects.Values[0]; p.Pos.String() != "testdata/good/all_keys.yaml:12:37" || p.Text != "acme/**" {
 		t.Errorf("projects %+v", p)
 	}

@@ -20,6 +20,10 @@ type reader struct {
 	included bool      // by the file that was named
 	fence    *Fence    // what an included file is bound to; may be nil
 	may      allowance // the variables of an included file; nil: all
+
+	lists     map[string]*namedList // of this file
+	listNames []string              // in its order
+	standFor  int                   // values that the $names so far stand for
 }
 
 // loading is what the readers of a file and of those that it includes share.
@@ -34,6 +38,7 @@ type loading struct {
 	allowed    allowance   // what the entry of include that is read now allows
 	known      *people     // of all files but those of a fence
 	visits     int         // that globs may still make; see visiting
+	mainLists  []string    // the names of the main file's lists
 
 	// lostAddress: an address could not be read, and may have named anything.
 	lostAddress bool

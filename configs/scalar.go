@@ -32,6 +32,9 @@ func (r *reader) text1(n, before *yaml.Node, what string) (value, bool) {
 		if err.refused {
 			err.message = what + " " + err.message
 		}
+		if hint, ok := r.asList(err.reference); ok {
+			err.hint = hint
+		}
 		r.unexpanded(n, err)
 	}
 	return value{text: s, node: n}, len(errs) == 0

@@ -21,6 +21,9 @@ var (
 	// anyTexts is one text or a list of some.
 	anyTexts = oneOrMore(anyText)
 
+	// listName is the name of a list where only some words may stand.
+	listName = shape{"type": "string", "pattern": `^\$[a-z0-9][a-z0-9_-]*$`}
+
 	anyTruth = shape{"anyOf": []shape{{"type": "boolean"}, {"enum": []string{"true", "false"}}, reference}}
 
 	rateShape     = shape{"anyOf": []shape{{"type": "string", "pattern": ratePattern.String()}, reference}}
@@ -98,7 +101,7 @@ func Schema(events []string) ([]byte, error) {
 		"events": oneOrMore(names.or(
 			shape{"type": "string", "pattern": "^/.+/$"},
 			shape{"type": "string", "pattern": `^[a-z][a-z0-9_]*\.[a-z0-9_]+$`},
-			reference,
+			listName, reference,
 		)),
 		"when":   whenKeys.shape().atLeastOne(),
 		"only":   exceptKeys.shape().atLeastOne(),

@@ -63,7 +63,7 @@ func Compile(cfg *configs.Config, v Vocabulary) (*Table, []configs.Finding) {
 		c.found[i] = cfg.Locate(f)
 	}
 	configs.SortFindings(c.found)
-	return t, c.found
+	return t, slices.Compact(c.found) // a mistake in a list is found wherever the list is named
 }
 
 // maxFindings is how many findings about one file are kept: nobody reads more, and

@@ -278,8 +278,8 @@ type branchPattern struct {
 }
 
 const (
-	wordDefault   = "$default"
-	wordProtected = "$protected"
+	wordDefault   = configs.WordDefault
+	wordProtected = configs.WordProtected
 )
 
 func compileBranch(text string) (branchPattern, *problem) { return compileRef(text, keyBranches) }
@@ -300,12 +300,6 @@ func compileRef(text, key string) (branchPattern, *problem) {
 		return branchPattern{re: re}, wrong
 	case text == wordDefault || text == wordProtected:
 		return branchPattern{word: text}, nil
-	case strings.HasPrefix(text, "$"):
-		hint := "there is $default and $protected; a branch whose name starts with $ is /^\\$…$/"
-		if s := configs.Suggest(text, []string{wordDefault, wordProtected}); s != "" {
-			hint = fmt.Sprintf("did you mean %q?", s)
-		}
-		return branchPattern{}, &problem{message: fmt.Sprintf("unknown word %q in %s", text, key), hint: hint}
 	case strings.HasPrefix(text, "refs/"):
 		short := strings.TrimPrefix(strings.TrimPrefix(text, "refs/heads/"), "refs/")
 		return branchPattern{}, &problem{message: fmt.Sprintf("%q is a full ref, and %s takes names", text, key), hint: fmt.Sprintf("did you mean %q?", short)}

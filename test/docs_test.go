@@ -451,6 +451,7 @@ var keyTables = []keyTable{
 		{"defaults", "", `defaults: {username: GitLab, detail: brief}`},
 		{"users", "nobody is known", `users: {jdoe: john.doe}`},
 		{"bots", "the built-in list", `bots: {add: jenkins-ci}`},
+		{"lists", "none", `lists: {contractors: [ann, bob]}`},
 		{"ignore", "nothing", `ignore: {actors: intern-bot}`},
 		{"egress", "`private`", `egress: public`},
 		{"templates", "`standard`", `templates: [standard, ./templates]`},
@@ -698,6 +699,7 @@ var scalars = map[string]string{
 	`\$\{`:                          "", // a variable, which may stand everywhere
 	`^[0-9]+$`:                      "", // a number that was quoted
 	`^/.+/$`:                        "`/…/`",
+	`^\$[a-z0-9][a-z0-9_-]*$`:       "", // the name of a list, which may stand for every value of a condition
 	`^[a-z][a-z0-9_]*\.[a-z0-9_]+$`: "",
 	`^[1-9][0-9]{0,4}/[smh]$`:       "rate",
 	`^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`: "duration",

@@ -27,7 +27,9 @@ type Conditions struct {
 	Draft          *Flag
 	Confidential   *Flag
 	If             *Expression
-	Also           *List // when only
+	Times          *List    // of a route's when and except only
+	Named          []*Times // what Times names
+	Also           *List    // when only
 }
 
 // List is the values of one key, any of which may match.
@@ -97,12 +99,12 @@ func (r *reader) when(f field, where string, keys keyTable) []Conditions {
 }
 
 // except reads the conditions of an except or ignore: one map.
-func (r *reader) except(f field, where string) *Conditions {
+func (r *reader) except(f field, where string, keys keyTable) *Conditions {
 	if f.value.Kind == yaml.SequenceNode {
 		r.errorf(f.key, "write one map: what any of its keys matches is left out; a combination is written as if", "%s cannot be a list", where)
 		return nil
 	}
-	c, ok := r.conditions(f.value, f.key, where, exceptKeys)
+	c, ok := r.conditions(f.value, f.key, where, keys)
 	if !ok {
 		return nil
 	}
@@ -133,6 +135,7 @@ func (r *reader) conditions(n, key *yaml.Node, where string, keys keyTable) (Con
 	c.Draft = r.flag(o, "draft")
 	c.Confidential = r.flag(o, "confidential")
 	c.If = r.expression(o)
+	c.Times, c.Named = r.timesKey(o)
 	c.Also = r.wordList(o, "also", alsoWords)
 	return c, true
 }

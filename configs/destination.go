@@ -121,7 +121,7 @@ func (r *reader) destination(name string, entry field) Destination {
 	d.Mentions = r.word(o, "mentions", d.Mentions, mentionsWords...)
 	d.Confidential = r.confidential(o)
 	if f, ok := o.fields["only"]; ok {
-		d.Only = r.when(f, "only of "+where, exceptKeys)
+		d.Only = r.when(f, "only of "+where, ignoreKeys)
 	}
 	d.RateLimit = r.rate(o, "rate_limit", defaultRate(d.Kind))
 	d.CAFile = r.caFile(o, d)

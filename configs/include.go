@@ -283,10 +283,12 @@ func (r *reader) includedFile(root *yaml.Node) {
 		return
 	}
 	r.readLists(top)
+	r.readTimes(top)
 	r.users(top)
 	r.cfg.Routes = append(r.cfg.Routes, r.routes(top)...)
 	r.cfg.Tests = append(r.cfg.Tests, r.tests(top)...)
 	r.unusedLists()
+	r.unusedTimes()
 }
 
 // folder is the main file's.

@@ -42,11 +42,12 @@ var topKeys = keyTable{
 	{"destinations", mapOf(anyText.or(destinationKeys.shape())), "incoming webhooks: a URL alone, or keys"},
 	{"users", userMap, "GitLab usernames and who they are in the chat, where the two differ"},
 	{"lists", mapOf(anyTexts), "values that several conditions share: lists: {contractors: [ann, bob]}, and then actors: $contractors"},
-	{"ignore", ref("except"), "an except for every route; yields to a route that names the bot or project in when"},
+	{"times", mapOf(oneOrMore(spanKeys.shape().required("zone"))), "parts of time that conditions name: times: {office: {days: mon-fri, hours: \"08:00-18:00\", zone: Europe/Berlin}}"},
+	{"ignore", ref("ignore"), "an except for every route; yields to a route that names the bot or project in when"},
 	{"bots", botKeys.shape().atLeastOne(), "who counts as a bot, beside the built-in list"},
 	{"egress", word(EgressPrivate, EgressPublic), "whether the relay may connect to loopback and private networks (private, the default) or not (public)"},
 	{"templates", anyTexts, "what message templates are read from, later ones winning: standard, classic, folders"},
-	{"include", oneOrMore(anyText.or(includeKeys.shape().required("files"))), "other files with routes, tests, users and lists: globs, or {files, projects, to, env}"},
+	{"include", oneOrMore(anyText.or(includeKeys.shape().required("files"))), "other files with routes, tests, users, lists and times: globs, or {files, projects, to, env}"},
 	{"routes", listOf(routeKeys.shape().required("to")), "who gets what"},
 	{"unrouted", anyText, "what becomes of the standard events that no route took: drop (default), log, or an address"},
 	{"report", anyText, "an address for the relay's own troubles"},
@@ -55,7 +56,7 @@ var topKeys = keyTable{
 
 // includedKeys are the keys of an included file.
 var includedKeys = slices.DeleteFunc(slices.Clone(topKeys), func(k key) bool {
-	return !slices.Contains([]string{"users", "lists", "routes", "tests"}, k.name)
+	return !slices.Contains([]string{"users", "lists", "times", "routes", "tests"}, k.name)
 })
 
 var sourceKeys = keyTable{
@@ -138,10 +139,16 @@ var whenKeys = keyTable{
 	{"draft", anyTruth, "whether the merge request is a draft"},
 	{"confidential", anyTruth, "whether the event is confidential"},
 	{"if", anyText, "an expression: pipeline.duration > 1800"},
+	{"times", anyTexts, "names of times in one of which the webhook came"},
 	{"also", oneOrMore(word(alsoWords...).or(listName)), "posts what is never posted else: edited_notes, child_pipelines, system_notes, immaterial_updates"},
 }
 
-var exceptKeys = whenKeys.without("also")
+// exceptKeys are those of a route's except, ignoreKeys of conditions that are no route's:
+// only is asked again before each post, whatever the time.
+var (
+	exceptKeys = whenKeys.without("also")
+	ignoreKeys = exceptKeys.without("times")
+)
 
 var includeKeys = keyTable{
 	{"files", anyTexts, "globs"},
@@ -166,6 +173,7 @@ var botKeys = keyTable{
 var testKeys = keyTable{
 	{"name", anyText, "what a failure calls the test"},
 	{"event", anyText, "a built-in sample (merge_request.open), or a payload file"},
+	{"at", anyText, "when its webhook comes, with a zone: 2026-12-05 22:30 Europe/Berlin; without it times are not asked"},
 	{"with", withKeys.shape().atLeastOne(), "what the payload is changed to say"},
 	{"expect", expectKeys.shape().required("to"), "what must come of it"},
 }
@@ -225,6 +233,8 @@ var synonyms = map[string]string{
 	"emails": "email", "mattermost_username": "mattermost", "slack_id": "slack", "id": "slack", "mentioned": "mention", "ping": "mention",
 	"rate": "rate_limit", "limit": "rate_limit", "ca": "ca_file", "cafile": "ca_file", "deadline": "timeout", "expected": "expect",
 	"continue": "stop", "set": "with", "payload": "event",
+	"location": "zone", "timezone": "zone", "time_zone": "zone", "tz": "zone", "weekdays": "days", "times": "hours", "time": "hours", "date": "dates",
+	"time_intervals": "times", "mute_time_intervals": "times", "active_time_intervals": "times", "schedule": "times",
 	"receive": "destinations", "default": "defaults", "hooks": "sources", "fallback": "unrouted", "type": "kind",
 }
 
@@ -271,6 +281,8 @@ func sentence(key string, allowed keyTable) string {
 // elsewhere tells where a key belongs that stands at the wrong place.
 func elsewhere(key string, allowed keyTable) string {
 	switch {
+	case key == "times" && (allowed.has("if") || allowed.has("to")):
+		return "times belongs in when or except of a route"
 	case key == "also" && allowed.has("if"):
 		return "also belongs in when of a route"
 	case allowed.has("routes") && topKeys.has(key): // an included file's

@@ -131,13 +131,14 @@ func (r *reader) file(root *yaml.Node) {
 	}
 	cfg := r.cfg
 	r.readLists(top)
-	r.mainLists = r.listNames
+	r.readTimes(top)
+	r.mainLists, r.mainTimes = r.listNames, r.timesNames
 	cfg.Sources = r.sources(top)
 	cfg.Defaults = r.defaults(top)
 	cfg.Destinations = r.destinations(top)
 	r.users(top)
 	if f, ok := top.fields["ignore"]; ok {
-		cfg.Ignore = r.except(f, "ignore")
+		cfg.Ignore = r.except(f, "ignore", ignoreKeys)
 	}
 	cfg.Bots = r.bots(top)
 	cfg.Egress = r.word(top, "egress", EgressPrivate, EgressPrivate, EgressPublic)
@@ -150,6 +151,7 @@ func (r *reader) file(root *yaml.Node) {
 	r.noRoutes(top)
 	r.unused()
 	r.unusedLists()
+	r.unusedTimes()
 }
 
 // noRoutes tells of a file that never posts anything.

@@ -282,7 +282,7 @@ func TestLoadTests(t *testing.T) {
 		return out
 	}
 	want := []Test{
-		{Name: "quiet", Event: "push", With: map[string]any{
+		{Name: "quiet", Event: "push", At: time.Date(2026, 12, 5, 21, 30, 0, 0, time.UTC), With: map[string]any{
 			"source": "a", "project": "acme/x", "actor": "jdoe", "bot": true, "branch": "x", "target_branch": "main", "labels": []string{"a"},
 			"draft": true, "confidential": false, "environment": "x", "paths": []string{"docs/x.md"},
 		}},

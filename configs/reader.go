@@ -24,6 +24,9 @@ type reader struct {
 	lists     map[string]*namedList // of this file
 	listNames []string              // in its order
 	standFor  int                   // values that the $names so far stand for
+
+	times      map[string]*namedTimes // of this file
+	timesNames []string
 }
 
 // loading is what the readers of a file and of those that it includes share.
@@ -39,6 +42,7 @@ type loading struct {
 	known      *people     // of all files but those of a fence
 	visits     int         // that globs may still make; see visiting
 	mainLists  []string    // the names of the main file's lists
+	mainTimes  []string    // and of its times
 
 	// lostAddress: an address could not be read, and may have named anything.
 	lostAddress bool

@@ -117,7 +117,7 @@ func (r *reader) route(n *yaml.Node, index int) Route {
 		route.When = r.when(f, "when of "+where, whenKeys)
 	}
 	if f, ok := o.fields["except"]; ok {
-		route.Except = r.except(f, "except of "+where)
+		route.Except = r.except(f, "except of "+where, exceptKeys)
 	}
 	if !o.has("to") {
 		r.errorf(n, "add to: with a destination", "%s has no effect: it says not where to", where)

@@ -104,7 +104,8 @@ func Schema(events []string) ([]byte, error) {
 			listName, reference,
 		)),
 		"when":   whenKeys.shape().atLeastOne(),
-		"only":   exceptKeys.shape().atLeastOne(),
+		"only":   ignoreKeys.shape().atLeastOne(),
+		"ignore": ignoreKeys.shape().atLeastOne(),
 		"except": exceptKeys.shape().atLeastOne(),
 	}
 	out, err := json.MarshalIndent(top, "", "  ")

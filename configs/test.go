@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -15,6 +16,7 @@ type Test struct {
 	Pos      Pos
 	Event    string         // name of a built-in sample, or absolute path of a payload file
 	EventPos Pos            // of the event
+	At       time.Time      // when its webhook comes; zero: whenever routes want it
 	With     map[string]any // what the event's payload is changed to say: string, bool or []string
 	To       []To           // whom it must go to, in any order
 }
@@ -62,6 +64,7 @@ func (r *reader) test(n *yaml.Node, index int) Test {
 	if f, ok := o.fields["with"]; ok {
 		t.With = r.with(f, "with of "+where)
 	}
+	t.At = r.moment(o)
 	t.To = r.expect(o, n)
 	return t
 }

@@ -20,7 +20,7 @@ import (
 
 // Matcher decides who gets an event; see [routes.Table].
 type Matcher interface {
-	Match(e *events.Event) routes.Decision
+	MatchAt(e *events.Event, at time.Time) routes.Decision
 }
 
 // Lanes takes deliveries; see [delivery.Lanes].

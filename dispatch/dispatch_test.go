@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // without a project is taken by nobody.
 type byProject struct{}
 
-func (byProject) Match(e *events.Event) routes.Decision {
+func (byProject) MatchAt(e *events.Event, _ time.Time) routes.Decision {
 	if e.Project.Path == "" {
 		return routes.Decision{Nearest: "Main", Because: "projects: want acme/**, got nothing"}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -16,9 +17,9 @@ import (
 // nobody is a table that sends nothing anywhere but "slow".
 type nobody struct{ byProject }
 
-func (n nobody) Match(e *events.Event) routes.Decision {
+func (n nobody) MatchAt(e *events.Event, _ time.Time) routes.Decision {
 	if e.Project.Path == "slow" {
-		return n.byProject.Match(e)
+		return n.byProject.MatchAt(e, time.Time{})
 	}
 	return routes.Decision{Because: "no route wants it"}
 }

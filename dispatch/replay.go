@@ -1,6 +1,8 @@
 package dispatch
 
 import (
+	"time"
+
 	"github.com/gitlab-mattermost/relay/configs"
 	"github.com/gitlab-mattermost/relay/events"
 	"github.com/gitlab-mattermost/relay/queue"
@@ -20,11 +22,20 @@ func (d *Dispatcher) match(e *events.Event, w *queue.Webhook) routes.Decision {
 func Decide(m Matcher, direct Direct, e *events.Event, w *queue.Webhook) routes.Decision {
 	replay, _ := w.Replay()
 	if replay.To == "" {
-		return m.Match(e)
+		return m.MatchAt(e, Arrival(w))
 	}
 	a, err := configs.ParseAddress(replay.To)
 	if err != nil {
 		return routes.Decision{Because: "it was to be replayed to what is no address"}
 	}
 	return direct(e, a)
+}
+
+// Arrival is when a webhook came, for the times of routes. Of a replay it is the zero time:
+// whoever asks for one wants it now.
+func Arrival(w *queue.Webhook) time.Time {
+	if _, again := w.Replay(); again {
+		return time.Time{}
+	}
+	return w.Received
 }

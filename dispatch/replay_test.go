@@ -247,3 +247,15 @@ func TestReplayedDeadLetterIsDropped(t *testing.T) {
 		t.Errorf("kept are %+v", left)
 	}
 }
+
+// TestArrival: times of routes go by when the webhook came, and leave a replay alone.
+func TestArrival(t *testing.T) {
+	came := time.Date(2026, 12, 5, 22, 30, 0, 0, time.UTC)
+	first := &queue.Webhook{Source: "gitlab", Received: came}
+	if got := Arrival(first); !got.Equal(came) {
+		t.Errorf("%v", got)
+	}
+	if got := Arrival(&queue.Webhook{Received: came, Header: []queue.Field{{Name: "Relay-Replay-Of", Value: "7-0"}}}); !got.IsZero() {
+		t.Errorf("a replay: %v", got)
+	}
+}

@@ -26,12 +26,12 @@ import (
 // project.
 type deadly struct{ byProject }
 
-func (d deadly) Match(e *events.Event) routes.Decision {
+func (d deadly) MatchAt(e *events.Event, _ time.Time) routes.Decision {
 	if e.Project.Path == "poison" {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
 	}
-	return d.byProject.Match(e)
+	return d.byProject.MatchAt(e, time.Time{})
 }
 
 // trials is a sandbox in which the process ends of what holds a word. Each trial is

@@ -163,12 +163,12 @@ type endless struct {
 	done  <-chan struct{}
 }
 
-func (r endless) Match(e *events.Event) routes.Decision {
+func (r endless) MatchAt(e *events.Event, _ time.Time) routes.Decision {
 	if e.Project.Path == "endless" {
 		close(r.begun)
 		<-r.done
 	}
-	return r.byProject.Match(e)
+	return r.byProject.MatchAt(e, time.Time{})
 }
 
 // Dispatch stands still with an event. The next start finds its name, and the

@@ -51,6 +51,7 @@ func Compile(cfg *configs.Config, v Vocabulary) (*Table, []configs.Finding) {
 			t.fences[file] = []fence{c.fence(f)}
 		}
 	}
+	t.timed = c.timed
 	if cfg.Unrouted.Mode == configs.UnroutedAddress {
 		if target, ok := c.target(cfg.Unrouted.Address, configs.Route{Name: unroutedName}); ok {
 			t.unrouted = &target
@@ -99,6 +100,7 @@ type compiler struct {
 	found      []configs.Finding
 	file       string // of the route before, at first the main one
 	group      int
+	timed      bool                    // a route names times
 	fences     map[*configs.Fence]bool // those that were looked at
 
 	instructions map[string]int // of the regular expressions of fenced files
@@ -192,6 +194,10 @@ func (c *compiler) route(r configs.Route) (route, checkedRoute) {
 	}
 	if r.Except != nil {
 		keys, patterns := c.keys(*r.Except)
+		if k, ok := timesKey(*r.Except, false); ok {
+			keys = append(keys, k)
+			c.timed = true
+		}
 		out.except = keys
 		facts.except = &checkedConditions{*r.Except, patterns}
 	}
@@ -215,6 +221,10 @@ func (c *compiler) when(w configs.Conditions, fences ...*configs.Fence) (conditi
 		if k, ok := c.fenceKey(f); ok {
 			keys = slices.Insert(keys, 1, k)
 		}
+	}
+	if k, ok := timesKey(w, true); ok {
+		keys = append(keys, k)
+		c.timed = true
 	}
 	out := conditions{keys: append(keys, alsoKey(w.Also)), bots: w.Bots != nil && w.Bots.Value}
 	if ignore := c.cfg.Ignore; ignore != nil {

@@ -82,8 +82,9 @@ const (
 
 // Explain is [Table.Match] with its reasons: every route, every key. The
 // decision is the same one, made on the same way.
-func (t *Table) Explain(e *events.Event) Explanation {
-	s := t.subject(e)
+func (t *Table) Explain(e *events.Event) Explanation { return t.explain(t.subject(e)) }
+
+func (t *Table) explain(s *subject) Explanation {
 	x := Explanation{Routes: make([]RouteExplanation, 0, len(t.routes)), Deliveries: []DeliveryExplanation{}, Withheld: []WithheldExplanation{}}
 	x.Decision = t.decide(s, &x)
 	for i := range x.Routes {
@@ -138,7 +139,7 @@ func (x *RouteExplanation) key(part string, index int, k *key, s *subject, ok bo
 		return // neither asked for nor needed
 	}
 	e := KeyExplanation{Part: part, Index: index, Key: k.name, Want: append([]string{}, k.want...), Got: append([]string{}, got...), OK: ok, Note: note}
-	if note == "" && k.note != nil && !ok {
+	if note == "" && k.note != nil && (!ok || k.name == keyTimes) {
 		e.Note = k.note(s)
 	}
 	x.Keys = append(x.Keys, e)

@@ -26,6 +26,7 @@ const (
 	keyDraft          = "draft"
 	keyConfidential   = "confidential"
 	keyIf             = "if"
+	keyTimes          = "times"
 	keyAlso           = "also"
 )
 

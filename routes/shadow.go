@@ -13,10 +13,23 @@ import (
 // those that are not there.
 func (w *checkedConditions) lists() []*configs.List {
 	out := []*configs.List{
-		w.Events, w.Sources, w.Projects, w.Visibility, w.Branches, w.TargetBranches, w.Actors, w.Paths, w.Environments, w.Also, nil, nil,
+		w.Events, w.Sources, w.Projects, w.Visibility, w.Branches, w.TargetBranches, w.Actors, w.Paths, w.Environments, w.Also, w.times(), nil, nil,
 	}
 	if w.Labels != nil {
 		out[len(out)-2], out[len(out)-1] = w.Labels.Any, w.Labels.None
+	}
+	return out
+}
+
+// times are the parts of time that are named, each with its place: two files may give one
+// name to different times.
+func (w *checkedConditions) times() *configs.List {
+	if w.Times == nil {
+		return nil
+	}
+	out := &configs.List{Key: keyTimes, Pos: w.Times.Pos}
+	for _, t := range w.Named {
+		out.Values = append(out.Values, configs.Pattern{Text: t.Name + " " + t.Pos.String()})
 	}
 	return out
 }
@@ -187,7 +200,7 @@ func (c *compiler) swallowed(w checkedConditions, except *checkedConditions) boo
 	}
 	return covered(w.Projects, except.Projects, coversProject) || covered(w.Branches, except.Branches, coversBranch) ||
 		covered(w.TargetBranches, except.TargetBranches, coversBranch) || covered(w.Actors, except.Actors, strings.EqualFold) ||
-		covered(w.Environments, except.Environments, same) || covered(w.Sources, except.Sources, same) ||
+		covered(w.Environments, except.Environments, same) || covered(w.Sources, except.Sources, same) || covered(w.times(), except.times(), same) ||
 		covered(w.Visibility, except.Visibility, same) || w.sameFlag(except)
 }
 

@@ -25,6 +25,7 @@ type Table struct {
 	words    int               // of 64 addresses each
 	unrouted *target
 	defaults configs.Defaults
+	timed    bool // a route names times
 	bots     bots
 	chat     *directory
 	own      map[string]*directory // of fenced files, by path
@@ -117,7 +118,7 @@ func (t *Table) decide(s *subject, x *Explanation) Decision {
 		return d
 	}
 	d.Nearest, d.Because = t.nearest(s)
-	if t.unrouted != nil && s.standard == "" && s.gate == "" && s.ignored == 0 {
+	if t.unrouted != nil && s.standard == "" && s.gate == "" && s.ignored == 0 && !t.takenAnother(s) {
 		t.add(&d, t.unrouted, nil, s, seen)
 	}
 	return d

@@ -58,7 +58,7 @@ func (t *Table) run(cfg *configs.Config, test *configs.Test, load func(event str
 		from.Source = cfg.Sources[0].Name
 		e = &from
 	}
-	r.Explanation = t.Explain(e)
+	r.Explanation = t.ExplainAt(e, test.At)
 	for _, to := range test.To {
 		r.Want = append(r.Want, to.Address.String())
 	}

@@ -452,6 +452,7 @@ var keyTables = []keyTable{
 		{"users", "nobody is known", `users: {jdoe: john.doe}`},
 		{"bots", "the built-in list", `bots: {add: jenkins-ci}`},
 		{"lists", "none", `lists: {contractors: [ann, bob]}`},
+		{"times", "none", `times: {office: {days: mon-fri, hours: "08:00-18:00", zone: Europe/Berlin}}`},
 		{"ignore", "nothing", `ignore: {actors: intern-bot}`},
 		{"egress", "`private`", `egress: public`},
 		{"templates", "`standard`", `templates: [standard, ./templates]`},
@@ -544,7 +545,14 @@ var keyTables = []keyTable{
 		{"draft", "either", `draft: false`},
 		{"confidential", "either", `confidential: true`},
 		{"if", "any", `if: pipeline.duration > 1800`},
+		{"times", "any; in a route's `when` and `except` only", `times: [office, weekend]`},
 		{"also", "none; in a route's `when` only", `also: edited_notes`},
+	}},
+	{"times", "/properties/times/additionalProperties/anyOf/0", []keyText{
+		{"days", "every day", `days: [mon-thu, sun]`},
+		{"hours", "the whole day", `hours: ["08:00-12:00", "13:00-18:00"]`},
+		{"dates", "every date", `dates: 2026-12-24..2027-01-01`},
+		{"zone", "must be there", `zone: Europe/Berlin`},
 	}},
 	{"labels", "/definitions/when/properties/labels/anyOf/2", []keyText{
 		{"any", "", `any: [backend, api]`},
@@ -553,6 +561,7 @@ var keyTables = []keyTable{
 	{"test", "/properties/tests/items", []keyText{
 		{"name", "`tests[0]`, by its place", `name: bots are quiet`},
 		{"event", "must be there", `event: merge_request.open~draft`},
+		{"at", "times do not matter", `at: 2026-12-05 22:30 Europe/Berlin`},
 		{"with", "the sample as it is", `with: {project: acme/api, branch: main}`},
 		{"expect", "must be there", `expect: {to: [mm#reviews]}`},
 	}},

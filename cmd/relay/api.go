@@ -9,6 +9,7 @@ import (
 
 	"github.com/gitlab-mattermost/relay/configs"
 	"github.com/gitlab-mattermost/relay/delivery"
+	"github.com/gitlab-mattermost/relay/dispatch"
 	"github.com/gitlab-mattermost/relay/events"
 	"github.com/gitlab-mattermost/relay/queue"
 	"github.com/gitlab-mattermost/relay/routes"
@@ -71,7 +72,7 @@ type decidedNow struct {
 
 func decideNow(c *configuration, w *queue.Webhook) decidedNow {
 	e := eventOf(w)
-	x := c.table.Explain(e)
+	x := c.table.ExplainAt(e, dispatch.Arrival(w))
 	return decidedNow{c.name(), c.explanation(e, x), explained{describe(e), x}}
 }
 

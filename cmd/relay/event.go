@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -24,6 +25,7 @@ type eventFlags struct {
 	header string
 	with   []string // key=value
 	named  string   // the EVENT, where it is no argument
+	at     string   // when its webhook comes
 	on     adminFlags
 }
 
@@ -48,6 +50,23 @@ func (f *eventFlags) add(cmd *cobra.Command) {
 		return names, cobra.ShellCompDirectiveDefault // and files
 	}
 	cmd.SetUsageTemplate(cmd.UsageTemplate() + "\nSamples:\n" + sampleList() + "\n")
+}
+
+// addAt adds the flag for the times of routes.
+func (f *eventFlags) addAt(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.at, "at", "", "the `moment` at which its webhook comes, with a zone: \"2026-12-05 22:30 Europe/Berlin\". Without it the times of routes do not matter, except for a stored event")
+}
+
+// moment is when the webhook comes; otherwise, if the flag does not say it.
+func (f *eventFlags) moment(otherwise time.Time) (time.Time, error) {
+	if f.at == "" {
+		return otherwise, nil
+	}
+	at, err := configs.ParseMoment(f.at)
+	if err != nil {
+		return at, usage("", "--at: %s", err)
+	}
+	return at, nil
 }
 
 // oneEvent is the Args of commands that take an EVENT: as an argument or a flag.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -38,7 +39,11 @@ func (a *app) explain() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			x := c.table.Explain(event)
+			at, err := f.moment(time.Time{})
+			if err != nil {
+				return err
+			}
+			x := c.table.ExplainAt(event, at)
 			if out.word == "json" {
 				err = a.printJSON(explained{describe(event), x})
 			} else {
@@ -51,6 +56,7 @@ func (a *app) explain() *cobra.Command {
 		},
 	}
 	f.add(cmd)
+	f.addAt(cmd)
 	out = addOutput(cmd)
 	cmd.Flags().StringVar(&expect, "expect", "", `the `+"`addresses`"+` that must get it, as a,mm#b in any order ("": none); exit 1 on a difference`)
 	return cmd

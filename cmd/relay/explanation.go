@@ -253,7 +253,24 @@ func notUnrouted(x routes.Explanation) string {
 			}
 		}
 	}
+	if slices.ContainsFunc(x.Routes, atOtherTimes) {
+		return "a route takes it at other times, so that unrouted does not"
+	}
 	return "unrouted takes standard events only"
+}
+
+// atOtherTimes tells whether nothing but the time keeps a route from an event.
+func atOtherTimes(r routes.RouteExplanation) bool {
+	kept := false
+	for _, k := range r.Keys {
+		if k.OK != (k.Part == "when") {
+			if k.Key != "times" {
+				return false
+			}
+			kept = true
+		}
+	}
+	return kept
 }
 
 // missing is the word of also without which no route takes the event.

@@ -24,8 +24,10 @@ import (
 // for every event and every message.
 type live struct{ atomic.Pointer[configuration] }
 
-// Match asks the routes in force.
-func (l *live) Match(e *events.Event) routes.Decision { return l.Load().table.Match(e) }
+// MatchAt asks the routes in force.
+func (l *live) MatchAt(e *events.Event, at time.Time) routes.Decision {
+	return l.Load().table.MatchAt(e, at)
+}
 
 // Direct asks the routes in force about one address.
 func (l *live) Direct(e *events.Event, a configs.Address) routes.Decision {

@@ -126,7 +126,7 @@ func (a *app) decidedNow(cmd *cobra.Command, f eventFlags, s *storedEvent) (*con
 		return nil, decidedNow{}, nil // only then is known
 	}
 	c, err := a.loadWithoutSecrets(cmd)
-	if errors.Is(err, errNoConfiguration) && len(f.with) == 0 && f.source == "" && f.header == "" {
+	if errors.Is(err, errNoConfiguration) && len(f.with) == 0 && f.at == "" && f.source == "" && f.header == "" {
 		var now decidedNow
 		if err := s.relay.get(cmd.Context(), "/api/v1/events/"+s.ID+"/decision", nil, &now); err != nil {
 			return nil, decidedNow{}, err
@@ -142,7 +142,15 @@ func (a *app) decidedNow(cmd *cobra.Command, f eventFlags, s *storedEvent) (*con
 	if err != nil {
 		return nil, decidedNow{}, err
 	}
-	x := c.table.Explain(e)
+	came := s.Received
+	if s.ReplayOf != "" {
+		came = time.Time{} // a replay has no time
+	}
+	at, err := f.moment(came)
+	if err != nil {
+		return c, decidedNow{}, err
+	}
+	x := c.table.ExplainAt(e, at)
 	return c, decidedNow{c.name(), c.explanation(e, x), explained{describe(e), x}}, nil
 }
 

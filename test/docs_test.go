@@ -387,52 +387,6 @@ var (
 	unanchored = regexp.MustCompile(`[^\p{L}\p{N} _-]`) // what GitHub leaves out of a heading's anchor
 )
 
-// TestRoutingLinks: the page's links to itself and to other files lead there.
-func TestRoutingLinks(t *testing.T) {
-	read := func(path string) string {
-		data, err := os.ReadFile(filepath.Join(root, "docs", path))
-		if err != nil {
-			t.Errorf("%s links to %s: %v", routingPage, path, err)
-		}
-		return string(data)
-	}
-	printed := map[string]bool{} // lines of console blocks, whose links are the samples'
-	for _, b := range fences(routing(t), "console") {
-		for line := range strings.Lines(b.text) {
-			printed[line] = true
-		}
-	}
-	links := 0
-	for line := range strings.Lines(routing(t)) {
-		for _, m := range link.FindAllStringSubmatch(line, -1) {
-			if printed[line] || strings.HasPrefix(m[1], "https://") {
-				continue
-			}
-			links++
-			path, fragment, _ := strings.Cut(m[1], "#")
-			if path == "" {
-				path = filepath.Base(routingPage)
-			}
-			text := read(path)
-			if fragment != "" && !slices.Contains(anchors(text), fragment) {
-				t.Errorf("%s links to %s, which has no such heading", routingPage, m[1])
-			}
-		}
-	}
-	if links < 5 {
-		t.Errorf("%s has %d links", routingPage, links)
-	}
-}
-
-// anchors are those of a page's headings, as GitHub makes them.
-func anchors(page string) []string {
-	var all []string
-	for _, m := range anyHeading.FindAllStringSubmatch(page, -1) {
-		all = append(all, strings.ReplaceAll(unanchored.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-"))
-	}
-	return all
-}
-
 // keyText is what the schema does not say of a key.
 type keyText struct {
 	name, missing, example string // missing: what holds without it

@@ -23,7 +23,7 @@ func (a *app) check() *cobra.Command {
 		Use:   "check [FILE...]",
 		Short: "Find every mistake in a relay.yaml",
 		Long: "Find every mistake in a relay.yaml, with its place and what to do. Without a\nFILE, check what relay serve would load here.\n\n" +
-			"Where the file may be checked, in CI or on a desk, its secrets often are not: a\nsecret whose ${VAR} is not set, or whose file is not there, is a warning. With\n--secrets it is an error, as it is for relay serve.\n\n" +
+			"In CI or on your own machine the secrets are often missing: a\nsecret whose ${VAR} is not set, or whose file is not there, is a warning. With\n--secrets it is an error, as it is for relay serve.\n\n" +
 			"Exit code 0: no errors, though there may be warnings; 1: errors; 2: a file\ncannot be read.",
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, files []string) error {

@@ -20,8 +20,8 @@ func (a *app) replayDeadLetters() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "replay NUMBER... | --address ADDRESS and other filters | --all",
 		Short: "Deliver dead letters after all, to their own address or another",
-		Long: "Deliver dead letters after all: to their own address, or with --to to another\none. Each is stored again as a new event before it leaves the dead letters;\nhowever often this is asked for, it is stored and posted once. " +
-			"What guards an\naddress holds: a confidential event stays withheld. What cannot go is said, and\nstays; the rest goes.",
+		Long: "Deliver dead letters after all: to their own address, or with --to to another\none. Each is stored again as a new event before it leaves the dead letters. You\ncan repeat the command: each is stored and posted once.\n\n" +
+			"Access rules apply: a confidential event stays withheld. A dead letter that\ncannot go is named and kept; the others go.",
 		Example: "  relay deadletters replay 17\n  relay deadletters replay --address mm#old-channel --to mm#reviews\n  relay deadletters replay --all",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			filters, err := f.chosen(cmd, args, all)

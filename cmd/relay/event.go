@@ -29,9 +29,9 @@ type eventFlags struct {
 	on     adminFlags
 }
 
-const eventHelp = `EVENT is a built-in sample (their names stand below), a file that holds a
+const eventHelp = `EVENT is a built-in sample (the names are below), a file that holds a
 payload as GitLab sent it, - for standard input, or the id of an event, as
-GitLab shows it under Recent events (1042-0), which a running relay is asked for.`
+GitLab shows it under Recent events (1042-0). A running relay is asked for that.`
 
 func (f *eventFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.source, "source", "", "`name` of the source that the event comes from; without it the first one")

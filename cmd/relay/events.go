@@ -33,8 +33,8 @@ func (a *app) events() *cobra.Command {
 		Short: "List what came from GitLab and what became of it, newest first",
 		Long: "Ask a running relay what came from GitLab and what became of it, newest first.\n\n" +
 			"delivered   every address has it\nwaiting     it is on its way\nparked      an address cannot take it now, so it waits on disk\n" +
-			"dead        it was given up; a dead letter keeps it\nunrouted    no route takes it\nwithheld    a gate (confidential, only) held it back\n" +
-			"repeat      another webhook brought the same before\nforeign     its source may not speak for its project\n\nrelay explain ID says why.",
+			"dead        it was given up; a dead letter keeps it\nunrouted    no route takes it\nwithheld    an access rule (confidential, only) forbids it\n" +
+			"repeat      the same event came before, in another webhook\nforeign     its source may not speak for its project\n\nrelay explain ID says why.",
 		Example: "  relay events\n  relay events --project 'acme/**' --outcome unrouted --since 2h\n  relay events --outcome dead -o json",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {

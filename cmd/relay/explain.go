@@ -21,7 +21,7 @@ func (a *app) explain() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "explain EVENT",
 		Short:   "Say which addresses an event goes to, and why not to the others",
-		Long:    "Say which addresses an event goes to, and why not to the others: route by\nroute, key by key, what the route wants and what the event has got. Of a stored\nevent (1042-0) also what was decided when it came, every attempt and what became\nof it; \"now\" is the relay.yaml that is found here, else the relay's own.\n\n" + eventHelp,
+		Long:    "Say which addresses an event goes to, and why not to the others: route by\nroute, key by key, what the route wants and what the event has got.\n\nFor a stored event (1042-0) also show the decision when it came, and every\nattempt. \"now\" is the relay.yaml that is found here, or the relay's own if there\nis none.\n\n" + eventHelp,
 		Example: "  relay explain merge_request.open\n  relay explain 1042-0\n  relay explain payload.json --header \"System Hook\"\n  relay explain pipeline.failed --expect ops,mm#reviews",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if isEventID(f.name(args)) {

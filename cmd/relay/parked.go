@@ -103,7 +103,7 @@ func (a *app) retryParked() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "retry ADDRESS | --all",
 		Short:   "Try an address now, without waiting for its next probe",
-		Long:    "Try an address now, without waiting for its next probe: once the chat server\nor the channel is mended. A destination's name means all of its addresses. The\nanswer says what came of it. If it fails, the next probe comes when it would\nhave come anyway.",
+		Long:    "Try an address now, without waiting for its next probe, because the chat server\nor the channel works again. The name of a destination means all of its addresses.\nThe command prints the result. If it fails, the next probe comes at its usual\ntime.",
 		Example: "  relay parked retry mm#reviews\n  relay parked retry --all",
 		Args:    atMostOneAddress,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -144,7 +144,7 @@ func (a *app) printTried(done server.Retried) error {
 		case delivery.TriedFailed:
 			line = fmt.Sprintf("%s still fails: %s; the next try is %s", l.Address, l.Error, nextProbe(l.Next, true, time.Now()))
 		case delivery.TriedWaiting:
-			line = l.Address + " has not answered yet; relay parked list shows how it stands"
+			line = l.Address + " has not answered yet; relay parked list shows its state"
 		}
 		if _, err := fmt.Fprintln(a.stdout, printable(line)); err != nil {
 			return err

@@ -23,7 +23,7 @@ func (a *app) preview() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "preview EVENT",
 		Short: "Show the message that an event makes, also where no route sends it",
-		Long: "Show the message that an event makes, also where no route sends it. With --to\nit looks as there: as the first route wants it that sends the event there, else\nas the destination does; which it was is told on standard error. With --route\nit has the look of that route. Without either, or without a relay.yaml, it is\nthe message for a Mattermost.\n\n" +
+		Long: "Show the message of an event, also if no route sends it.\n\nWith --to, it looks as at that address: as the first route says that sends the\nevent there, otherwise as the destination says; a note on standard error names\nwhich. With --route, it looks as that route says. Without both, or without a\nrelay.yaml, it is the message for a Mattermost.\n\n" +
 			eventHelp,
 		Example: "  relay preview pipeline.failed\n  relay preview merge_request.open --to mm#reviews --as payload\n  relay preview push --route \"Docs changed\"\n  relay preview tag_push --with tag=nightly --as webhook >nightly.json",
 		RunE: func(cmd *cobra.Command, args []string) error {

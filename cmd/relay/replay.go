@@ -25,10 +25,10 @@ func (a *app) replay() *cobra.Command {
 	var again bool
 	cmd := &cobra.Command{
 		Use:   "replay ID... | --outcome WORD and other filters",
-		Short: "Have stored events go through the routes again, or to one address",
-		Long: "Have stored events go through the routes as they are now, once more to every\naddress that they name; with --to, to that one address only, whatever the routes\nsay. What guards an address holds: a confidential event stays withheld.\n\n" +
-			"Filters choose among what came from GitLab, and skip what was replayed already\nand got somewhere or is on its way; --again does not skip it.\n\n" +
-			"Each is stored again as a new event, which relay explain and relay events show.\nA request whose answer is lost is sent again under the same --idempotency-key,\nand nothing is posted twice for it.",
+		Short: "Send stored events through the routes again, or to one address",
+		Long: "Send stored events through the routes as they are now, again to every address\nthat they name; with --to, only to that address, whatever the routes say. Access\nrules apply: a confidential event stays withheld.\n\n" +
+			"Filters choose among what came from GitLab. They skip events whose replay was\ndelivered or is on its way; --again does not skip them.\n\n" +
+			"Each is stored again as a new event, which relay explain and relay events show.\nIf the answer to the request is lost, the command repeats it with the same\n--idempotency-key, and nothing is posted twice.",
 		Example: "  relay replay 1042-0\n  relay replay 1042-0 --to mm#reviews\n  relay replay --outcome unrouted --project acme/api --since 2h",
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			query := f.filters()

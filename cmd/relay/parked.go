@@ -103,7 +103,7 @@ func (a *app) retryParked() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "retry ADDRESS | --all",
 		Short:   "Try an address now, without waiting for its next probe",
-		Long:    "Try an address now, without waiting for its next probe, because the chat server\nor the channel works again. The name of a destination means all of its addresses.\nThe command prints the result. If it fails, the next probe comes at its usual\ntime.",
+		Long:    "Try an address now, without waiting for its next probe, because the chat server\nor the channel works again. The name of a destination means all its addresses.\nThe command prints the result. If it fails, the next probe comes at its usual\ntime.",
 		Example: "  relay parked retry mm#reviews\n  relay parked retry --all",
 		Args:    atMostOneAddress,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -72,7 +72,7 @@ type Source struct {
 	SigningKeys []Secret // "whsec_…"
 	Basic       *Basic   // user name and password in the hook's URL
 	Require     string   // "any" or "signature"
-	Insecure    bool     // accepts requests without any proof
+	Insecure    bool     // accepts requests without authentication
 	Paths       []string // default: /hooks/<name>
 	Projects    []Pattern
 }

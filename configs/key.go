@@ -65,8 +65,8 @@ var sourceKeys = keyTable{
 	{"signing_key", anyTexts, "the webhook's signing token, whsec_…"},
 	{"signing_key_file", anyTexts, "file that holds the signing token"},
 	{"basic", basicKeys.shape().required("username"), "HTTP Basic: user name and password in the webhook's URL"},
-	{"require", word("any", "signature"), "what proves the sender: any (default) or signature"},
-	{"insecure", anyTruth, "accepts requests without any proof"},
+	{"require", word("any", "signature"), "what authenticates the sender: any (default) or signature"},
+	{"insecure", anyTruth, "accepts requests without authentication"},
 	{"path", anyTexts, "path or paths of the source; default: /hooks/<name>"},
 	{"projects", anyTexts, "the projects that it may speak for; default: all"},
 }
@@ -95,7 +95,7 @@ var defaultKeys = keyTable{
 var destinationKeys = keyTable{
 	{"url", anyText, "the incoming webhook's URL"},
 	{"url_file", anyText, "file that holds the URL"},
-	{"kind", word(KindMattermost, KindSlack, KindLog), "mattermost, slack or log; told from the URL"},
+	{"kind", word(KindMattermost, KindSlack, KindLog), "mattermost, slack or log; by default recognised by the URL"},
 	{"channel", anyText, "default channel, in place of the webhook's own"},
 	{"username", anyText, "name that messages are posted under"},
 	{"icon", anyText, "\":emoji:\" or the URL of an image"},
@@ -140,7 +140,7 @@ var whenKeys = keyTable{
 	{"confidential", anyTruth, "whether the event is confidential"},
 	{"if", anyText, "an expression: pipeline.duration > 1800"},
 	{"times", anyTexts, "names of times in one of which the webhook came"},
-	{"also", oneOrMore(word(alsoWords...).or(listName)), "posts what is never posted else: edited_notes, child_pipelines, system_notes, immaterial_updates"},
+	{"also", oneOrMore(word(alsoWords...).or(listName)), "posts what is otherwise never posted: edited_notes, child_pipelines, system_notes, immaterial_updates"},
 }
 
 // exceptKeys are those of a route's except, ignoreKeys of conditions that are no route's:

@@ -44,7 +44,7 @@ type Event struct {
 	Version  string // version of that GitLab ("17.5.1-ee"), if a header says so
 
 	Project Project // where it happened; of a group-level event only the group is set, of one of the whole instance nothing
-	Actor   User    // who did it; of a deployment who started it, of members, keys and accounts whom it is about; empty where GitLab does not say, as with releases and milestones
+	Actor   User    // who did it. Deployment: who started it; members, keys, accounts: whom it is about. Empty for releases and milestones
 
 	Title string // of what it is about; never empty when GitLab named it
 	URL   string // of what it is about; built from the project's address when GitLab leaves it out
@@ -64,7 +64,7 @@ type Event struct {
 	Warnings []string  // what could not be read
 
 	Push          *PushPart          // of push and tag_push
-	MergeRequest  *MergeRequestPart  // of merge_request, of notes and reactions on one, and of pipelines and jobs that run for one; of jobs GitLab tells the number alone
+	MergeRequest  *MergeRequestPart  // of merge_request, notes and reactions on one, pipelines and jobs that run for one. Jobs have only its number
 	Issue         *IssuePart         // of issue, and of notes and reactions on one
 	Note          *NotePart          // of note
 	Pipeline      *PipelinePart      // of pipeline
@@ -125,7 +125,7 @@ type User struct {
 	Name     string // display name; the username when GitLab sends none
 	Username string // without @
 	Email    string // empty when absent or hidden ("[REDACTED]")
-	Bot      bool   // told by the username: an access token's or service account's, one of GitLab's own, renovate, dependabot, or one that ends with "bot" as a word of its own
+	Bot      bool   // by the username: an access token, a service account, GitLab's own, renovate, dependabot, or the word "bot" at the end
 }
 
 // Commit is one commit of a push, or the head commit of something.
@@ -152,7 +152,7 @@ func (c Commit) ShortSHA() string {
 
 // Change is one thing that an update changed.
 type Change struct {
-	Field   string   // GitLab's key: "labels", "target_branch", "reviewers", …; "re_requested" for reviewers asked again, "reviewed" and "changes_requested" for submitted reviews
+	Field   string   // GitLab's key: "labels", "target_branch", …; also "re_requested", "reviewed" and "changes_requested" of reviews
 	From    string   // previous value, for single values
 	To      string   // current value, for single values
 	Added   []string // for lists: labels, people
@@ -267,7 +267,7 @@ type JobPart struct {
 	Status        string        // GitLab's status
 	FailureReason string        // GitLab's word, only if it failed: "script_failure"
 	AllowFailure  bool          // its failure does not fail the pipeline
-	Retried       bool          // a later job of the same name stands in the pipeline
+	Retried       bool          // the pipeline has a later job of the same name
 	Manual        bool          // started by a person, or waiting for one
 	Duration      time.Duration // how long it ran; 0 while it runs
 	PipelineID    int64         // of its pipeline

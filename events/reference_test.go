@@ -35,7 +35,7 @@ An event's name is its kind, or kind and action with a dot between: ` + "`push`,
 
 const fieldsHead = `# Fields
 
-What GitLab does not send is empty: no text, the number 0, false, an empty list. Whatever can be read is read, from any version of GitLab; what cannot is told in ` + "`warnings`" + `.
+What GitLab does not send is empty: no text, the number 0, false, an empty list. The relay reads what it can, from any version of GitLab; what it cannot read is named in ` + "`warnings`" + `.
 
 These are the names that conditions (` + "`if`" + `) use: ` + "`pipeline.duration > 1800`" + ` is true of a pipeline that ran for more than half an hour. Seconds are a number.
 
@@ -58,7 +58,7 @@ A confidential event goes only where [` + "`confidential`" + `](routing.md#confi
 
 | Event | Confidential |
 |---|---|
-| any event | if ` + "`X-Gitlab-Event` or `event_type`" + ` says so, or if a key named ` + "`confidential`" + ` is true, anywhere in the payload. A key that is neither true nor false counts as true |
+| any event | if ` + "`X-Gitlab-Event` or `event_type`" + ` says so, or any key ` + "`confidential`" + ` in it is not false |
 | an update of an issue | also if the issue was confidential before (` + "`changes.confidential`" + `) |
 | an issue or another work item | unless GitLab says that it is not, by its own key, ` + "`event_type`" + ` or header |
 | a comment on an issue | likewise |
@@ -66,7 +66,7 @@ A confidential event goes only where [` + "`confidential`" + `](routing.md#confi
 | a comment on anything else: a design, epic, wiki page, alert, vulnerability | unless the payload has an issue or epic that says that it is not |
 | a reaction | like a comment on the same thing; a reaction to an internal comment always |
 | ` + "`vulnerability`" + ` | always |
-| ` + "`other`" + ` | if a key named ` + "`internal`" + ` is true; if it is about an epic, incident, task, design, alert or the like, or has an issue in it, unless that says that it is not |
+| ` + "`other`" + ` | if a key ` + "`internal`" + ` is true, or it is about a work item, design or alert that is not marked as public |
 
 `
 
@@ -225,7 +225,7 @@ func writeFields(t *testing.T, b *strings.Builder) {
 		prefix := prefixOf(s, types)
 		fmt.Fprintf(b, "## Fields of %s\n\n%s\n", titleOf(s, types), s.doc)
 		if places := placesOf(s, types); len(places) > 1 || len(places) == 1 && places[0] != strings.TrimSuffix(prefix, ".") {
-			fmt.Fprintf(b, "\nStands in %s.\n", codes(places, " and "))
+			fmt.Fprintf(b, "\nIt is in %s.\n", codes(places, " and "))
 		}
 		b.WriteString("\n| Field | Type | |\n|---|---|---|\n")
 		for _, row := range told[s.name] {

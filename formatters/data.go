@@ -251,7 +251,7 @@ func (d *Data) Warnings() []Text { return texts(d.event.Warnings) }
 func (d *Data) OnDefaultBranch() bool { return d.event.OnDefaultBranch() }
 
 // Payload is the JSON that GitLab sent. Its strings are [Text], its numbers
-// json.Number, the values of pipeline and job variables are masked.
+// json.Number; values of CI variables are masked.
 func (d *Data) Payload() map[string]any {
 	if d.payload == nil {
 		d.payload = decodePayload(d.event.Payload)

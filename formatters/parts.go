@@ -95,8 +95,7 @@ func (p *Push) Commits() []Commit {
 }
 
 // Counts is the number of commits in words: "12 commits", "1 commit and a
-// merge". It equals what is listed plus More. It is empty for a single commit
-// that is listed.
+// merge". It is empty for a single commit that is listed.
 func (p *Push) Counts() Markdown {
 	merges, others := p.merges()
 	switch {

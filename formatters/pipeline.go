@@ -114,8 +114,8 @@ const (
 	maxJobs      = 10 // in all
 )
 
-// Failed are the jobs that made the pipeline fail, by stage: at most 5 a stage
-// and 10 in all, without jobs that are allowed to fail and jobs that ran again.
+// Failed are the jobs that made the pipeline fail, by stage, without allowed and
+// repeated ones: at most 5 a stage, 10 in all.
 func (p *Pipeline) Failed() []StageJobs {
 	return p.byStage(func(j *events.JobPart) bool {
 		return j.Status == "failed" && !j.AllowFailure && !j.Retried

@@ -10,16 +10,17 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // avoided are words that readers of plain English stumble over, and what to write in
 // their place. They are looked for in what people read: pages and the help of commands,
 // without code.
 var avoided = map[string]string{
-	`anew`:                               "again",
-	`unsaid|unasked`:                     "not reported",
-	`told`:                               "reported, listed, shown",
-	`stands?|stood`:                      "is, was",
+	`anew`:           "again",
+	`unsaid|unasked`: "not reported",
+	`told`:           "reported, listed, shown",
+	`stands? (in|on|below|above|still|between|there|here|first|behind|alone|further|now)|stood`: "is, was",
 	`mend(s|ed|ing)?`:                    "fix, repair, recover",
 	`strangers?`:                         "an unknown sender",
 	`crowds?`:                            "many at the same time",
@@ -39,6 +40,9 @@ var avoided = map[string]string{
 	`else(\.|;|:|\)|$)`:                  "otherwise",
 	`should (it|they|he|she)`:            "if",
 }
+
+// longestCell is how many characters a cell of a table may have: more is a paragraph.
+const longestCell = 120
 
 // longSentence is how many words a sentence may have before the report counts it.
 const longSentence = 25
@@ -104,15 +108,19 @@ func newDocument(path, text string) document {
 
 var (
 	codeSpan   = regexp.MustCompile("(`+)[^`]+(`+)")
+	otherThan  = regexp.MustCompile(`(?i)\b(no|any|every|some)(thing|body|one|where) else\b`)
 	linkTarget = regexp.MustCompile(`\]\([^)]*\)`)
+	rowRule    = regexp.MustCompile(`^\|[-|: ]+\|$`)
 	listMark   = regexp.MustCompile(`^\s*([-*+]|\d+\.)\s+|^#+\s+|^>\s?`)
-	sentence   = regexp.MustCompile(`[^.!?]+([.!?]+["”)]*(\s|$)|$)`)
+	sentence   = regexp.MustCompile(`([^.!?]|[.!?]+["”)]*\S)+([.!?]+["”)]*(\s|$)|$)`)
 	inverted   = regexp.MustCompile(`^(Is|Are|Was|Does|Do|Has|Should|Were|Had) `)
 )
 
-// prose is a line without its code and the targets of its links.
+// prose is a line without its code and the targets of its links, and without "nothing
+// else" and its like, where else is the common word.
 func prose(line string) string {
 	line = codeSpan.ReplaceAllString(line, "CODE")
+	line = otherThan.ReplaceAllString(line, "other")
 	return linkTarget.ReplaceAllString(line, "]")
 }
 
@@ -126,19 +134,34 @@ func cells(line string) []string {
 	return all
 }
 
-// sentences are those of a page, each with its line. Rows of tables are none.
+// sentences are those of a page, each with the line on which its paragraph begins. Rows
+// of tables are none.
 func (d document) sentences() map[int][]string {
 	all := map[int][]string{}
-	for i, line := range d.lines {
-		if d.code[i] || strings.HasPrefix(strings.TrimSpace(line), "|") {
-			continue
-		}
-		for _, s := range sentence.FindAllString(listMark.ReplaceAllString(prose(line), ""), -1) {
+	paragraph, first := "", 0
+	end := func() {
+		for _, s := range sentence.FindAllString(paragraph, -1) {
 			if s = strings.TrimSpace(s); s != "" {
-				all[i+1] = append(all[i+1], s)
+				all[first] = append(all[first], s)
 			}
 		}
+		paragraph = ""
 	}
+	for i, line := range d.lines {
+		text := strings.TrimSpace(line)
+		if d.code[i] || text == "" || strings.HasPrefix(text, "|") {
+			end()
+			continue
+		}
+		if listMark.MatchString(line) {
+			end()
+		}
+		if paragraph == "" {
+			first = i + 1
+		}
+		paragraph += listMark.ReplaceAllString(prose(line), "") + " "
+	}
+	end()
 	return all
 }
 
@@ -165,6 +188,29 @@ func forbiddenWords() map[*regexp.Regexp]string {
 	return all
 }
 
+// TestDocsWords: the pages use common words, and no condition begins with a verb.
+func TestDocsWords(t *testing.T) {
+	t.Parallel()
+	forbidden := forbiddenWords()
+	for _, d := range documents(t) {
+		for i, line := range d.lines {
+			if d.code[i] {
+				continue
+			}
+			for _, f := range findings(prose(line), forbidden) {
+				t.Errorf("%s:%d: %s", d.path, i+1, f)
+			}
+		}
+		for line, all := range d.sentences() {
+			for _, s := range all {
+				if inverted.MatchString(s) && strings.HasSuffix(s, ".") && strings.Contains(s, ", ") {
+					t.Errorf("%s:%d: begin the condition with if: %s", d.path, line, s)
+				}
+			}
+		}
+	}
+}
+
 // TestHelpWords: the help of every command uses common words.
 func TestHelpWords(t *testing.T) {
 	t.Parallel()
@@ -177,6 +223,31 @@ func TestHelpWords(t *testing.T) {
 	}
 	if len(commands) < 15 {
 		t.Errorf("only %d commands were found", len(commands))
+	}
+}
+
+// TestDocsCells: a cell of a table is read at one glance.
+func TestDocsCells(t *testing.T) {
+	t.Parallel()
+	tables := 0
+	for _, d := range documents(t) {
+		for i, line := range d.lines {
+			if d.code[i] || !strings.HasPrefix(line, "|") {
+				continue
+			}
+			if rowRule.MatchString(line) {
+				tables++
+				continue
+			}
+			for _, c := range cells(line) {
+				if n := utf8.RuneCountInString(c); n > longestCell {
+					t.Errorf("%s:%d: a cell of %d characters, at most %d: %.60s…", d.path, i+1, n, longestCell, c)
+				}
+			}
+		}
+	}
+	if tables < 30 {
+		t.Errorf("only %d tables were found", tables)
 	}
 }
 

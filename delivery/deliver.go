@@ -372,7 +372,9 @@ func (l *lane) repeat(j *job, r result) bool {
 // pause leaves the whole destination alone for a while; its lanes park.
 func (l *lane) pause(r result) {
 	pause := l.dest.failedAgain(r.ended, r)
-	l.tellOfAll("paused", fmt.Sprintf("⚠️ Destination `%s` takes no messages now (%s). They wait on disk and are tried again.", l.name.Destination, r.text))
+	if r.reason != ReasonRateLimited { // which is no outage
+		l.tellOfAll("paused", fmt.Sprintf("⚠️ Destination `%s` takes no messages now (%s). They wait on disk and are tried again.", l.name.Destination, r.text))
+	}
 	l.set.log.Warn("destination paused", "destination", l.name.Destination, "reason", r.reason, "for", pause.Round(time.Second).String())
 	l.mu.Lock()
 	l.parkFor(r)

@@ -22,7 +22,7 @@ type destination struct {
 	pauses []time.Duration
 	pace   *rate.Limiter // shared by all lanes, whatever channel they post to
 	front  chan struct{} // holds whoever is the next to post when the pace allows it
-	told   atomic.Bool   // an operator heard that it is paused or broken
+	told   atomic.Bool   // it was reported that it is paused or broken
 
 	mu      sync.Mutex
 	failed  int       // failures running; 0: it takes messages

@@ -42,7 +42,7 @@ type lane struct {
 	line     line
 	standing standing
 	last     result            // of the attempt that ended last
-	told     bool              // an operator heard that the address is refused or broken
+	told     bool              // it was reported that the address is refused or broken
 	carried  map[queue.ID]past // of what was in flight when the lane parked
 	recorded uint64            // journal sequence below the newest record of this lane's state
 	settled  int               // deliveries from the line settled since then

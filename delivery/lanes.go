@@ -66,14 +66,14 @@ type Options struct {
 	// known; a nil function where nobody is. file is [Item.File].
 	Calls func(destination, file string) func(username string) (mention string)
 
-	// Trouble, if set, is told what an operator should hear of: one kind of
-	// trouble again and again, and a sentence in Markdown. It returns false when
-	// the operator does not hear of it, having heard of that kind not long ago.
-	Trouble func(kind, text string) bool
+	// Trouble, if set, is called with what an operator should hear of: the kind of
+	// trouble with what it is about, and a sentence in Markdown. It is called each time
+	// that the trouble shows again.
+	Trouble func(kind, text string)
 
-	// Relief, if set, is told once when a destination or an address takes messages
-	// again whose trouble the operator heard of: a sentence in Markdown.
-	Relief func(text string)
+	// Relief, if set, is called when a destination or an address takes messages again,
+	// with a sentence in Markdown and the kinds of trouble that have ended.
+	Relief func(text string, kinds ...string)
 
 	// Dead, if set, is called for every delivery that was given up or withheld.
 	Dead func(lane queue.Lane, w *queue.Webhook)
@@ -101,8 +101,8 @@ type Lanes struct {
 	metrics   *metrics
 	people    func(destination, file string) func(username string) (string, bool)
 	calls     func(destination, file string) func(username string) string
-	trouble   func(kind, text string) bool
-	relief    func(text string)
+	trouble   func(kind, text string)
+	relief    func(text string, kinds ...string)
 	dead      func(lane queue.Lane, w *queue.Webhook)
 	rendering func(id queue.ID, lane queue.Lane, place queue.Place) (done func())
 	limits    limits
@@ -144,10 +144,10 @@ func New(opt Options) *Lanes {
 		s.calls = func(string, string) func(string) string { return nil }
 	}
 	if s.trouble == nil {
-		s.trouble = func(string, string) bool { return false }
+		s.trouble = func(string, string) {}
 	}
 	if s.relief == nil {
-		s.relief = func(string) {}
+		s.relief = func(string, ...string) {}
 	}
 	if s.dead == nil {
 		s.dead = func(queue.Lane, *queue.Webhook) {}

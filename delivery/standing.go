@@ -73,8 +73,8 @@ func (l *lane) hold(r result) {
 	switch {
 	case broke:
 		l.broke(r)
-	case first: // one of a destination's channels says it for all: the hook may be gone
-		l.tell("refused "+l.name.Destination, fmt.Sprintf("⚠️ `%s` refuses messages (%s). They wait on disk; every few minutes one is tried.", l.address, r.text))
+	case first:
+		l.tell("refused", fmt.Sprintf("⚠️ `%s` refuses messages (%s). They wait on disk; every few minutes one is tried.", l.address, r.text))
 	}
 }
 
@@ -112,7 +112,7 @@ func (l *lane) parkFor(r result) {
 func (l *lane) broke(r result) {
 	if !r.hook && !l.set.anotherBroken(l) {
 		l.set.log.Error("address broken", "address", l.address.String(), "reason", r.reason, "err", r.text)
-		l.tell("broken "+l.address.String(), fmt.Sprintf("❌ `%s` is broken: it was refused three times (%s). Its messages wait on disk; every few minutes one is tried. Other channels go on. Does the channel exist, and may the webhook post there?", l.address, r.text))
+		l.tell("broken", fmt.Sprintf("❌ `%s` is broken: it was refused three times (%s). Its messages wait on disk; every few minutes one is tried. Other channels go on. Does the channel exist, and may the webhook post there?", l.address, r.text))
 		return
 	}
 	if l.dest.breaks(r.ended) {
@@ -174,27 +174,26 @@ func (l *lane) took(r result) {
 		l.set.log.Info("address takes messages again", "address", l.address.String())
 	}
 	if l.dest.told.Load() && l.dest.told.Swap(false) {
-		l.set.relief(fmt.Sprintf("✅ Destination `%s` takes messages again.", l.name.Destination))
-	} else if told {
-		l.set.relief(fmt.Sprintf("✅ `%s` takes messages again.", l.address))
+		name := l.name.Destination
+		l.set.relief(fmt.Sprintf("✅ Destination `%s` takes messages again.", name), "destination paused "+name, "destination broken "+name)
+	}
+	if address := l.address.String(); told {
+		l.set.relief(fmt.Sprintf("✅ `%s` takes messages again.", address), "refused "+address, "broken "+address)
 	}
 }
 
-// tell tells the operator of trouble with the lane's address, and remembers
-// whether they hear of it.
+// tell reports trouble with the lane's address.
 func (l *lane) tell(kind, text string) {
-	if l.set.trouble(kind, text) {
-		l.mu.Lock()
-		l.told = true
-		l.mu.Unlock()
-	}
+	l.mu.Lock()
+	l.told = true
+	l.mu.Unlock()
+	l.set.trouble(kind+" "+l.address.String(), text)
 }
 
-// tellOfAll tells them of trouble with all of the destination.
+// tellOfAll reports trouble with all of the destination.
 func (l *lane) tellOfAll(kind, text string) {
-	if l.set.trouble(kind+" "+l.name.Destination, text) {
-		l.dest.told.Store(true)
-	}
+	l.dest.told.Store(true)
+	l.set.trouble("destination "+kind+" "+l.name.Destination, text)
 }
 
 // hurry has the lanes of a destination tried at once that are left alone.

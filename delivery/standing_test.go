@@ -23,25 +23,27 @@ import (
 // told collects what an operator is told of, by kind, and the all-clears.
 type told struct {
 	mu     sync.Mutex
-	deaf   bool
 	texts  map[string]string
 	clears []string
+	ended  []string // the kinds that they end
 }
 
-func (r *told) trouble(kind, text string) bool {
+func (r *told) trouble(kind, text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.texts == nil {
 		r.texts = map[string]string{}
 	}
 	r.texts[kind] = text
-	return !r.deaf
 }
 
-func (r *told) relief(text string) {
+func (r *told) relief(text string, kinds ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.clears = append(r.clears, text)
+	for _, kind := range kinds {
+		r.ended = append(r.ended, kind)
+	}
 }
 
 func (r *told) relieved() []string {
@@ -103,22 +105,18 @@ func TestReliefIsTold(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		chat   chat.Behaviour
-		deaf   bool
 		kinds  []string
 		mend   func(*world)
 		clears []string
 	}{
-		"an address":                    {typo, false, []string{"broken a#typo", "refused a"}, mended, []string{"✅ `a#typo` takes messages again."}},
-		"an address, moved":             {typo, false, []string{"broken a#typo", "refused a"}, moved, []string{"✅ `a#typo` takes messages again."}},
-		"an address nobody heard of":    {typo, true, []string{"broken a#typo", "refused a"}, mended, nil},
-		"a destination":                 {failing, false, []string{"paused a"}, mended, []string{"✅ Destination `a` takes messages again."}},
-		"a destination, moved":          {failing, false, []string{"paused a"}, moved, []string{"✅ Destination `a` takes messages again."}},
-		"a destination nobody heard of": {failing, true, []string{"paused a"}, mended, nil},
+		"an address":           {typo, []string{"broken a#typo", "refused a#typo"}, mended, []string{"✅ `a#typo` takes messages again."}},
+		"an address, moved":    {typo, []string{"broken a#typo", "refused a#typo"}, moved, []string{"✅ `a#typo` takes messages again."}},
+		"a destination":        {failing, []string{"destination paused a"}, mended, []string{"✅ Destination `a` takes messages again."}},
+		"a destination, moved": {failing, []string{"destination paused a"}, moved, []string{"✅ Destination `a` takes messages again."}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, nil)
 			tell := w.listen()
-			tell.deaf = c.deaf
 			w.chat.Set("hooka", c.chat)
 			w.deliver("a#typo", "1")
 			w.until("it is told", func() bool { return slices.Equal(tell.kinds(), c.kinds) })
@@ -128,6 +126,11 @@ func TestReliefIsTold(t *testing.T) {
 			w.deliver("a#typo", "2", "3")
 			w.last()
 			equal(t, "told", c.clears, tell.relieved())
+			for _, kind := range c.kinds {
+				if !slices.Contains(tell.ended, kind) {
+					t.Errorf("nobody says that %q is over", kind)
+				}
+			}
 		})
 	}
 }
@@ -166,7 +169,7 @@ func TestMisspeltChannelBreaksAlone(t *testing.T) {
 			w.deliver("a#good", numbered(21, 30)...)
 			w.until("the others go on", func() bool { return len(w.chat.Posts("hooka")) == 27 })
 			equal(t, "posts", numbered(4, 30), chat.Texts(w.chat.Posts("hooka")))
-			equal(t, "told", []string{"broken a#typo", "refused a"}, tell.kinds())
+			equal(t, "told", []string{"broken a#typo", "refused a#typo"}, tell.kinds())
 			s := w.statusOf("a#typo")
 			if s.Held != 3 || s.Whole || s.Since.IsZero() || !strings.Contains(s.Error, unknownChannel) || s.Reason == "" {
 				t.Errorf("status %+v", s)
@@ -212,8 +215,8 @@ func TestBrokenAddressIsRemembered(t *testing.T) {
 	equal(t, "told", []string(nil), tell.kinds())
 }
 
-// When two channels are refused and nothing gets through, it is the hook: one
-// report says so. Channels that are new are tried all the same.
+// When two channels are refused and nothing gets through, it is the hook, and that
+// is reported. Channels that are new are tried all the same.
 func TestTwoBrokenChannelsBreakTheDestination(t *testing.T) {
 	w := newWorld(t, func(w *world) { w.limits.rejected = 5 * time.Millisecond })
 	tell := w.listen()
@@ -223,7 +226,7 @@ func TestTwoBrokenChannelsBreakTheDestination(t *testing.T) {
 	}
 	w.until("the destination is broken", func() bool { return strings.Contains(w.log.String(), `"msg":"destination broken"`) })
 	w.until("all are broken", func() bool { return w.gauges()["relay_address_broken a"] == 5 })
-	if n := len(tell.kinds()); n > 3 || !slices.Contains(tell.kinds(), "broken a") {
+	if n := len(tell.kinds()); n > 5+2 || !slices.Contains(tell.kinds(), "destination broken a") {
 		t.Errorf("told of %v", tell.kinds())
 	}
 	for _, s := range w.lanes.Status() {
@@ -252,8 +255,8 @@ func TestTwoMisspeltChannelsAreNoBrokenDestination(t *testing.T) {
 	for range brokenAfter - 1 {
 		w.again("hooka", 2)
 	}
-	w.until("both are told", func() bool { return len(tell.kinds()) >= 3 }) // after they are held
-	equal(t, "told", []string{"broken a#tpyo", "broken a#typo", "refused a"}, tell.kinds())
+	w.until("both are told", func() bool { return len(tell.kinds()) >= 4 }) // after they are held
+	equal(t, "told", []string{"broken a#tpyo", "broken a#typo", "refused a#tpyo", "refused a#typo"}, tell.kinds())
 }
 
 // again has the lanes that are held tried once more, and waits until they have
@@ -278,8 +281,8 @@ func TestAnswerAboutTheHookBreaksTheDestination(t *testing.T) {
 	tell := w.listen()
 	w.chat.Set("hooka", chat.Status(404, nil, "no_service"))
 	w.deliver("a", "1", "2")
-	w.until("the destination is broken", func() bool { return slices.Contains(tell.kinds(), "broken a") })
-	equal(t, "told", []string{"broken a", "refused a"}, tell.kinds())
+	w.until("the destination is broken", func() bool { return slices.Contains(tell.kinds(), "destination broken a") })
+	equal(t, "told", []string{"destination broken a", "refused a"}, tell.kinds())
 	if s := w.statusOf("a"); !s.Whole || s.State != LaneBroken || s.Error != "404 Not Found (no_service)" {
 		t.Errorf("%+v", s)
 	}

@@ -540,6 +540,7 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 // destination goes on.
 func TestLongRetryAfterParks(t *testing.T) {
 	w := newWorld(t, nil)
+	tell := w.listen()
 	w.chat.Set("hooka", chat.Status(429, http.Header{"Retry-After": {"1800"}}, "limit exceeded\n"))
 	w.deliver("a#one", "1")
 	w.recorded("the lane is parked", func(rec queue.Record) bool {
@@ -550,6 +551,9 @@ func TestLongRetryAfterParks(t *testing.T) {
 	w.forgotten()
 	if n := w.chat.Count("hooka"); n != 1 {
 		t.Errorf("%d requests, want 1", n)
+	}
+	if kinds := tell.kinds(); len(kinds) > 0 {
+		t.Errorf("a rate limit is reported as %v: it is no outage", kinds)
 	}
 	for _, s := range w.lanes.Status() {
 		left := time.Until(s.Next)

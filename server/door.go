@@ -58,6 +58,10 @@ type Options struct {
 
 	// StoreTimeout is how long a webhook may wait for the queue; 0: 5 s.
 	StoreTimeout time.Duration
+
+	// Arrived, if set, is called with what became of each request that looks like
+	// GitLab's.
+	Arrived func(Arrival)
 }
 
 // Door answers the public listener.
@@ -194,6 +198,7 @@ func (d *Door) report(c *gin.Context, source *Source, id queue.ID, result string
 	if source != nil {
 		d.seen.webhook(name, result, time.Now())
 	}
+	d.arrived(c.Request.Header, Arrival{Source: name, Result: result, Err: err})
 	d.metrics.duration.Observe(took.Seconds())
 	attrs := []slog.Attr{
 		slog.String("source", name), slog.String("hook", kind), slog.Int("status", status), slog.String("outcome", result), slog.Float64("duration", took.Seconds()),

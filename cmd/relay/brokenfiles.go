@@ -44,12 +44,12 @@ func (b *brokenFiles) told(c *configuration, findings []configs.Finding) {
 			what = "an included file has mistakes; nothing of it is in force, and the rest is loaded"
 		}
 		b.log.Error(what, "file", file.Path, "err", err)
-		b.reports.trouble("file "+now[file.Path], "⚠️ "+strings.Replace(what, "an included file", codeSpan(file.Path), 1)+":\n"+b.reports.block(err.Error()))
+		b.reports.mistake("file "+file.Path, "⚠️ "+strings.Replace(what, "an included file", codeSpan(file.Path), 1)+":\n"+b.reports.block(err.Error()))
 	}
 	for path := range b.before {
 		if now[path] == "" {
 			b.log.Info("this included file has no mistakes any more", "file", path)
-			b.reports.relief("✅ " + codeSpan(path) + " has no mistakes any more.")
+			b.reports.relief("✅ "+codeSpan(path)+" has no mistakes any more.", "file "+path)
 		}
 	}
 	b.before = now

@@ -26,7 +26,7 @@ func (r *relay) listen() error {
 	r.adminGuarded = token != ""
 	r.recommendToken(r.live.Load())
 	r.door = server.NewDoor(server.Options{
-		Sources: sources, Store: r.queue, Storing: r.queue.Storing, MaxBody: int64(r.f.maxBody), Log: r.log, Registerer: r.registry, StoreTimeout: r.f.storeTimeout(),
+		Sources: sources, Store: r.queue, Storing: r.queue.Storing, MaxBody: int64(r.f.maxBody), Log: r.log, Registerer: r.registry, StoreTimeout: r.f.storeTimeout(), Arrived: newDoorReports(r.reports).arrived,
 	})
 	admin := server.NewAdmin(server.AdminOptions{
 		Relay: adminView{r}, Queue: r.queue, Gatherer: prometheus.GathererFunc(r.gather), Log: r.log, Loopback: loopback(r.f.admin), Token: token,

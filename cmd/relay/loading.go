@@ -80,9 +80,8 @@ func (r *reloader) told(c *configuration, findings []configs.Finding) {
 		r.toldCopied(c, findings)
 		return
 	}
-	if r.copied.Swap(0) != 0 {
-		r.reports.relief("✅ relay.yaml has no mistakes any more, and is in force again.")
-	}
+	r.copied.Store(0)
+	r.reports.relief("✅ relay.yaml has no mistakes any more, and is in force.", "reload")
 	r.successful.Set(1)
 	r.at.SetToCurrentTime()
 	for _, f := range findings {
@@ -118,5 +117,5 @@ func (r *reloader) toldCopied(c *configuration, findings []configs.Finding) {
 			r.log.Error("the URL of this destination is missing: its messages wait", "destination", d.Name)
 		}
 	}
-	r.reports.trouble("reload", "⚠️ relay.yaml has mistakes; the relay started with the last good copy of it, of "+clock(c.copied)+":\n"+r.reports.block(err.Error()))
+	r.reports.mistake("reload", "⚠️ relay.yaml has mistakes; the relay started with the last good copy of it, of "+clock(c.copied)+":\n"+r.reports.block(err.Error()))
 }

@@ -113,7 +113,7 @@ func (r *reloader) reload(why string) error {
 	}
 	if err != nil {
 		r.successful.Set(0)
-		r.reports.trouble("reload", "⚠️ relay.yaml has mistakes; the old one stays in force:\n"+r.reports.block(err.Error()))
+		r.reports.mistake("reload", "⚠️ relay.yaml has mistakes; the old one stays in force:\n"+r.reports.block(err.Error()))
 		r.log.Error("relay.yaml cannot be loaded; the old one stays in force", "trigger", why, "err", err)
 		return err
 	}

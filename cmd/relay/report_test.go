@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"log/slog"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -11,94 +14,190 @@ import (
 
 	"github.com/gitlab-mattermost/relay/configs"
 	"github.com/gitlab-mattermost/relay/delivery"
-	"github.com/gitlab-mattermost/relay/test/chat"
 )
 
-// reportChat is a chat server, and the destination on it that gets the reports.
-func reportChat(t *testing.T) (*chat.Server, *delivery.Destination) {
-	t.Helper()
-	server, err := chat.Start(chat.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { server.Close() })
-	clients := delivery.NewClients("test")
-	t.Cleanup(clients.Close)
-	ds, err := clients.Prepare([]configs.Destination{{Name: "own", Kind: configs.KindMattermost, URL: configs.NewSecret(server.URL("own"))}}, configs.EgressPrivate)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return server, &ds[0]
+// reports is a reporter in a bubble of synctest, and what it posts: the time since
+// the start and the text.
+type reports struct {
+	*reporter
+	t      *testing.T
+	began  time.Time
+	down   bool
+	posts  []string
+	bodies []map[string]string
 }
 
-func TestOneReportPerKindAndHour(t *testing.T) {
-	server, own := reportChat(t)
-	var secrets redactor
-	secrets.add("the-secret")
-	r := newReporter(func() (*delivery.Destination, string, configs.Look) {
-		return own, "relay", configs.Look{Username: "Relay", Icon: ":gear:"}
-	}, secrets.clean, slog.New(slog.DiscardHandler))
-	now := time.Unix(1700000000, 0)
-	r.now = func() time.Time { return now }
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	told := []bool{r.trouble("reload", "one the-secret"), r.trouble("reload", "two"), r.trouble("paused mm", "three")}
-	r.relief("three is over")
-	deliver(ctx, r)
-	told = append(told, r.trouble("reload", "two"))
-	now = now.Add(reportEvery)
-	told = append(told, r.trouble("reload", "four"))
-	deliver(ctx, r)
-	if diff := cmp.Diff([]bool{true, false, true, false, true}, told); diff != "" {
-		t.Errorf("told (-want +got):\n%s", diff)
-	}
-	got, err := server.WaitPosts(ctx, "own", 4)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]string{"one [redacted]", "three", "three is over", "four"}, chat.Texts(got)); diff != "" {
-		t.Errorf("reports (-want +got):\n%s", diff)
-	}
-	if got[0].Channel != "relay" || got[0].Username != "Relay" {
-		t.Errorf("posted as %q to %q", got[0].Username, got[0].Channel)
-	}
+// reporting runs a test of a reporter, whose clock begins at midnight, UTC.
+func reporting(t *testing.T, test func(r *reports)) {
+	synctest.Test(t, func(t *testing.T) {
+		var secrets redactor
+		secrets.add("the-secret")
+		r := &reports{t: t, began: time.Now()}
+		r.reporter = newReporter(func() (*delivery.Destination, string) { return &delivery.Destination{}, "relay" }, secrets.clean, slog.New(slog.DiscardHandler))
+		r.send = func(_ context.Context, _ *delivery.Destination, body []byte) (string, error) {
+			if r.down {
+				return "", errors.New("503 Service Unavailable")
+			}
+			var fields map[string]string
+			if err := json.Unmarshal(body, &fields); err != nil {
+				t.Error(err)
+			}
+			r.bodies = append(r.bodies, fields)
+			r.posts = append(r.posts, time.Since(r.began).Round(time.Second).String()+" "+fields["text"])
+			return "200 OK", nil
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		go r.run(ctx)
+		test(r)
+		cancel()
+		synctest.Wait()
+	})
 }
 
-// deliver posts all that waits.
-func deliver(ctx context.Context, r *reporter) {
-	for len(r.waiting) > 0 {
-		one := <-r.waiting
-		r.ended(one, r.post(ctx, one.text))
+// after lets time pass.
+func (r *reports) after(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func (r *reports) want(posts ...string) {
+	r.t.Helper()
+	if diff := cmp.Diff(posts, r.posts); diff != "" {
+		r.t.Errorf("posts (-want +got):\n%s", diff)
 	}
 }
 
-// A report that did not get through was not made: the next trouble of its kind is
-// told again. The same for one that found no room.
-func TestReportIsMadeWhenDelivered(t *testing.T) {
-	server, own := reportChat(t)
-	r := newReporter(func() (*delivery.Destination, string, configs.Look) { return own, "", configs.Look{} }, (&redactor{}).clean, slog.New(slog.DiscardHandler))
-	r.pauses = nil
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	server.Set("own", chat.Status(503, nil, ""))
-	var told []bool
-	say := func(kind string) { told = append(told, r.trouble(kind, kind)) }
-	say("a")
-	say("a") // it is under way
-	deliver(ctx, r)
-	say("a") // it failed
-	server.Set("own", chat.OK())
-	deliver(ctx, r)
-	say("a") // it was delivered
-	for range reportWaiting {
-		r.relief("over")
-	}
-	say("b") // there is no room
-	deliver(ctx, r)
-	say("b")
-	if diff := cmp.Diff([]bool{true, false, true, false, false, true}, told); diff != "" {
-		t.Errorf("told (-want +got):\n%s", diff)
-	}
+// Each kind is reported by itself; what shows at the same time shares a post. The
+// relay posts under its own name, and without secrets.
+func TestReportsByKind(t *testing.T) {
+	reporting(t, func(r *reports) {
+		r.trouble("refused mm#a", "a is refused")
+		r.trouble("refused mm#b", "b is refused: the-secret")
+		r.after(time.Minute)
+		r.want("1s a is refused\nb is refused: [redacted]")
+		want := map[string]string{"text": "a is refused\nb is refused: [redacted]", "channel": "relay", "username": "relay", "icon_emoji": ":satellite:"}
+		if diff := cmp.Diff(want, r.bodies[0]); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
+// A trouble that goes on is reported again after an hour, if it shows again, with how
+// often it did.
+func TestReportCounts(t *testing.T) {
+	reporting(t, func(r *reports) {
+		r.trouble("dead mm", "one is given up")
+		for range 12 {
+			r.after(time.Minute)
+			r.trouble("dead mm", "another is given up")
+		}
+		r.after(10 * time.Hour)
+		r.want("1s one is given up", "1h0m2s another is given up (12 times since 00:01 UTC)")
+	})
+}
+
+// The silence of an hour ends with the trouble: the last word is true.
+func TestReportOfTroubleThatComesBack(t *testing.T) {
+	reporting(t, func(r *reports) {
+		r.trouble("paused mm", "mm is down")
+		r.after(5 * time.Minute)
+		r.relief("mm is up.", "paused mm", "broken mm")
+		r.after(5 * time.Minute)
+		r.trouble("paused mm", "mm is down again")
+		r.after(24 * time.Hour)
+		r.want("1s mm is down",
+			"5m1s mm is up. The trouble lasted from 00:00 UTC to 00:05 UTC.",
+			"15m2s mm is down again")
+	})
+}
+
+// What comes and goes all the time makes few reports, of which the last one is true.
+func TestReportOfTroubleThatComesAndGoes(t *testing.T) {
+	reporting(t, func(r *reports) {
+		for range 600 {
+			r.trouble("paused mm", "mm is down")
+			r.after(3 * time.Second)
+			r.relief("mm is up.", "paused mm")
+			r.after(3 * time.Second)
+		}
+		r.after(time.Hour)
+		if n := len(r.posts); n < 3 || n > 10 {
+			t.Errorf("%d posts in an hour", n)
+		}
+		if last := r.bodies[len(r.bodies)-1]["text"]; last[:5] != "mm is" || r.kinds["paused mm"] != nil && r.kinds["paused mm"].told {
+			t.Errorf("the last word is %q", last)
+		}
+	})
+}
+
+// A report is made when it is delivered. A trouble that ended before it could be
+// reported is told with its times.
+func TestReportsWhileTheChatIsDown(t *testing.T) {
+	reporting(t, func(r *reports) {
+		r.down = true
+		r.trouble("paused mm", "mm is down")
+		r.trouble("reload", "relay.yaml is wrong")
+		r.after(2 * time.Hour)
+		r.relief("mm is up.", "paused mm")
+		r.down = false
+		r.after(10 * time.Minute)
+		if len(r.posts) != 1 || r.bodies[0]["text"] != "relay.yaml is wrong\nmm is up. The trouble lasted from 00:00 UTC to 02:00 UTC." {
+			t.Errorf("posts %q", r.posts)
+		}
+	})
+}
+
+// While one post waits for the chat, the others are not lost, whatever their number.
+func TestReportsHoldAllKinds(t *testing.T) {
+	reporting(t, func(r *reports) {
+		r.down = true
+		for i := range 500 {
+			r.trouble("refused mm#"+string(rune('A'+i)), "refused")
+		}
+		r.after(time.Hour)
+		r.down = false
+		r.after(time.Hour)
+		for kind, one := range r.kinds {
+			if !one.told {
+				t.Errorf("%s was not told", kind)
+			}
+		}
+	})
+}
+
+// A trouble that ends before anybody could hear of it is nobody's concern; another
+// mistake in a file is news.
+func TestReportOfMistakes(t *testing.T) {
+	reporting(t, func(r *reports) {
+		r.trouble("paused mm", "mm is down")
+		r.relief("mm is up.", "paused mm")
+		r.mistake("reload", "one mistake")
+		r.after(time.Minute)
+		r.mistake("reload", "one mistake")
+		r.after(time.Minute)
+		r.mistake("reload", "another mistake")
+		r.after(time.Minute)
+		r.relief("It is right.", "reload")
+		r.after(time.Hour)
+		r.want("1s one mistake",
+			"2m0s another mistake",
+			"12m1s It is right. The trouble lasted from 00:00 UTC to 00:03 UTC and showed 3 times.")
+	})
+}
+
+// Reports wait for an address of theirs.
+func TestReportsWithoutAddress(t *testing.T) {
+	reporting(t, func(r *reports) {
+		address := r.address
+		r.address = func() (*delivery.Destination, string) { return nil, "" }
+		r.trouble("paused mm", "mm is down")
+		r.after(time.Hour)
+		r.want()
+		r.address = address
+		r.wake()
+		r.after(time.Minute)
+		r.want("1h0m0s mm is down")
+	})
 }
 
 // TestReportOfHostileFile: neither the name of a team's file nor a mistake in it
@@ -111,15 +210,15 @@ func TestReportOfHostileFile(t *testing.T) {
 	const name = "teams/`@here <!channel>\n@all.yaml"
 	finding := configs.Finding{Pos: configs.Pos{File: name}, Message: "``` kanarie<1>kanarie @all"}
 	b.told(&configuration{broken: []brokenFile{{Path: name}}}, []configs.Finding{finding})
+	one := r.kinds["file "+name]
+	one.told = true
 	b.told(&configuration{}, nil)
 	want := []string{
 		"⚠️ `teams/'@here ‹!channel› @all.yaml` has mistakes; nothing of it is in force, and the rest is loaded:\n" +
 			"```\nteams/`@here ‹!channel›\n@all.yaml: ''' [redacted] @all\n```",
 		"✅ `teams/'@here ‹!channel› @all.yaml` has no mistakes any more.",
 	}
-	for _, w := range want {
-		if got := <-r.waiting; got.text != w {
-			t.Errorf("%q, want %q", got.text, w)
-		}
+	if diff := cmp.Diff(want, []string{one.text, one.over}); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -129,6 +129,9 @@ func ofChat(ts *testscript.TestScript, neg bool, args []string) {
 	switch args[0] {
 	case "answer":
 		server.Set(args[1], chat.Status(n, nil, ""))
+		if n == http.StatusOK {
+			server.Set(args[1], chat.OK())
+		}
 	case "posts":
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()

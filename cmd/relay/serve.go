@@ -273,6 +273,7 @@ func (r *relay) apply(c *configuration) error {
 		r.lanes.Update(destinations)
 	}
 	r.destinations = destinations
+	r.reports.wake() // they may go elsewhere now
 	return nil
 }
 

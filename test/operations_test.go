@@ -92,7 +92,7 @@ func TestOperationsPage(t *testing.T) {
 	s.here = install(t, s.yaml)
 	s.here.env = append(s.here.env,
 		"GITLAB_TOKEN="+gitlabToken, "RELAY_TOKEN="+gitlabToken, "MM_URL="+s.chat.URL("team"),
-		"PATH="+filepath.Dir(relayBinary(t))+":"+os.Getenv("PATH"))
+		"TZ=UTC", "PATH="+filepath.Dir(relayBinary(t))+":"+os.Getenv("PATH"))
 	s.relay = s.here.start()
 	s.here.env = append(s.here.env, "RELAY_ADMIN_URL=http://"+s.relay.admin)
 
@@ -143,7 +143,7 @@ func TestOperationsPage(t *testing.T) {
 }
 
 var (
-	anyTime     = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`)
+	anyTime     = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC`)
 	anyDuration = regexp.MustCompile(`in \d[\dms]+ +`)
 	anyDelay    = regexp.MustCompile(`\b\d+(\.\d+)?m?s (after|late)`)
 	anyVersion  = regexp.MustCompile(`\brelay/\S+`)
@@ -158,7 +158,7 @@ func timeless(s string) string {
 }
 
 func TestTimeless(t *testing.T) {
-	got := timeless("1-0  2026-11-22 15:26:03  in 4m52s    x, 26ms after it")
+	got := timeless("1-0  2026-11-22 15:26:03 UTC  in 4m52s    x, 26ms after it")
 	if want := "1-0  DATE  in DURATION x, DELAY after it"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -147,12 +147,12 @@ func reason(word string, status int) string {
 	return fmt.Sprintf("%s, %d", word, status)
 }
 
-// clock is a time for people, where they are.
+// clock is a time for people, in the time zone where they are, with its name.
 func clock(t time.Time) string {
 	if t.IsZero() {
 		return "–"
 	}
-	return t.Local().Format(time.DateTime)
+	return t.Local().Format(time.DateTime + " MST")
 }
 
 // table prints rows in columns; the last one is as wide as it is.

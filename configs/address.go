@@ -83,7 +83,9 @@ func (r *reader) address(v value, what string, destinations []string) (Address, 
 	a, err := ParseAddress(v.text)
 	if err != nil {
 		hint := strings.TrimPrefix(err.Error(), "read address: ")
-		if strings.HasPrefix(v.text, "$") {
+		if HasPlaces(v.text) {
+			hint = "only to of a route takes places such as {project.path}: write the name of the channel out"
+		} else if strings.HasPrefix(v.text, "$") {
 			hint = "lists are for conditions: write the addresses out"
 		} else if several(v.text) {
 			hint = "several addresses are a list: [a, b]"

@@ -1,6 +1,9 @@
 package configs
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Config is a loaded relay.yaml: defaults filled in, secrets read, names
 // resolved to places. It is never changed after [Load].
@@ -111,6 +114,8 @@ type Destination struct {
 	Channel      string // default channel; empty: the hook's own
 	Look         Look
 	Confidential Confidential
+	Channels     []Pattern     // globs over the channels that events may name; none: all with a prefix
+	ChannelsToo  []Pattern     // the same of another version of the file; see [Config.Restrict]
 	Only         []Conditions  // any of them must match, whatever a route says; none: no gate
 	OnlyToo      []Conditions  // the same of another version of the file; see [Config.Restrict]
 	RateLimit    Rate          // zero: none
@@ -125,7 +130,7 @@ type Destination struct {
 // events.
 type Confidential struct {
 	All      bool
-	Channels []string // "" is never in it; "@name" for people
+	Channels []string // "" is never in it; "@name" for people; globs too
 }
 
 // Allows tells whether the channel ("" for the destination's own) may get
@@ -138,12 +143,7 @@ func (d *Destination) Allows(channel string) bool {
 	if channel == "" {
 		channel = d.Channel
 	}
-	for _, c := range d.Confidential.Channels {
-		if channel != "" && c == channel {
-			return true
-		}
-	}
-	return false
+	return channel != "" && (slices.Contains(d.Confidential.Channels, channel) || d.Confidential.glob(channel))
 }
 
 // What a destination's messages may mention.

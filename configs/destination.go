@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/url"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -120,6 +121,7 @@ func (r *reader) destination(name string, entry field) Destination {
 	d.Look = r.look(o)
 	d.Mentions = r.word(o, "mentions", d.Mentions, mentionsWords...)
 	d.Confidential = r.confidential(o)
+	d.Channels = r.channels(o)
 	if f, ok := o.fields["only"]; ok {
 		d.Only = r.when(f, "only of "+where, ignoreKeys)
 	}
@@ -262,7 +264,13 @@ func (r *reader) confidential(o object) Confidential {
 			r.errorf(v.node, "did you mean true?", "confidential of %s takes true or channels", o.where)
 			continue
 		}
-		if c, ok := r.channel(v, "confidential of "+o.where); ok {
+		if glob := strings.TrimPrefix(v.text, "#"); isGlob(glob) && glob[0] != '@' {
+			if _, err := path.Match(glob, ""); err != nil {
+				r.errorf(v.node, `for example "gl-*"`, "%q is no glob over channels, in confidential of %s", v.shown(), o.where)
+				continue
+			}
+			out.Channels = append(out.Channels, glob)
+		} else if c, ok := r.channel(v, "confidential of "+o.where); ok {
 			out.Channels = append(out.Channels, c)
 		}
 	}

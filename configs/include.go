@@ -306,7 +306,7 @@ func hasKeys(n *yaml.Node, keys keyTable) bool {
 
 // within checks that a route of an included file may route to an address.
 func (r *reader) within(to To, v value, where string) {
-	if r.fence == nil || r.fence.Permits(to.Address, r.cfg.Destination(to.Address.Destination)) {
+	if r.fence == nil || to.Placed() && r.fence.mayPermit(to) || !to.Placed() && r.fence.Permits(to.Address, r.cfg.Destination(to.Address.Destination)) {
 		return
 	}
 	var may []string

@@ -123,9 +123,12 @@ func (r *reader) unusedLists() {
 	}
 }
 
-// asList is the hint for a ${name} that is the name of a list.
+// asList is the hint for a ${name} that is the name of a list, or a place of an address.
 func (r *reader) asList(reference string) (hint string, ok bool) {
 	name := strings.TrimSuffix(strings.TrimPrefix(reference, "${"), "}")
+	if slices.Contains(placeWords, name) {
+		return fmt.Sprintf("what an event says is written without $: {%s}", name), true
+	}
 	if r.lists[name] == nil {
 		return "", false
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -177,9 +178,11 @@ func (r *reader) unused() {
 	if cfg.Report != nil {
 		used[cfg.Report.Address.Destination] = true
 	}
+	named := map[string]bool{} // destinations whose channels events name
 	for _, route := range cfg.Routes {
 		for _, to := range route.To {
 			used[to.Address.Destination] = true
+			named[to.Address.Destination] = named[to.Address.Destination] || to.Placed()
 		}
 	}
 	for _, d := range cfg.Destinations {
@@ -187,6 +190,13 @@ func (r *reader) unused() {
 			r.add(Finding{
 				Pos: d.Pos, Severity: Warning, Width: len(d.Name),
 				Message: fmt.Sprintf("destination %q is never used", d.Name), Hint: "name it in to, or remove it",
+			})
+		}
+		if len(d.Channels) > 0 && !named[d.Name] {
+			r.add(Finding{
+				Pos: d.Channels[0].Pos, Severity: Warning, Width: utf8.RuneCountInString(d.Channels[0].Text),
+				Message: fmt.Sprintf("channels of destination %q has no effect: it bounds addresses with places alone, and no route has any there", d.Name),
+				Hint:    "remove it, or write a place: to: \"" + d.Name + "#gl-{project.path}\"",
 			})
 		}
 	}

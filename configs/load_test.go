@@ -196,7 +196,7 @@ func TestLoadAllKeys(t *testing.T) {
 	cfg, _ := Load("testdata/good/all_keys.yaml", testEnv)
 	a, b, c := cfg.Destination("a"), cfg.Destination("b"), cfg.Destination("c")
 	want := Destination{
-		Name: "a", Kind: KindMattermost, URL: NewSecret("https://chat.example/hooks/canary"), Channel: "a",
+		Name: "a", Kind: KindMattermost, URL: NewSecret("https://chat.example/hooks/canary"), Channel: "a", Channels: []Pattern{{Text: "gl-*"}, {Text: "team-?"}},
 		Look: Look{Username: "A", Icon: ":a:"}, Confidential: Confidential{All: true}, Concurrency: 64, Mentions: MentionsRoute, GiveUpAfter: 90 * time.Minute, Timeout: time.Minute,
 	}
 	if diff := cmp.Diff(want, *a, compare); diff != "" {

@@ -17,7 +17,7 @@ func (c *Config) Restrict(by *Config) {
 			continue // that version says nothing about it
 		}
 		d.Confidential = d.Confidential.and(other.Confidential)
-		d.OnlyToo = other.Only
+		d.OnlyToo, d.ChannelsToo = other.Only, other.Channels
 	}
 	for i := range c.Routes {
 		r := &c.Routes[i]
@@ -26,7 +26,9 @@ func (c *Config) Restrict(by *Config) {
 			continue
 		}
 		r.FenceToo = f
-		r.To = slices.DeleteFunc(r.To, func(to To) bool { return !f.Permits(to.Address, c.Destination(to.Address.Destination)) })
+		r.To = slices.DeleteFunc(r.To, func(to To) bool {
+			return !to.Placed() && !f.Permits(to.Address, c.Destination(to.Address.Destination))
+		})
 	}
 }
 

@@ -43,8 +43,9 @@ const (
 
 // To is an address as a route names it.
 type To struct {
-	Address Address
+	Address Address // as written, where an event completes it
 	Pos     Pos
+	Parts   []Part // of the channel, where it has places; else nil
 }
 
 const (
@@ -125,7 +126,7 @@ func (r *reader) route(n *yaml.Node, index int) Route {
 	tos, _ := r.list(o, "to")
 	tos = r.atMost(tos, maxTo, o, "to")
 	for _, v := range tos {
-		if to, ok := r.to(v, "to of "+where); ok {
+		if to, ok := r.routeTo(v, "to of "+where); ok {
 			r.within(to, v, where)
 			route.To = append(route.To, to)
 		} else {
@@ -250,6 +251,14 @@ func (r *reader) to(v value, what string) (To, bool) {
 		a.Channel = ""
 	}
 	return To{Address: a, Pos: r.pos(v.node)}, true
+}
+
+// routeTo reads an address of a route, which an event may complete.
+func (r *reader) routeTo(v value, what string) (To, bool) {
+	if HasPlaces(v.text) {
+		return r.placed(v, what)
+	}
+	return r.to(v, what)
 }
 
 // unrouted reads `unrouted`.

@@ -98,7 +98,7 @@ func TestSchemaAllowsGood(t *testing.T) {
 var unseen = []string{
 	"address_syntax", "ca_file", "destination_channel", "destination_log_with_url", "destination_name", "destination_two_urls",
 	"destination_url_scheme", "destination_without_url", "destinations_missing", "destinations_same_place", "if_long", "include", "include_env", "long_line",
-	"mention", "merge_key", "negation", "routes_empty", "routes_missing", "secret_file", "secret_text", "several_documents", "slack_person", "source_name",
+	"mention", "merge_key", "negation", "places", "routes_empty", "routes_missing", "secret_file", "secret_text", "several_documents", "slack_person", "source_name",
 	"source_paths", "source_signing_key", "source_two_tokens", "source_without_proof", "templates", "trap_address", "trap_negation",
 	"unknown_destination", "unrouted", "unrouted_address", "unrouted_report", "unset_variable", "variable_syntax", "wide_and_tabs",
 }

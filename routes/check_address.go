@@ -20,7 +20,8 @@ func (c *compiler) checkAddresses(r checkedRoute) {
 			continue
 		}
 		width := utf8.RuneCountInString(to.Address.String())
-		if confidential && !d.Allows(to.Address.Channel) {
+		c.checkPlaces(r, to)
+		if confidential && !to.Placed() && !d.Allows(to.Address.Channel) {
 			hint := "set confidential: true on destination " + d.Name
 			if channel := to.Address.Channel; channel != "" {
 				hint = fmt.Sprintf("add %s to confidential of destination %s", channel, d.Name)
@@ -39,4 +40,37 @@ func (c *compiler) alwaysConfidential(w checkedConditions) bool {
 		return true
 	}
 	return len(w.events) > 0 && !slices.ContainsFunc(w.events, func(e writtenEvent) bool { return e.kind != events.Vulnerability })
+}
+
+// checkPlaces finds a place that no event of a pattern has anything for.
+func (c *compiler) checkPlaces(r checkedRoute, to configs.To) {
+	for _, part := range to.Parts {
+		for _, w := range r.when {
+			for _, e := range w.events {
+				names := e.names(c.vocabulary)
+				if part.Place == "" || e.set != "" || len(names) == 0 || slices.ContainsFunc(names, func(n string) bool { return neverFills(part.Place, n) == "" }) {
+					continue
+				}
+				c.report(configs.Error, to.Pos, utf8.RuneCountInString(to.Address.String()),
+					fmt.Sprintf("%s never gets %s, %s", to.Address, e.Text, neverFills(part.Place, names[0])),
+					fmt.Sprintf("give %s a route of its own, with another address", e.Text))
+			}
+		}
+	}
+}
+
+// neverFills tells why events of a name never fill a place; empty when they may.
+func neverFills(place, name string) string {
+	kind, _, _ := strings.Cut(name, ".")
+	switch place {
+	case configs.PlaceBranch:
+		return never(keyBranches, name)
+	case configs.PlaceEnvironment:
+		return never(keyEnvironments, name)
+	case configs.PlaceProjectName, configs.PlaceProjectPath:
+		if kind == events.Member || kind == events.Subgroup {
+			return "which is about a group"
+		}
+	}
+	return ""
 }

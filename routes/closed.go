@@ -60,6 +60,14 @@ func (t *Table) Closed(e *events.Event, a configs.Address, file string) (reason 
 	if reason := to.closed(s, a.Channel); reason != "" {
 		return reason
 	}
+	if t.namedByEvent(s, a) {
+		if !to.config.AllowsNaming(a.Channel) {
+			return ReasonChannels
+		}
+		if e.Confidential && !to.config.AllowsPlaced(a.Channel) {
+			return ReasonConfidential
+		}
+	}
 	fences, known := t.fences[file]
 	forbids := func(f fence) bool { return !f.permits(s, a, to.config) }
 	if file == "" || known && !slices.ContainsFunc(fences, forbids) {

@@ -51,13 +51,13 @@ func Compile(cfg *configs.Config, v Vocabulary) (*Table, []configs.Finding) {
 			t.fences[file] = []fence{c.fence(f)}
 		}
 	}
-	t.timed = c.timed
+	t.timed, t.namings = c.timed, c.namings
 	if cfg.Unrouted.Mode == configs.UnroutedAddress {
 		if target, ok := c.target(cfg.Unrouted.Address, configs.Route{Name: unroutedName}); ok {
 			t.unrouted = &target
 		}
 	}
-	t.words = (len(c.addresses) + 63) / 64
+	t.words, t.addresses = (len(c.addresses)+63)/64, c.addresses
 	c.check(checked, t)
 	c.found = fewer(c.found)
 	for i, f := range c.found {
@@ -100,6 +100,7 @@ type compiler struct {
 	found      []configs.Finding
 	file       string // of the route before, at first the main one
 	group      int
+	namings    []*naming
 	timed      bool                    // a route names times
 	fences     map[*configs.Fence]bool // those that were looked at
 
@@ -202,7 +203,7 @@ func (c *compiler) route(r configs.Route) (route, checkedRoute) {
 		facts.except = &checkedConditions{*r.Except, patterns}
 	}
 	for _, to := range r.To {
-		if target, ok := c.target(to.Address, r); ok {
+		if target, ok := c.targetOf(to, r); ok {
 			out.targets = append(out.targets, target)
 		}
 	}
@@ -250,6 +251,18 @@ func outright(l, ignore *configs.List, compile func(string) (glob, *problem)) []
 	return out
 }
 
+// targetOf makes the delivery to an address of a route beforehand, as far as it can.
+func (c *compiler) targetOf(to configs.To, r configs.Route) (target, bool) {
+	d := c.cfg.Destination(to.Address.Destination)
+	if d == nil || !to.Placed() {
+		return c.target(to.Address, r)
+	}
+	out := c.prepared(d, to.Address, r)
+	out.naming = &naming{written: to.Address, parts: to.Parts, to: d, fences: [2]*configs.Fence{r.Fence, r.FenceToo}}
+	c.namings = append(c.namings, out.naming)
+	return out, true
+}
+
 // target makes the delivery to an address beforehand.
 func (c *compiler) target(a configs.Address, r configs.Route) (target, bool) {
 	d := c.cfg.Destination(a.Destination)
@@ -261,14 +274,21 @@ func (c *compiler) target(a configs.Address, r configs.Route) (target, bool) {
 		id = len(c.addresses)
 		c.addresses[a] = id
 	}
+	out := c.prepared(d, a, r)
+	out.address = id
+	return out, true
+}
+
+// prepared is the delivery to an address of a destination.
+func (c *compiler) prepared(d *configs.Destination, a configs.Address, r configs.Route) target {
 	file := ""
 	if r.Fence != nil || r.FenceToo != nil {
 		file = r.Pos.File
 	}
 	return target{
-		address: id, kind: d.Kind, confidential: d.Allows(a.Channel), only: c.gates[d.Name], mentions: d.Mentions != configs.MentionsNone,
+		kind: d.Kind, confidential: d.Allows(a.Channel), only: c.gates[d.Name], mentions: d.Mentions != configs.MentionsNone,
 		delivery: Delivery{Address: a, Route: r.Name, File: file, Look: look(r.Look, d.Look, c.cfg.Defaults.Look)},
-	}, true
+	}
 }
 
 // details are the words of detail, the shortest first.

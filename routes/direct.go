@@ -31,7 +31,7 @@ func (t *Table) Direct(e *events.Event, a configs.Address) Decision {
 	to := t.destinations[a.Destination]
 	out := Delivery{Address: a, Route: directName, Look: t.Look(to.config)}
 	if reason := to.closed(s, a.Channel); reason != "" {
-		return Decision{Withheld: []Withheld{{a, directName, reason}}}
+		return Decision{Withheld: []Withheld{{Address: a, Route: directName, Reason: reason}}}
 	}
 	return Decision{Deliveries: []Delivery{out}}
 }
@@ -44,10 +44,14 @@ func (t *Table) ByRoute(e *events.Event, name string, a configs.Address) (Delive
 		r := &t.routes[i]
 		for j := range r.targets {
 			to := &r.targets[j]
-			if r.name != name || to.delivery.Address != a {
+			out := to.delivery
+			if to.naming != nil {
+				out.Address, _ = to.naming.address(t.subject(e))
+				out.Placed = &to.naming.written
+			}
+			if r.name != name || out.Address != a {
 				continue
 			}
-			out := to.delivery
 			if to.mentions && len(r.mention) > 0 {
 				out.Mention = r.chat.mention(nil, r.mention, to.kind, t.subject(e))
 			}

@@ -44,7 +44,7 @@ routes:
 		},
 		"confidential": {
 			func(e *events.Event) { e.Confidential = true }, configs.Address{Destination: "mm", Channel: "dev"},
-			Decision{Withheld: []Withheld{{configs.Address{Destination: "mm", Channel: "dev"}, "replay", ReasonConfidential}}},
+			Decision{Withheld: []Withheld{{Address: configs.Address{Destination: "mm", Channel: "dev"}, Route: "replay", Reason: ReasonConfidential}}},
 		},
 		"confidential, where it may go": {
 			func(e *events.Event) { e.Confidential = true }, configs.Address{Destination: "mm", Channel: "security"},
@@ -52,7 +52,7 @@ routes:
 		},
 		"only": {
 			func(*events.Event) {}, configs.Address{Destination: "partner"},
-			Decision{Withheld: []Withheld{{configs.Address{Destination: "partner"}, "replay", ReasonOnly}}},
+			Decision{Withheld: []Withheld{{Address: configs.Address{Destination: "partner"}, Route: "replay", Reason: ReasonOnly}}},
 		},
 		"no destination": {
 			func(*events.Event) {}, configs.Address{Destination: "gone"}, Decision{Because: `there is no destination "gone"`},

@@ -12,6 +12,9 @@ type Explanation struct {
 	Deliveries []DeliveryExplanation `json:"deliveries"`
 	Withheld   []WithheldExplanation `json:"withheld"`
 
+	// Unfilled are addresses that the event could not complete.
+	Unfilled []UnfilledExplanation `json:"unfilled,omitempty"`
+
 	Foreign bool   `json:"foreign,omitempty"`
 	Nearest string `json:"nearest,omitempty"`
 	Because string `json:"because,omitempty"`
@@ -57,6 +60,7 @@ type DeliveryExplanation struct {
 	Channel     string   `json:"channel"` // "", "reviews" or "@alice"
 	Route       string   `json:"route"`
 	Mention     []string `json:"mention"`
+	Written     string   `json:"written,omitempty"` // the address in the file, where the event completed it
 
 	// How it looks there, where that is not the built-in look.
 	Detail   string `json:"detail,omitempty"`
@@ -69,8 +73,15 @@ type WithheldExplanation struct {
 	Destination string `json:"destination"`
 	Channel     string `json:"channel"`
 	Route       string `json:"route"`
-	Reason      string `json:"reason"`            // ReasonConfidential or ReasonOnly
+	Reason      string `json:"reason"`            // ReasonConfidential, ReasonOnly, ReasonFence or ReasonChannels
 	Because     string `json:"because,omitempty"` // `visibility: want public, got private`
+}
+
+// UnfilledExplanation is an address that the event could not complete.
+type UnfilledExplanation struct {
+	Address string `json:"address"` // as the file writes it
+	Route   string `json:"route"`
+	Because string `json:"because"`
 }
 
 const (
@@ -100,6 +111,9 @@ func (t *Table) explain(s *subject) Explanation {
 			Destination: w.Address.Destination, Channel: w.Address.Channel, Route: w.Route, Reason: w.Reason, Because: t.gateBecause(w, s),
 		})
 	}
+	for _, u := range x.Decision.Unfilled {
+		x.Unfilled = append(x.Unfilled, UnfilledExplanation{u.Address.String(), u.Route, u.Because})
+	}
 	x.Foreign, x.Nearest, x.Because = x.Decision.Foreign, x.Decision.Nearest, x.Decision.Because
 	return x
 }
@@ -108,6 +122,9 @@ func explainDelivery(d Delivery) DeliveryExplanation {
 	out := DeliveryExplanation{
 		Destination: d.Address.Destination, Channel: d.Address.Channel, Route: d.Route, Mention: append([]string{}, d.Mention...),
 		Template: d.Look.Template,
+	}
+	if d.Placed != nil {
+		out.Written = d.Placed.String()
 	}
 	if d.Look.Detail != configs.DetailFull {
 		out.Detail = d.Look.Detail
@@ -187,15 +204,8 @@ func (t *Table) gateBecause(w Withheld, s *subject) string {
 	if w.Reason != ReasonOnly {
 		return ""
 	}
-	for i := range t.routes {
-		for j := range t.routes[i].targets {
-			if to := &t.routes[i].targets[j]; to.delivery.Address == w.Address {
-				return closedBy(to.only, s)
-			}
-		}
-	}
-	if t.unrouted != nil {
-		return closedBy(t.unrouted.only, s)
+	if d := t.destinations[w.Address.Destination]; d != nil {
+		return closedBy(d.only, s)
 	}
 	return ""
 }

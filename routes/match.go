@@ -5,8 +5,9 @@ import "github.com/gitlab-mattermost/relay/configs"
 // Delivery is one event for one address, and how it shall look there.
 type Delivery struct {
 	Address configs.Address
-	Route   string // name of the first route that took the event
-	File    string // where that route stands, if that is an included file with a fence
+	Placed  *configs.Address // as the file writes it, where the event completed it; else nil
+	Route   string           // name of the first route that took the event
+	File    string           // where that route stands, if that is an included file with a fence
 	Look    configs.Look
 
 	// Mention is whom the routes mention, as the chat writes it ("@anna",
@@ -27,12 +28,15 @@ type Withheld struct {
 	Address configs.Address
 	Route   string
 	Reason  string
+
+	ByEvent bool // the event completed the address
 }
 
 // Decision is what the table says of one event.
 type Decision struct {
 	Deliveries []Delivery
 	Withheld   []Withheld
+	Unfilled   []Unfilled
 
 	// Foreign: the source may not speak for the event's project; nothing is
 	// delivered.

@@ -57,7 +57,11 @@ var (
 	someActors   = []string{"ada", "*a*", "grace", "/^al/", "*-bot"}
 	someLabels   = []string{"backend", "bug", "/^P/", "nothing"}
 	someIfs      = []string{"branch == 'main'", "push.total > 1 || pipeline.duration > 60", "!(merge_request.draft)", "'bug' in labels", "actor.bot"}
-	someWords    = []string{"author", "actor", "assignees", "reviewers", "here", "@x"}
+	someNamed    = []configs.To{
+		namedBy("mm", "gl-", configs.PlaceProjectPath), namedBy("mm", "gl-", configs.PlaceProjectName), namedBy("mm", "", configs.PlaceTopGroup),
+		namedBy("ops", "", configs.PlaceBranch), namedBy("open", "env-", configs.PlaceEnvironment),
+	}
+	someWords = []string{"author", "actor", "assignees", "reviewers", "here", "@x"}
 )
 
 func someEvents() []string {
@@ -132,6 +136,9 @@ func routesOf(stops bool) *rapid.Generator[configs.Route] {
 			}
 			r.To = append(r.To, configs.To{Address: address})
 		}
+		for _, to := range rapid.SliceOfN(rapid.SampledFrom(someNamed), 0, 2).Draw(t, "named by the event") {
+			r.To = append(r.To, to)
+		}
 		return r
 	})
 }
@@ -140,8 +147,8 @@ func configOf(rs []configs.Route, t *rapid.T) *configs.Config {
 	cfg := &configs.Config{
 		Sources: []configs.Source{{Name: "gitlab"}},
 		Destinations: []configs.Destination{
-			{Name: "mm", Kind: configs.KindLog, Confidential: configs.Confidential{Channels: []string{"a", "@c"}}},
-			{Name: "ops", Kind: configs.KindLog, Channel: "ops", Only: rapid.SliceOfN(conditionsOf(false), 0, 2).Draw(t, "only"), Mentions: configs.MentionsNone},
+			{Name: "mm", Kind: configs.KindLog, Confidential: configs.Confidential{Channels: []string{"a", "@c", "gl-acme-a*", "gl-api"}}, Channels: []configs.Pattern{pattern("gl-acme-*"), pattern("gl-a*"), pattern("acme")}},
+			{Name: "ops", Kind: configs.KindLog, Channel: "ops", Channels: []configs.Pattern{pattern("ma*"), pattern("ops")}, Only: rapid.SliceOfN(conditionsOf(false), 0, 2).Draw(t, "only"), Mentions: configs.MentionsNone},
 			{Name: "open", Kind: configs.KindLog, Confidential: configs.Confidential{All: true}},
 		},
 		Usernames: configs.UsernamesSame,
@@ -228,6 +235,9 @@ func TestProperties(t *testing.T) {
 func gated(t *rapid.T, cfg *configs.Config, e *events.Event, d Decision) {
 	for _, x := range d.Deliveries {
 		dest := cfg.Destination(x.Address.Destination)
+		if x.Placed != nil {
+			reached(t, dest, e, x)
+		}
 		if e.Confidential && !dest.Allows(x.Address.Channel) {
 			t.Fatalf("%s: confidential, yet delivered to %s", e.Name(), x.Address)
 		}
@@ -532,6 +542,20 @@ func BenchmarkMatch(b *testing.B) {
 			}
 		})
 	}
+	places := compile(b, strings.Replace(manyRoutes(960), "routes:\n", "routes:\n"+strings.Repeat("  - {when: {events: [push, merge_request.merge], projects: acme/other/**}, to: \"mm#gl-{project.path}\"}\n", 40), 1))
+	b.Run("1000 routes, 40 with places", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			places.Match(e)
+		}
+	})
+	named := compile(b, destinations+"routes: [{when: {events: push}, to: \"mm#gl-{project.path}\"}]\n")
+	b.Run("a place", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			named.Match(e)
+		}
+	})
 	table := compile(b, destinations+"routes: [{when: {events: push, if: \"branch == 'main' && push.total > 3\"}, to: mm}, {when: {events: push}, to: ops}]\n")
 	b.Run("an if", func(b *testing.B) {
 		b.ReportAllocs()

@@ -321,8 +321,8 @@ routes:
 					{Address: configs.Address{Destination: "open"}, Route: "A"},
 				},
 				Withheld: []Withheld{
-					{configs.Address{Destination: "mm"}, "A", ReasonConfidential},
-					{configs.Address{Destination: "mm", Channel: "@alice"}, "A", ReasonConfidential},
+					{Address: configs.Address{Destination: "mm"}, Route: "A", Reason: ReasonConfidential},
+					{Address: configs.Address{Destination: "mm", Channel: "@alice"}, Route: "A", Reason: ReasonConfidential},
 				},
 			},
 		},
@@ -346,7 +346,7 @@ routes:
 			"\nroutes: [{name: A, when: {projects: other/**}, to: mm}]\nunrouted: mm\n",
 			confidential,
 			Decision{
-				Withheld: []Withheld{{configs.Address{Destination: "mm"}, "unrouted", ReasonConfidential}},
+				Withheld: []Withheld{{Address: configs.Address{Destination: "mm"}, Route: "unrouted", Reason: ReasonConfidential}},
 				Nearest:  "A", Because: "projects: want other/**, got Acme/Backend/API",
 			},
 		},
@@ -354,7 +354,7 @@ routes:
 			"withheld is taken",
 			"\nroutes: [{name: A, to: mm}]\nunrouted: open\n",
 			confidential,
-			Decision{Withheld: []Withheld{{configs.Address{Destination: "mm"}, "A", ReasonConfidential}}},
+			Decision{Withheld: []Withheld{{Address: configs.Address{Destination: "mm"}, Route: "A", Reason: ReasonConfidential}}},
 		},
 		{
 			"nearest by kind of event first",
@@ -402,7 +402,7 @@ routes:
 			"stop of a route that was withheld",
 			"\nroutes: [{name: A, to: mm, stop: true}, {name: B, to: open}]\nunrouted: open\n",
 			confidential,
-			Decision{Withheld: []Withheld{{configs.Address{Destination: "mm"}, "A", ReasonConfidential}}},
+			Decision{Withheld: []Withheld{{Address: configs.Address{Destination: "mm"}, Route: "A", Reason: ReasonConfidential}}},
 		},
 		{
 			"ignore",
@@ -465,8 +465,8 @@ routes:
 			Decision{
 				Deliveries: []Delivery{{Address: configs.Address{Destination: "mm"}, Route: "A"}},
 				Withheld: []Withheld{
-					{configs.Address{Destination: "gate"}, "A", ReasonOnly},
-					{configs.Address{Destination: "gate", Channel: "x"}, "A", ReasonOnly},
+					{Address: configs.Address{Destination: "gate"}, Route: "A", Reason: ReasonOnly},
+					{Address: configs.Address{Destination: "gate", Channel: "x"}, Route: "A", Reason: ReasonOnly},
 				},
 			},
 		},
@@ -481,7 +481,7 @@ routes:
 			"  gate: {kind: log, only: {visibility: public}}\nroutes: [{name: A, when: {events: push}, to: mm}]\nunrouted: gate\n",
 			named("issue", "open"),
 			Decision{
-				Withheld: []Withheld{{configs.Address{Destination: "gate"}, "unrouted", ReasonOnly}},
+				Withheld: []Withheld{{Address: configs.Address{Destination: "gate"}, Route: "unrouted", Reason: ReasonOnly}},
 				Nearest:  "A", Because: "events: want push, got issue.open",
 			},
 		},

@@ -2,7 +2,6 @@ package routes
 
 import (
 	"strings"
-	"time"
 
 	"github.com/gitlab-mattermost/relay/configs"
 	"github.com/gitlab-mattermost/relay/events"
@@ -11,13 +10,13 @@ import (
 // subject is an event with what several routes ask of it.
 type subject struct {
 	event    *events.Event
-	project  string    // path in lower case; the group's for group-level events
-	actor    string    // username in lower case
-	bot      bool      // the actor counts as a bot
-	standard string    // why it is not in the standard set
-	at       time.Time // when its webhook came; zero: times do not matter
-	gate     string    // word of `also` that it needs, or empty
-	ignored  uint32    // the keys of ignore that match, by their number
+	project  string // path in lower case; the group's for group-level events
+	actor    string // username in lower case
+	bot      bool   // the actor counts as a bot
+	standard string // why it is not in the standard set
+	at       int64  // when its webhook came, in Unix nanoseconds; 0: times do not matter
+	gate     string // word of `also` that it needs, or empty
+	ignored  uint32 // the keys of ignore that match, by their number
 	bots     *bots
 	asked    *environment
 	extents  map[string]extent // of what the asked holds, by its path

@@ -17,18 +17,20 @@ type Vocabulary struct {
 // Table is compiled routes. It is never changed after [Compile] and safe for
 // concurrent use.
 type Table struct {
-	routes   []route
-	index    index
-	ignore   []key             // an except of every route; at most 32
-	sources  map[string][]glob // of sources that may not speak for everything
-	known    map[string]bool   // all sources
-	words    int               // of 64 addresses each
-	unrouted *target
-	defaults configs.Defaults
-	timed    bool // a route names times
-	bots     bots
-	chat     *directory
-	own      map[string]*directory // of fenced files, by path
+	routes    []route
+	index     index
+	ignore    []key                   // an except of every route; at most 32
+	sources   map[string][]glob       // of sources that may not speak for everything
+	known     map[string]bool         // all sources
+	words     int                     // of 64 addresses each
+	addresses map[configs.Address]int // those that routes write out
+	namings   []*naming               // of all routes
+	unrouted  *target
+	defaults  configs.Defaults
+	timed     bool // a route names times
+	bots      bots
+	chat      *directory
+	own       map[string]*directory // of fenced files, by path
 
 	destinations map[string]*gatedDestination
 	fences       map[string][]fence // by file; all of them must permit
@@ -55,6 +57,7 @@ type target struct {
 	only         []conditions // any of them; none: no gate
 	mentions     bool
 	delivery     Delivery
+	naming       *naming // the event completes the address
 }
 
 // Match says where an event goes.
@@ -108,11 +111,18 @@ func (t *Table) decide(s *subject, x *Explanation) Decision {
 		}
 		taken = true
 		for j := range r.targets {
-			t.add(&d, &r.targets[j], r, s, seen)
+			if to := &r.targets[j]; to.naming != nil {
+				t.addNamed(&d, to, r, s, seen)
+			} else {
+				t.add(&d, to, r, s, seen)
+			}
 		}
 		if r.stop {
 			stopped = r.group
 		}
+	}
+	if len(d.Unfilled) > 0 && len(d.Deliveries)+len(d.Withheld) == 0 {
+		d.Nearest, d.Because = d.Unfilled[0].Route, d.Unfilled[0].Because
 	}
 	if taken || d.Foreign {
 		return d
@@ -137,9 +147,19 @@ func (t *Table) add(d *Decision, to *target, r *route, s *subject, seen []uint64
 	case !opens(to.only, s):
 		d.Withheld = append(d.Withheld, Withheld{Address: to.delivery.Address, Route: to.delivery.Route, Reason: ReasonOnly})
 	default:
+		if len(d.Withheld) > 0 {
+			d.Withheld = slices.DeleteFunc(d.Withheld, func(w Withheld) bool { return w.ByEvent && w.Address == to.delivery.Address })
+		}
 		d.Deliveries = append(d.Deliveries, to.delivery)
 	}
-	if r == nil || len(r.mention) == 0 || !to.mentions {
+	if r != nil && len(r.mention) > 0 {
+		d.mention(to, r, s)
+	}
+}
+
+// mention adds whom a route mentions at an address.
+func (d *Decision) mention(to *target, r *route, s *subject) {
+	if !to.mentions {
 		return
 	}
 	for i := range d.Deliveries {

@@ -442,6 +442,7 @@ var keyTables = []keyTable{
 		{"detail", "`defaults`, or `full`", `detail: title`},
 		{"layout", "`defaults`, or `auto`", `layout: card`},
 		{"mentions", "`defaults`, or `mapped`", `mentions: route`},
+		{"channels", "any, after a prefix", `channels: ["gl-*"]`},
 		{"confidential", "none", `confidential: [security]`},
 		{"only", "everything", `only: {visibility: public}`},
 		{"rate_limit", "none; Slack: `1/s`", `rate_limit: 30/m`},

@@ -214,11 +214,11 @@ func (c *configuration) outcome(e *events.Event, x routes.Explanation) []string 
 	if word := missing(x); word != "" {
 		lines = append(lines, fmt.Sprintf("only a route that says also: %s takes it: %s", word, gated[word]))
 	}
-	if x.Nearest != "" {
+	if x.Nearest != "" && len(x.Unfilled) == 0 {
 		lines = append(lines, fmt.Sprintf("no route takes it; nearest is %s: %s", printable(x.Nearest), printable(x.Because)))
 	}
 	for _, d := range x.Deliveries {
-		line := fmt.Sprintf("goes to %s (%s)", address(d.Destination, d.Channel), by(d.Route))
+		line := fmt.Sprintf("goes to %s (%s)", address(d.Destination, d.Channel), by(d.Route)+written(d.Written))
 		for _, look := range []struct{ key, value string }{{"template", d.Template}, {"detail", d.Detail}, {"layout", d.Layout}} {
 			if look.value != "" {
 				line += ", " + look.key + " " + look.value
@@ -231,6 +231,9 @@ func (c *configuration) outcome(e *events.Event, x routes.Explanation) []string 
 	}
 	for _, w := range x.Withheld {
 		lines = append(lines, fmt.Sprintf("withheld from %s (%s): %s", address(w.Destination, w.Channel), by(w.Route), c.withheld(w)))
+	}
+	for _, u := range x.Unfilled {
+		lines = append(lines, fmt.Sprintf("cannot go to %s (%s): %s", u.Address, by(u.Route), printable(u.Because)))
 	}
 	if len(x.Deliveries)+len(x.Withheld) > 0 {
 		return lines
@@ -289,6 +292,14 @@ func missing(x routes.Explanation) string {
 	return word
 }
 
+// written is how the file writes an address that the event completed.
+func written(address string) string {
+	if address == "" {
+		return ""
+	}
+	return ": " + address
+}
+
 func by(route string) string {
 	if route == "unrouted" {
 		return route
@@ -298,7 +309,12 @@ func by(route string) string {
 
 // withheld says why a gate held a delivery back, and how to open it.
 func (c *configuration) withheld(w routes.WithheldExplanation) string {
-	if w.Reason == routes.ReasonOnly {
+	switch w.Reason {
+	case routes.ReasonChannels:
+		return "channels of destination " + w.Destination + " does not list it among those that events may name"
+	case routes.ReasonFence:
+		return "the include of the route's file does not let it route there"
+	case routes.ReasonOnly:
 		return "destination " + w.Destination + " does not take it (only): " + printable(w.Because)
 	}
 	channel := w.Channel

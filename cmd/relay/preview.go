@@ -149,8 +149,13 @@ func (c *configuration) address(to string) (*configs.Destination, string, error)
 func (c *configuration) firstAddress(route string) (string, error) {
 	var names []string
 	for _, r := range c.Routes {
+		for _, to := range r.To {
+			if r.Name == route && !to.Placed() {
+				return to.Address.String(), nil
+			}
+		}
 		if r.Name == route && len(r.To) > 0 {
-			return r.To[0].Address.String(), nil
+			return "", usage("name it with --to, as relay explain shows it", "an event completes the address of route %q", route)
 		}
 		names = append(names, r.Name)
 	}

@@ -78,6 +78,8 @@ type Source struct {
 	Insecure    bool     // accepts requests without authentication
 	Paths       []string // default: /hooks/<name>
 	Projects    []Pattern
+	API         *API   // how the relay asks this GitLab; may be nil
+	Hooks       *Hooks // the webhooks that it shall have; may be nil
 }
 
 // Basic is HTTP Basic authentication.

@@ -69,6 +69,9 @@ var sourceKeys = keyTable{
 	{"insecure", anyTruth, "accepts requests without authentication"},
 	{"path", anyTexts, "path or paths of the source; default: /hooks/<name>"},
 	{"projects", anyTexts, "the projects that it may speak for; default: all"},
+	{"api", apiKeys.shape().required("url", "token_file"), "how the relay asks this GitLab itself"},
+	{"insecure_api", anyTruth, "api.url may be http: the access token travels in clear"},
+	{"hooks", hooksKeys.shape().required("url"), "the webhooks that relay hooks apply gives this GitLab"},
 }
 
 var basicKeys = keyTable{

@@ -96,6 +96,7 @@ func (r *reader) source(name string, entry field) Source {
 	s.Projects, _ = r.patterns(o, "projects")
 	r.paths(o, &s)
 	r.proof(o, entry.key, &s)
+	r.gitlab(o, &s)
 	return s
 }
 

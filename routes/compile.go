@@ -17,7 +17,7 @@ const unroutedName = "unrouted"
 func Compile(cfg *configs.Config, v Vocabulary) (*Table, []configs.Finding) {
 	c := &compiler{cfg: cfg, vocabulary: newVocabulary(v), addresses: map[configs.Address]int{}, gates: map[string][]conditions{}, instructions: map[string]int{}}
 	t := &Table{
-		defaults: cfg.Defaults, own: map[string]*directory{}, sources: map[string][]glob{}, known: map[string]bool{},
+		defaults: cfg.Defaults, own: map[string]*directory{}, sources: map[string][]glob{}, known: map[string]bool{}, hooks: map[string]hooked{},
 		destinations: map[string]*gatedDestination{}, fences: map[string][]fence{}, index: newIndex(),
 	}
 	if len(cfg.Files) > 0 {
@@ -30,6 +30,7 @@ func Compile(cfg *configs.Config, v Vocabulary) (*Table, []configs.Finding) {
 		if len(s.Projects) > 0 {
 			t.sources[s.Name] = compiled(c, &configs.List{Values: s.Projects}, compileProject)
 		}
+		c.hooks(t, s)
 	}
 	c.ignore(t)
 	for i := range cfg.Destinations {
@@ -44,6 +45,7 @@ func Compile(cfg *configs.Config, v Vocabulary) (*Table, []configs.Finding) {
 		}
 		t.index.add(len(t.routes), r.When)
 		t.routes = append(t.routes, compiled)
+		c.wishes(t, compiled, facts)
 		checked = append(checked, facts)
 	}
 	for file, f := range cfg.Fences {
@@ -57,6 +59,7 @@ func Compile(cfg *configs.Config, v Vocabulary) (*Table, []configs.Finding) {
 			t.unrouted = &target
 		}
 	}
+	c.unroutedWish(t)
 	t.words, t.addresses = (len(c.addresses)+63)/64, c.addresses
 	c.check(checked, t)
 	c.found = fewer(c.found)

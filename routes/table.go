@@ -22,6 +22,8 @@ type Table struct {
 	ignore    []key                   // an except of every route; at most 32
 	sources   map[string][]glob       // of sources that may not speak for everything
 	known     map[string]bool         // all sources
+	hooks     map[string]hooked       // of sources that name them
+	wishes    []wish                  // of all routes, and of unrouted
 	words     int                     // of 64 addresses each
 	addresses map[configs.Address]int // those that routes write out
 	namings   []*naming               // of all routes

@@ -34,7 +34,7 @@ type layer struct {
 
 // layers is the whole table: a folder that is not in it is reported too.
 var layers = []layer{
-	{"cmd/relay", []string{"server", "events", "queue", "dispatch", "routes", "formatters", "delivery", "configs"},
+	{"cmd/relay", []string{"server", "events", "queue", "dispatch", "routes", "formatters", "delivery", "configs", "gitlab"},
 		"the commands wire everything together, and nothing of theirs is needed below"},
 	{"server", []string{"events", "queue"},
 		"the door proves the sender and stores: what it knew of routes or messages could refuse or delay a webhook"},
@@ -46,6 +46,8 @@ var layers = []layer{
 		"matching is pure, so that explain, check and test give the answer that the running relay gives"},
 	{"formatters", []string{"events", "configs"},
 		"rendering is pure, so that preview shows what would be posted"},
+	{"gitlab", []string{"events", "configs"},
+		"GitLab's own side is asked and changed by a client that is told what to want; how it connects is handed to it"},
 	{"events", nil,
 		"what GitLab says does not depend on what we do with it"},
 	{"queue", nil,
@@ -60,6 +62,8 @@ var layers = []layer{
 		"the chat server stands outside the relay and must not share its mistakes"},
 	{"test/cluster", nil,
 		"the NATS cluster stands outside the relay, as an operator's does"},
+	{"test/gitlab", nil,
+		"the GitLab stands outside the relay and must not share its mistakes"},
 	{"test/load", []string{"events", "formatters", "configs"},
 		"what the relay is compared with decodes and writes alike; the relay itself is measured from outside"},
 }

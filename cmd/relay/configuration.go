@@ -16,6 +16,7 @@ import (
 	"github.com/gitlab-mattermost/relay/delivery"
 	"github.com/gitlab-mattermost/relay/events"
 	"github.com/gitlab-mattermost/relay/formatters"
+	"github.com/gitlab-mattermost/relay/gitlab"
 	"github.com/gitlab-mattermost/relay/routes"
 )
 
@@ -122,7 +123,7 @@ func (a *app) refuse(findings []configs.Finding) error {
 func compile(cfg *configs.Config, findings []configs.Finding) (*configuration, []configs.Finding) {
 	set, found := formatters.Compile(cfg)
 	table, more := routes.Compile(cfg, vocabulary())
-	for _, f := range slices.Concat(found, more, missingTemplates(cfg, set)) {
+	for _, f := range slices.Concat(found, more, missingTemplates(cfg, set), gitlab.Check(cfg)) {
 		findings = append(findings, cfg.Locate(f))
 	}
 	if !configs.HasErrors(findings) {
@@ -198,6 +199,9 @@ func (c *configuration) secrets() []string {
 		}
 		if s.Basic != nil {
 			all = append(all, s.Basic.Password.Reveal())
+		}
+		if s.API != nil {
+			all = append(all, s.API.Token.Reveal())
 		}
 	}
 	for _, d := range c.Destinations {

@@ -83,6 +83,11 @@ func (l *lastGood) copies(c *configuration) (map[string][]byte, error) {
 			paths = append(paths, d.CAFile)
 		}
 	}
+	for _, s := range c.Sources {
+		if s.API != nil && s.API.CAFile != "" {
+			paths = append(paths, s.API.CAFile)
+		}
+	}
 	for _, dir := range c.Templates {
 		if !strings.ContainsRune(dir, filepath.Separator) {
 			continue // a built-in set

@@ -166,6 +166,7 @@ func (a *app) runServe(ctx context.Context, f serveFlags, l loaded, started func
 	r.reloader.kept(c)
 	reloading := r.reloading(stop, l.hangups)
 	go r.reports.run(stop)
+	go newTokenWatch(log, r.reports.trouble).run(stop, r.live.Load)
 	r.serve()
 	log.Info("listening", "public", r.public.Addr(), "admin", r.admin.Addr(), "version", versionString(), "config", strings.Join(c.Files[:min(len(c.Files), 1)], ""), "routes", len(c.Routes))
 	if started != nil {

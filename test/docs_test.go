@@ -426,6 +426,21 @@ var keyTables = []keyTable{
 		{"insecure", "false", `insecure: true`},
 		{"path", "`/hooks/NAME`", `path: [/hooks/gitlab, /new_event]`},
 		{"projects", "all", `projects: acme/**`},
+		{"api", "GitLab is not asked", `api: {url: https://gitlab.example, token_file: secrets/api}`},
+		{"insecure_api", "false", `insecure_api: true`},
+		{"hooks", "set by hand", `hooks: {url: https://relay.example/hooks/gitlab, projects: acme/**}`},
+	}},
+	{"api", "/properties/sources/additionalProperties/anyOf/0/properties/api", []keyText{
+		{"url", "must be there", `url: https://gitlab.example`},
+		{"token_file", "must be there", `token_file: /run/secrets/gitlab-api`},
+		{"ca_file", "the system's", `ca_file: /etc/ssl/gitlab.pem`},
+	}},
+	{"hooks", "/properties/sources/additionalProperties/anyOf/0/properties/hooks", []keyText{
+		{"url", "must be there", `url: https://relay.example/hooks/gitlab`},
+		{"groups", "it or `projects`", `groups: [acme]`},
+		{"projects", "it or `groups`", `projects: [partner/**, lab/tools]`},
+		{"except", "none", `except: partner/archive/**`},
+		{"events", "`routed`", `events: [routed, push_events]`},
 	}},
 	{"basic", "/properties/sources/additionalProperties/anyOf/0/properties/basic", []keyText{
 		{"username", "must be there", `username: gitlab`},

@@ -19,8 +19,8 @@ const (
 	tokensLook = time.Minute
 )
 
-// tokenDays are how many days before its end an access token is reported, and told
-// again.
+// tokenDays are how many days before its end an access token is reported, each time
+// once.
 var tokenDays = []int{30, 7, 0}
 
 // newGitLab makes a client for the API of a source.
@@ -32,19 +32,19 @@ func newGitLab(api *configs.API, token configs.Secret, egress string) (*gitlab.C
 	return gitlab.New(gitlab.Options{URL: api.URL, Token: token, Transport: transport, Agent: "relay/" + versionString()})
 }
 
-// tokenWatch tells what is wrong with the access tokens of the sources: each thing
+// tokenWatch reports what is wrong with the access tokens of the sources: each thing
 // once for a token.
 type tokenWatch struct {
-	log    *slog.Logger
-	report func(kind, text string) bool
-	now    func() time.Time
-	told   map[toldToken]int
+	log      *slog.Logger
+	report   func(kind, text string)
+	now      func() time.Time
+	reported map[reportedToken]int
 }
 
-type toldToken struct{ source, token, what string }
+type reportedToken struct{ source, token, what string }
 
-func newTokenWatch(log *slog.Logger, report func(kind, text string) bool) *tokenWatch {
-	return &tokenWatch{log: log, report: report, now: time.Now, told: map[toldToken]int{}}
+func newTokenWatch(log *slog.Logger, report func(kind, text string)) *tokenWatch {
+	return &tokenWatch{log: log, report: report, now: time.Now, reported: map[reportedToken]int{}}
 }
 
 // run asks about the tokens of the configuration in force until ctx ends.
@@ -76,7 +76,7 @@ func (w *tokenWatch) check(ctx context.Context, cfg *configs.Config) {
 		if err == nil {
 			var t gitlab.Token
 			if t, err = c.Token(ctx); err == nil {
-				w.tell(s, t)
+				w.judge(s, t)
 			}
 		}
 		if err != nil && ctx.Err() == nil {
@@ -85,13 +85,13 @@ func (w *tokenWatch) check(ctx context.Context, cfg *configs.Config) {
 	}
 }
 
-// once tells whether this is worse than what was told of the token before.
+// once tells whether this is worse than what was reported of the token before.
 func (w *tokenWatch) once(s configs.Source, what string, degree int) bool {
-	key := toldToken{s.Name, s.API.Token.Reveal(), what}
-	if degree <= w.told[key] {
+	key := reportedToken{s.Name, s.API.Token.Reveal(), what}
+	if degree <= w.reported[key] {
 		return false
 	}
-	w.told[key] = degree
+	w.reported[key] = degree
 	return true
 }
 
@@ -105,9 +105,9 @@ func (w *tokenWatch) failed(s configs.Source, err error) {
 	}
 }
 
-// tell says what of a token is too much, and when it ends.
-func (w *tokenWatch) tell(s configs.Source, t gitlab.Token) {
-	delete(w.told, toldToken{s.Name, s.API.Token.Reveal(), "failed"})
+// judge says what of a token is too much, and when it ends.
+func (w *tokenWatch) judge(s configs.Source, t gitlab.Token) {
+	delete(w.reported, reportedToken{s.Name, s.API.Token.Reveal(), "failed"})
 	if why := t.Excess(); why != "" && w.once(s, "excess", 1) {
 		w.log.Warn("the access token of api can do more than the relay needs", "source", s.Name, "why", why,
 			"hint", "give it the scope read_api alone, of a user who administers nothing; relay hooks apply takes a token of its own")

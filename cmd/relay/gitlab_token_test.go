@@ -28,7 +28,7 @@ func TestTokenWatch(t *testing.T) {
 	}}
 	var log bytes.Buffer
 	var reports []string
-	w := newTokenWatch(slog.New(slog.NewTextHandler(&log, nil)), func(_, text string) bool { reports = append(reports, text); return true })
+	w := newTokenWatch(slog.New(slog.NewTextHandler(&log, nil)), func(_, text string) { reports = append(reports, text) })
 	now := time.Date(2026, 3, 2, 14, 0, 0, 0, time.UTC)
 	w.now = func() time.Time { return now }
 	tests := []struct {

@@ -216,9 +216,9 @@ func unnegated(key string, v value) string {
 		return "write labels: {none: […]}; a label that starts with ! is /^!…/"
 	case "projects", "events", "branches", "target_branches", "actors", "paths", "environments":
 		if wanted != "" && v.text == v.node.Value {
-			return fmt.Sprintf("what to leave out stands in except, without the !: except: {%s: %q}", key, wanted)
+			return fmt.Sprintf("write what to leave out into except, without the !: except: {%s: %q}", key, wanted)
 		}
-		return "what to leave out stands in except, without the !"
+		return "write what to leave out into except, without the !"
 	}
 	return "write it without the !"
 }

@@ -170,7 +170,7 @@ func (r *reader) destinationURL(d *Destination, s secret, where string) {
 		return
 	}
 	if s.node.Value == s.Reveal() {
-		r.warnf(s.node, "who knows it can post; write ${VAR} or use url_file", "the webhook URL of %s stands in clear in the file", where)
+		r.warnf(s.node, "who knows it can post; write ${VAR} or use url_file", "the webhook URL of %s is in clear text in the file", where)
 	}
 	d.URL = s.Secret
 	d.Kind = kindOf(host)

@@ -372,10 +372,10 @@ func TestFromEnvironment(t *testing.T) {
 		{"signing key", map[string]string{"RELAY_DESTINATION": "https://hooks.slack.com/services/canary", "RELAY_SIGNING_KEY": key}, nil, KindSlack},
 		{"nothing", nil, []string{
 			"there is no relay.yaml, and RELAY_DESTINATION is not set",
-			`there is no proof of source "gitlab": anybody could send in GitLab's name`,
+			`there is no secret of source "gitlab": anybody could send in GitLab's name`,
 		}, ""},
 		{"no URL", map[string]string{"RELAY_DESTINATION": "canary", "RELAY_TOKEN": "canary-canary-canary"}, []string{"RELAY_DESTINATION must start with https:// or http://"}, ""},
-		{"empty token", map[string]string{"RELAY_DESTINATION": "https://chat.example/hooks/canary", "RELAY_TOKEN": ""}, []string{`there is no proof of source "gitlab": anybody could send in GitLab's name`}, ""},
+		{"empty token", map[string]string{"RELAY_DESTINATION": "https://chat.example/hooks/canary", "RELAY_TOKEN": ""}, []string{`there is no secret of source "gitlab": anybody could send in GitLab's name`}, ""},
 		{"no signing key", map[string]string{"RELAY_DESTINATION": "https://chat.example/hooks/canary", "RELAY_SIGNING_KEY": "canary"}, []string{"RELAY_SIGNING_KEY does not start with whsec_"}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -178,7 +178,7 @@ func (r *reader) entries(n *yaml.Node, where string) (object, bool) {
 		case key.Kind != yaml.ScalarNode:
 			r.errorf(key, "", "a key of %s must be a text", where)
 		case o.has(key.Value):
-			r.errorf(key, fmt.Sprintf("the first one stands in line %d", o.fields[key.Value].key.Line), "key %q stands twice in %s", harmless(key.Value), where)
+			r.errorf(key, fmt.Sprintf("the first one is in line %d", o.fields[key.Value].key.Line), "key %q stands twice in %s", harmless(key.Value), where)
 		default:
 			o.fields[key.Value] = field{key, val}
 			o.order = append(o.order, key.Value)

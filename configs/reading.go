@@ -66,7 +66,7 @@ func (l *loading) refused(name string, fence *Fence, message, hint string) {
 type Text struct {
 	Path  string
 	Data  []byte
-	Clear bool // a secret stands in clear in it
+	Clear bool // a secret is in clear text in it
 }
 
 // Texts are the file and those that it includes, as far as they were read.

@@ -63,7 +63,7 @@ func (r *reader) checked(v value, key, where, content string) (secret, bool) {
 	switch {
 	case v.missing:
 	case v.node.Value == content && key != "url":
-		r.warnf(v.node, fmt.Sprintf("who reads it can send in GitLab's name; write ${VAR} or use %s_file", key), "%s of %s stands in clear in the file", key, where)
+		r.warnf(v.node, fmt.Sprintf("who reads it can send in GitLab's name; write ${VAR} or use %s_file", key), "%s of %s is in clear text in the file", key, where)
 	case strings.HasPrefix(key, "token") && utf8.RuneCountInString(content) < shortToken:
 		r.warnf(v.node, shortHint, "%s of %s has fewer than %d characters: it can be guessed", key, where, shortToken)
 	}

@@ -24,7 +24,7 @@ func SecretProblem(text string) (problem, hint string) {
 	last, _ := utf8.DecodeLastRuneInString(text)
 	switch {
 	case strings.TrimSpace(text) == "":
-		return "is empty", "an empty secret proves nothing"
+		return "is empty", "an empty secret authenticates nobody"
 	case first == '\ufeff':
 		return "begins with a byte order mark", "save the file as UTF-8 without one"
 	case strings.ContainsRune("\"'`“”„‘’‚«»", first):

@@ -31,7 +31,7 @@ func (r *reader) sources(top object) []Source {
 		return nil
 	}
 	if len(o.order) == 0 {
-		r.errorf(f.key, "name one, or remove the key: RELAY_TOKEN is then the proof of source gitlab", "sources is empty")
+		r.errorf(f.key, "name one, or remove the key: RELAY_TOKEN is then the token of source gitlab", "sources is empty")
 	}
 	var out []Source
 	paths, proofs := map[string]string{}, map[string]string{}
@@ -110,14 +110,14 @@ func (r *reader) proof(o object, key *yaml.Node, s *Source) {
 	case !asked && !s.Insecure:
 		r.noProof(key, o.where)
 	case asked && s.Insecure:
-		r.errorf(o.fields["insecure"].key, "keep one of them", "%s is insecure and has a proof", o.where)
+		r.errorf(o.fields["insecure"].key, "keep one of them", "%s is insecure and has a secret", o.where)
 	case s.Require == "signature" && !o.has("signing_key") && !o.has("signing_key_file"):
 		r.errorf(o.fields["require"].key, "add signing_key or signing_key_file", "%s requires signatures and has no signing key", o.where)
 	}
 }
 
 func (r *reader) noProof(key *yaml.Node, where string) {
-	r.errorf(key, noProofHint("add token: \"${GITLAB_TOKEN}\", set GITLAB_TOKEN="), "%s has no proof: anybody could send in GitLab's name", where)
+	r.errorf(key, noProofHint("add token: \"${GITLAB_TOKEN}\", set GITLAB_TOKEN="), "%s has no secret: anybody could send in GitLab's name", where)
 }
 
 // noProofHint holds a token nobody has used before.
@@ -182,7 +182,7 @@ func sourceFromEnvironment(env Env, pos Pos) (Source, []Finding) {
 	found = append(found, more...)
 	if token == "" && key == "" && len(found) == 0 {
 		return s, []Finding{{
-			Pos: pos, Message: "there is no proof of source \"gitlab\": anybody could send in GitLab's name",
+			Pos: pos, Message: "there is no secret of source \"gitlab\": anybody could send in GitLab's name",
 			Hint: noProofHint("set RELAY_TOKEN="),
 		}}
 	}

@@ -13,7 +13,7 @@ import (
 type text struct {
 	name    string
 	data    []byte // as it was read
-	clear   bool   // a secret stands in clear in it
+	clear   bool   // a secret is in clear text in it
 	lines   [][]rune
 	fixed   [][]rune // lines with traps repaired, which is what gets parsed
 	edits   map[int][]edit

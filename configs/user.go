@@ -88,7 +88,7 @@ func (r *reader) users(top object) {
 func (r *reader) only(u User, known *people, key *yaml.Node) bool {
 	name := strings.ToLower(u.GitLab)
 	if other, again := known.names[name]; again {
-		r.errorf(key, "keep one of them", "user %q stands in %s too", harmless(u.GitLab), other.Pos)
+		r.errorf(key, "keep one of them", "user %q is in %s too", harmless(u.GitLab), other.Pos)
 		return false
 	}
 	known.names[name] = u

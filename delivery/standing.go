@@ -90,7 +90,7 @@ func (l *lane) holdAlone(r result) {
 		st.until = r.ended.Add(jitter(pause))
 	}
 	l.parkFor(r)
-	l.set.log.Warn("lane paused; others of its destination go on", "address", l.address.String(), "reason", r.reason, "for", st.until.Sub(r.ended).Round(time.Second).String())
+	l.set.log.Warn("lane paused; others of its destination continue", "address", l.address.String(), "reason", r.reason, "for", st.until.Sub(r.ended).Round(time.Second).String())
 }
 
 // early tells whether an attempt ended before the lane was to be tried, because
@@ -112,7 +112,7 @@ func (l *lane) parkFor(r result) {
 func (l *lane) broke(r result) {
 	if !r.hook && !l.set.anotherBroken(l) {
 		l.set.log.Error("address broken", "address", l.address.String(), "reason", r.reason, "err", r.text)
-		l.tell("broken", fmt.Sprintf("❌ `%s` is broken: it was refused three times (%s). Its messages wait on disk; every few minutes one is tried. Other channels go on. Does the channel exist, and may the webhook post there?", l.address, r.text))
+		l.tell("broken", fmt.Sprintf("❌ `%s` is broken: it was refused three times (%s). Its messages wait on disk; every few minutes one is tried. Other channels continue. Does the channel exist, and may the webhook post there?", l.address, r.text))
 		return
 	}
 	if l.dest.breaks(r.ended) {

@@ -86,7 +86,7 @@ func (d *Dispatcher) logDelivery(id queue.ID, lane queue.Lane, why string) {
 func (d *Dispatcher) bury(ctx context.Context, dead *queue.Dead) (seq uint64, err error) {
 	err = d.insist(ctx, func() (err error) { seq, err = d.Queue.Bury(ctx, dead); return err }, "event_id", dead.ID.String())
 	if err != nil {
-		return 0, fmt.Errorf("bury %s: %w", dead.ID, err)
+		return 0, fmt.Errorf("give up %s: %w", dead.ID, err)
 	}
 	return seq, nil
 }

@@ -244,7 +244,7 @@ func (d *Dispatcher) heads(ctx context.Context, l *queue.LaneAtStart, f func(que
 	for after := max(l.Done.Seq, 1) - 1; after < l.Last; {
 		seq, batch, err := d.nextParked(ctx, l.Lane, after)
 		if err != nil {
-			return fmt.Errorf("read what stands first in a lane: %w", err)
+			return fmt.Errorf("read the first message of a lane: %w", err)
 		}
 		if seq == 0 {
 			return nil

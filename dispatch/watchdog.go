@@ -110,7 +110,7 @@ func (s *Step) set(what string, mark queue.Mark, suspect bool, idle func() bool)
 	s.dog.mu.Lock()
 	defer s.dog.mu.Unlock()
 	if s.reported {
-		s.dog.log.Info("dispatch goes on", "after", s.stood.String())
+		s.dog.log.Info("dispatch continues", "after", s.stood.String())
 	}
 	s.what, s.mark, s.suspect, s.idle, s.stood, s.reported = what, mark, suspect, idle, 0, false
 }
@@ -160,7 +160,7 @@ func (w *Watchdog) looked(ctx context.Context, since time.Duration) {
 		err := w.journal.Write(bounded, &mark)
 		cancel()
 		if err != nil {
-			w.log.Error("the journal cannot name the event that dispatch stands still with: the relay goes on waiting", "event_id", mark.ID.String(), "err", err)
+			w.log.Error("the journal cannot name the event that dispatch waits for: the relay continues to wait", "event_id", mark.ID.String(), "err", err)
 			continue
 		}
 		w.log.Error("this event does not come to an end: the relay ends, and tries it in a process of its own at the next start", "event_id", mark.ID.String())
@@ -185,7 +185,7 @@ func (w *Watchdog) count(since time.Duration) (suspects []queue.Mark) {
 		longest = max(longest, s.stood)
 		if !s.reported {
 			s.reported = true
-			w.log.Error("dispatch stands still: webhooks are stored and not delivered", s.about()...)
+			w.log.Error("dispatch is at a standstill: webhooks are stored and not delivered", s.about()...)
 		}
 		if s.suspect && !w.harmless[s.mark.ID] {
 			mark := s.mark
@@ -215,11 +215,11 @@ type Standstill struct {
 }
 
 func (s *Standstill) Error() string {
-	return fmt.Sprintf("dispatch has stood still for %s and waits for %s", s.For, s.What)
+	return fmt.Sprintf("dispatch has been at a standstill for %s and waits for %s", s.For, s.What)
 }
 
 // NotReady is what readiness says.
-func (s *Standstill) NotReady() string { return "dispatch stands still: " + s.What }
+func (s *Standstill) NotReady() string { return "dispatch is at a standstill: " + s.What }
 
 // Ready returns an error while something stands still.
 func (w *Watchdog) Ready() error {

@@ -78,7 +78,7 @@ func TestStandstillIsReported(t *testing.T) {
 	if got := k.metric(); got != 12 {
 		t.Errorf("the metric is %v, want 12", got)
 	}
-	if log := k.log.String(); strings.Count(log, "dispatch stands still") != 1 || !strings.Contains(log, `waits_for="the journal"`) || !strings.Contains(log, "event_id=7-0") {
+	if log := k.log.String(); strings.Count(log, "dispatch is at a standstill") != 1 || !strings.Contains(log, `waits_for="the journal"`) || !strings.Contains(log, "event_id=7-0") {
 		t.Errorf("log:\n%s", log)
 	}
 	k.after(t, 600)
@@ -87,7 +87,7 @@ func TestStandstillIsReported(t *testing.T) {
 	}
 	s.Wait("its lane", id)
 	k.after(t, 1)
-	if err := k.Ready(); err != nil || k.metric() != 0 || !strings.Contains(k.log.String(), "dispatch goes on") {
+	if err := k.Ready(); err != nil || k.metric() != 0 || !strings.Contains(k.log.String(), "dispatch continues") {
 		t.Errorf("when it goes on: %v, %v\n%s", err, k.metric(), &k.log)
 	}
 }

@@ -244,7 +244,7 @@ func (p *secrets) signed(headers []string, id, stamp string, body []byte) bool {
 // String tells what is configured, without any value.
 func (p Proof) String() string {
 	s := p.secrets()
-	return fmt.Sprintf("proof(tokens: %d, signing keys: %d, basic: %d) [redacted]", len(s.tokens), len(s.keys), len(s.basic))
+	return fmt.Sprintf("secrets(tokens: %d, signing keys: %d, basic: %d) [redacted]", len(s.tokens), len(s.keys), len(s.basic))
 }
 
 // GoString is String.
@@ -265,7 +265,7 @@ func (c ProofConfig) String() string {
 	if c.BasicPassword != "" {
 		basic = 1
 	}
-	return fmt.Sprintf("proof config(tokens: %d, signing keys: %d, basic: %d) [redacted]", len(c.Tokens), len(c.SigningKeys), basic)
+	return fmt.Sprintf("secret config(tokens: %d, signing keys: %d, basic: %d) [redacted]", len(c.Tokens), len(c.SigningKeys), basic)
 }
 
 // GoString is String.

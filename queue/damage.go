@@ -51,7 +51,7 @@ func (q *Queue) SetAside(ctx context.Context, d *DamageError, lane Lane) (uint64
 		return 0, err
 	}
 	q.damage.Add(1)
-	q.log.Error("a stored message is damaged: it is set aside as a dead letter, the rest goes on", "stream", d.Stream, "sequence", d.Seq, "bytes", len(d.Raw), "err", d.Err)
+	q.log.Error("a stored message is damaged: it is set aside as a dead letter, the rest continues", "stream", d.Stream, "sequence", d.Seq, "bytes", len(d.Raw), "err", d.Err)
 	return seq, nil
 }
 
@@ -100,7 +100,7 @@ func (q *Queue) newestEntry(ctx context.Context, last, first uint64) (Entry, err
 }
 
 // errNoJournal: where to go on is not known.
-var errNoJournal = fmt.Errorf("%s cannot be read at its end: nobody knows what is settled; restore the data directory from a backup, or move it away to begin anew", JournalStream)
+var errNoJournal = fmt.Errorf("%s cannot be read at its end: nobody knows what is settled; restore the data directory from a backup, or move it away to start with an empty one", JournalStream)
 
 // passOver tells whether an error is damage that costs only what was remembered,
 // and says so.
@@ -189,7 +189,7 @@ func (q *Queue) fill(ctx context.Context, name string, top uint64) error {
 		clear(nonce[:fillZeros])
 		seq, err := q.publish(ctx, subject, empty(nonce), nonce, nil)
 		if err != nil {
-			return fmt.Errorf("go on in %s: %w", name, err)
+			return fmt.Errorf("continue in %s: %w", name, err)
 		}
 		last.advance(seq)
 	}

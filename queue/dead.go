@@ -247,7 +247,7 @@ func (q *Queue) Bury(ctx context.Context, d *Dead) (uint64, error) {
 			return 0, fmt.Errorf("look at %s: %w", DeadStream, err)
 		}
 		if info.State.Msgs == 0 {
-			return 0, fmt.Errorf("bury: %w: one dead letter is larger than %s may be", ErrFull, DeadStream)
+			return 0, fmt.Errorf("store a dead letter: %w: one dead letter is larger than %s may be", ErrFull, DeadStream)
 		}
 		if err := q.dropOldestDead(ctx, info.State.Msgs); err != nil {
 			return 0, err

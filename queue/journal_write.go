@@ -179,7 +179,7 @@ func (j *Journal) ours(seq uint64, nonce Nonce) (uint64, error) {
 	if j.q.External() {
 		// Who said no knows of more than who was asked now: a leader that is
 		// none any more, or one that has still to store it.
-		return 0, fmt.Errorf("%s does not hold %d, which stands there for who refused the write: %w", JournalStream, seq, errBehind)
+		return 0, fmt.Errorf("%s does not hold %d, which the refusal of the write names: %w", JournalStream, seq, errBehind)
 	}
 	return 0, ErrFenced
 }

@@ -174,7 +174,7 @@ func (s *State) parkEnd() (seq uint64) {
 }
 
 // restoreAdvice is what to do about streams that do not fit each other.
-const restoreAdvice = "restore both from the same backup, or move the data directory away to begin anew"
+const restoreAdvice = "restore both from the same backup, or move the data directory away to start with an empty one"
 
 // checkCursor refuses a store that does not fit its journal: one that was cut
 // off or restored from elsewhere would lose events in silence. With sure the journal
@@ -215,7 +215,7 @@ func (q *Queue) checkCursor(ctx context.Context, c Checkpoint, sure bool) error 
 		return err
 	}
 	if e.Nonce.fills() && e.Nonce != c.Nonce {
-		q.log.Warn("the newest event that is settled is gone; the relay goes on above it", "sequence", c.Cursor)
+		q.log.Warn("the newest event that is settled is gone; the relay continues above it", "sequence", c.Cursor)
 		return nil
 	}
 	if e.Nonce != c.Nonce {

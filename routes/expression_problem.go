@@ -32,7 +32,7 @@ func syntaxProblem(e *configs.Expression, err error) *configs.Finding {
 		message, hint = "if is no expression: = alone compares nothing", "write =="
 	case operatorAsFunction.MatchString(e.Text) && strings.Contains(wrong.Message, "unexpected token"):
 		m := operatorAsFunction.FindStringSubmatch(e.Text)
-		message, hint = fmt.Sprintf("if is no expression: %s stands between two texts", m[1]), fmt.Sprintf(`for example tag %s "v"`, m[1])
+		message, hint = fmt.Sprintf("if is no expression: %s is between two texts", m[1]), fmt.Sprintf(`for example tag %s "v"`, m[1])
 	case strings.Contains(wrong.Message, "unexpected token"):
 		message, hint = "if is no expression: this is not expected here", "is an operator missing before it, or a quote?"
 	case strings.Contains(wrong.Message, "literal not terminated"):

@@ -156,7 +156,7 @@ func (c *compiler) checkKey(p place, e writtenEvent, names []string, hint string
 	case p.key == keyTargetBranches && !slices.ContainsFunc(names, func(n string) bool { return never(keyBranches, n) != "" }):
 		hint = "did you mean branches?"
 	case p.key == keyPaths && e.kind == events.MergeRequest:
-		hint = "labels can stand in for them"
+		hint = "labels can replace them"
 	}
 	c.report(configs.Error, p.pos, len(p.key), fmt.Sprintf("%s never matches %s, %s", p.key, e.Text, never(p.key, names[0])), hint)
 }

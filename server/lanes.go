@@ -66,7 +66,7 @@ func (a *api) parked(ctx context.Context, r *question) (any, error) {
 		if !errors.Is(err, queue.ErrNobodyDispatches) {
 			a.log.Warn("the relay that dispatches was asked how its lanes stand, in vain", "err", err)
 		}
-		list.Live, list.Note = false, "the relay that dispatches does not answer: this is what stands on disk, without reasons and probes"
+		list.Live, list.Note = false, "the relay that dispatches does not answer: this is what is on disk, without reasons and probes"
 	}
 	stored, err := a.queue.ParkedLines(ctx)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 
 type standing struct{}
 
-func (standing) Error() string    { return "dispatch has stood still for 12s" }
-func (standing) NotReady() string { return "dispatch stands still" }
+func (standing) Error() string    { return "dispatch has been at a standstill for 12s" }
+func (standing) NotReady() string { return "dispatch is at a standstill" }
 
 func TestReadySaysWhat(t *testing.T) {
 	for _, tt := range []struct {
@@ -19,7 +19,7 @@ func TestReadySaysWhat(t *testing.T) {
 		want string
 	}{
 		{errors.New("a secret path"), "not ready: the queue cannot store"},
-		{fmt.Errorf("look: %w", standing{}), "not ready: dispatch stands still"},
+		{fmt.Errorf("look: %w", standing{}), "not ready: dispatch is at a standstill"},
 	} {
 		do := admin(AdminOptions{Relay: &standIn{ready: tt.err}})
 		if w := do(http.MethodGet, "/readyz"); w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), tt.want) || strings.Contains(w.Body.String(), "secret") {

@@ -3,6 +3,10 @@ package test
 import (
 	"cmp"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -362,5 +366,43 @@ func TestWordsOfDocument(t *testing.T) {
 	}
 	if got := cells(d.lines[7]); len(got) != 2 || got[0] != "a [b]" {
 		t.Errorf("cells %q", got)
+	}
+}
+
+// TestMessageWords: what the program says to people uses common words too: errors, hints,
+// log lines and reports, which are the texts in the code with a space in them.
+func TestMessageWords(t *testing.T) {
+	t.Parallel()
+	forbidden := forbiddenWords()
+	texts := 0
+	for _, folder := range []string{"cmd/relay", "server", "dispatch", "delivery", "queue", "configs", "routes", "formatters", "events"} {
+		err := filepath.WalkDir(filepath.Join(root, folder), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			set := token.NewFileSet()
+			file, err := parser.ParseFile(set, path, nil, parser.SkipObjectResolution)
+			if err != nil {
+				return err
+			}
+			ast.Inspect(file, func(n ast.Node) bool {
+				l, ok := n.(*ast.BasicLit)
+				if !ok || l.Kind != token.STRING || !strings.Contains(l.Value, " ") {
+					return true
+				}
+				texts++
+				for _, f := range findings(prose(l.Value), forbidden) {
+					t.Errorf("%s: %s in %.80s", set.Position(l.Pos()), f, l.Value)
+				}
+				return true
+			})
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if texts < 500 {
+		t.Errorf("only %d texts were found", texts)
 	}
 }

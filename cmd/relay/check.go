@@ -110,7 +110,7 @@ func uncopied(c *configuration, findings []configs.Finding) []configs.Finding {
 		if t.Clear && !configs.HasErrors(findings) {
 			more = append(more, configs.Finding{
 				Pos: configs.Pos{File: t.Path}, Severity: configs.Warning, Brief: true,
-				Message: "a secret stands in clear in this file, so that relay serve keeps no last good copy of it", Hint: "write ${VAR}, or name a file that holds it",
+				Message: "a secret is in clear text in this file, so that relay serve keeps no last good copy of it", Hint: "write ${VAR}, or name a file that holds it",
 			})
 		}
 	}

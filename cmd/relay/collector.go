@@ -18,7 +18,7 @@ var (
 	deadNow    = prometheus.NewDesc("relay_dead_letters", "Dead letters that are kept.", nil, nil)
 	deadLost   = prometheus.NewDesc("relay_dead_letters_dropped_total", "Dead letters that were dropped because there was no room for newer ones.", nil, nil)
 	queueDown  = prometheus.NewDesc("relay_queue_down", "1 while webhooks are refused because the queue cannot be written.", nil, nil)
-	outages    = prometheus.NewDesc("relay_queue_outages_total", "How often the embedded queue had to be started anew because it could not be written.", nil, nil)
+	outages    = prometheus.NewDesc("relay_queue_outages_total", "How often the embedded queue was restarted because it could not be written.", nil, nil)
 	diskFree   = prometheus.NewDesc("relay_disk_free_bytes", "Bytes that are free on the disk of the embedded queue.", nil, nil)
 	diskKept   = prometheus.NewDesc("relay_disk_reserve_bytes", "Bytes of that disk that stay free: with less webhooks are refused.", nil, nil)
 	damages    = prometheus.NewDesc("relay_queue_damaged_total", "Stored messages that were found damaged or gone.", nil, nil)

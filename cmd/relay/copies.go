@@ -19,7 +19,7 @@ import (
 const maxCopy = 1 << 20
 
 // errClear: a file is not copied, because it holds a secret.
-var errClear = errors.New("a secret stands in clear in it")
+var errClear = errors.New("a secret is in clear text in it")
 
 // write makes a new generation of copies, and removes the older ones. What cannot
 // be copied makes it one of fenced files alone, and is the error.

@@ -106,10 +106,10 @@ func (r *reloader) toldCopied(c *configuration, findings []configs.Finding) {
 	r.successful.Set(0)
 	r.at.Set(float64(c.copied.Unix()))
 	r.log.Error("relay.yaml cannot be loaded; the relay started with the last good copy of it", "copied", c.copied, "err", err,
-		"hint", "mend it; it is loaded as soon as it has no mistakes")
+		"hint", "fix it; it is loaded as soon as it has no mistakes")
 	for _, s := range c.Sources {
 		if s.Incomplete() {
-			r.log.Error("a secret of this source is missing: webhooks that only it proves are refused", "source", s.Name)
+			r.log.Error("a secret of this source is missing: webhooks that need it are refused", "source", s.Name)
 		}
 	}
 	for _, d := range c.Destinations {

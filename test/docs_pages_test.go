@@ -117,7 +117,7 @@ func TestContainerCommands(t *testing.T) {
 	if found < 5 {
 		t.Errorf("only %d commands run in a container", found)
 	}
-	_, alone, _ := strings.Cut(strings.ReplaceAll(readme(t), "\\\n", " "), "docker run ")
+	_, alone, _ := strings.Cut(strings.ReplaceAll(readme(t), "\\\n", " "), "docker run --detach ")
 	alone, _, _ = strings.Cut(alone, "\n")
 	words := strings.Fields(alone)
 	volume := slices.ContainsFunc(words, func(w string) bool { return strings.HasSuffix(w, ":"+img.volume[0]) })

@@ -41,9 +41,7 @@ func (r *told) relief(text string, kinds ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.clears = append(r.clears, text)
-	for _, kind := range kinds {
-		r.ended = append(r.ended, kind)
-	}
+	r.ended = append(r.ended, kinds...)
 }
 
 func (r *told) relieved() []string {

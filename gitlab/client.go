@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 the library is the one that this project uses; replacing it changes this file alone.
+
 package gitlab
 
 import (
@@ -28,9 +30,6 @@ const (
 	tries = 5
 	// longestPause is how long GitLab may make a request wait.
 	longestPause = 2 * time.Minute
-	// maxPages bounds a list, whatever GitLab says comes next.
-	maxPages = 10_000
-	pageSize = 100
 )
 
 // Options are what a client needs.
@@ -109,30 +108,6 @@ func following(query url.Values, res *api.Response) url.Values {
 	next.Set("page", strconv.Itoa(res.NextPage))
 	return next
 }
-
-// list reads all pages of a list.
-func list[T any](ctx context.Context, c *Client, r call) ([]T, error) {
-	var all []T
-	if r.query == nil {
-		r.query = url.Values{}
-	}
-	r.query.Set("per_page", strconv.Itoa(pageSize))
-	for range maxPages {
-		var page []T
-		next, err := c.do(ctx, r, &page)
-		if err != nil {
-			return nil, err
-		}
-		if all = append(all, page...); next == nil {
-			return all, nil
-		}
-		r.query = next
-	}
-	return nil, fmt.Errorf("%s: GitLab's list does not end", r.to)
-}
-
-// escape makes one element of a path of a project's or group's full path.
-func escape(path string) string { return api.PathEscape(path) }
 
 // Error is an answer of GitLab that is not the one that was asked for.
 type Error struct {

@@ -51,9 +51,6 @@ var triggers = []trigger{
 	{"project_events", events.ProjectKind, "", true},
 }
 
-// short is how a plan calls it.
-func (t trigger) short() string { return strings.TrimSuffix(t.name, "_events") }
-
 func (t trigger) serves(u Use) bool {
 	if t.kind != u.Kind {
 		return false

@@ -136,9 +136,7 @@ func routesOf(stops bool) *rapid.Generator[configs.Route] {
 			}
 			r.To = append(r.To, configs.To{Address: address})
 		}
-		for _, to := range rapid.SliceOfN(rapid.SampledFrom(someNamed), 0, 2).Draw(t, "named by the event") {
-			r.To = append(r.To, to)
-		}
+		r.To = append(r.To, rapid.SliceOfN(rapid.SampledFrom(someNamed), 0, 2).Draw(t, "named by the event")...)
 		return r
 	})
 }

@@ -24,10 +24,9 @@ func newClock() *clock {
 	return c
 }
 
-func (c *clock) now() time.Time         { return time.Unix(0, c.ns.Load()).UTC() }
-func (c *clock) pass(d time.Duration)   { c.ns.Add(int64(d)) }
-func at(c *clock, o Options) Options    { o.Now = c.now; return o }
-func minor(n int, more Options) Options { more.Minor = n; return more }
+func (c *clock) now() time.Time       { return time.Unix(0, c.ns.Load()).UTC() }
+func (c *clock) pass(d time.Duration) { c.ns.Add(int64(d)) }
+func at(c *clock, o Options) Options  { o.Now = c.now; return o }
 
 // start starts a GitLab with the group acme, whose project acme/api has the
 // maintainer mia, the developer dan and the owner olga.

@@ -37,7 +37,7 @@ func BenchmarkRepeats(b *testing.B) {
 					}
 				}
 			}
-			for range min(int(keyWindow/c.every), r.room()) {
+			for range min(int(keyWindow/c.every), r.capacity()) {
 				decide(body[:16])
 			}
 			b.SetBytes(int64(len(body)))
@@ -72,7 +72,7 @@ func BenchmarkReceivers(b *testing.B) {
 				}
 			}
 		}
-		if n := len(r.that(queue.ID{Seq: 1})); n != 2 {
+		if n := len(r.of(queue.ID{Seq: 1})); n != 2 {
 			b.Fatalf("the first event has %d receivers", n)
 		}
 		b.ReportMetric(float64(cap(r.all))*16/(1<<20), "MiB")

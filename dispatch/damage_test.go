@@ -125,17 +125,17 @@ func TestNoncesAreBounded(t *testing.T) {
 		return x
 	}
 	for seq := uint64(1); seq <= 2*maxNonces; seq++ {
-		if _, twice := n.twice(&queue.Envelope{Seq: seq, Nonce: nonce(seq)}); twice {
+		if _, twice := n.storedBefore(&queue.Envelope{Seq: seq, Nonce: nonce(seq)}); twice {
 			t.Fatalf("%d is new", seq)
 		}
 	}
 	if len(n.first) != maxNonces || len(n.order) != maxNonces {
 		t.Errorf("%d and %d are remembered", len(n.first), len(n.order))
 	}
-	if _, twice := n.twice(&queue.Envelope{Seq: 2 * maxNonces, Nonce: nonce(2 * maxNonces)}); twice {
+	if _, twice := n.storedBefore(&queue.Envelope{Seq: 2 * maxNonces, Nonce: nonce(2 * maxNonces)}); twice {
 		t.Error("what is read again at its place is no repeat")
 	}
-	if first, twice := n.twice(&queue.Envelope{Seq: 9 * maxNonces, Nonce: nonce(maxNonces + 1)}); !twice || first != maxNonces+1 {
+	if first, twice := n.storedBefore(&queue.Envelope{Seq: 9 * maxNonces, Nonce: nonce(maxNonces + 1)}); !twice || first != maxNonces+1 {
 		t.Errorf("stored twice: %d, %v", first, twice)
 	}
 }

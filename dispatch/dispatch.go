@@ -38,7 +38,7 @@ type Options struct {
 	Direct     Direct
 	Lanes      Lanes
 	Sandbox    Sandbox   // nil: nothing is ever tried in another process
-	Watchdog   *Watchdog // nil: nobody watches
+	Watchdog   *Watchdog // nil: a standstill is not noticed
 	Repeats    *Repeats
 	Title      func(string) string // what the journal keeps of an event's title
 	History    time.Duration       // how long settled events are kept
@@ -50,8 +50,8 @@ type Options struct {
 type Dispatcher struct {
 	Options
 	progress progress
-	step     *Step         // what Run is at
-	read     atomic.Uint64 // the envelope that it has come to
+	step     *Step         // of Run
+	read     atomic.Uint64 // the last envelope that was read
 	nonces   nonces
 	events   *prometheus.CounterVec
 	exceeded *prometheus.CounterVec
@@ -59,8 +59,8 @@ type Dispatcher struct {
 	now      func() time.Time
 }
 
-// New makes a dispatcher. From Run on the journal carries its checkpoints;
-// until then what was recovered, so that it can be recovered again.
+// New makes a dispatcher. Once Run is called, the journal writes its checkpoints.
+// Until then it writes the recovered one, so that recovery can be repeated.
 func New(opt Options) *Dispatcher {
 	d := &Dispatcher{Options: opt, now: time.Now, events: prometheus.NewCounterVec(
 		prometheus.CounterOpts{Name: "relay_events_total", Help: "Events read from the queue, by what was decided."}, []string{"outcome"})}
@@ -69,12 +69,12 @@ func New(opt Options) *Dispatcher {
 	d.reported = map[string]bool{}
 	opt.Registerer.MustRegister(d.events, d.exceeded)
 	d.progress.cursor, d.progress.nonce = opt.State.Checkpoint.Cursor, opt.State.Checkpoint.Nonce
-	d.progress.recovery, d.progress.known = opt.State.Checkpoint, known(opt.State)
+	d.progress.recovery, d.progress.known = opt.State.Checkpoint, newestKnown(opt.State)
 	return d
 }
 
-// known is the newest event of which the state says something.
-func known(s *queue.State) (seq uint64) {
+// newestKnown is the newest event that the state holds something about.
+func newestKnown(s *queue.State) (seq uint64) {
 	for settled := range s.Settled {
 		seq = max(seq, settled.ID.Seq)
 	}
@@ -86,8 +86,8 @@ func known(s *queue.State) (seq uint64) {
 	return seq
 }
 
-// checkpoint asks for the lanes' floor first: what they record later stands
-// higher.
+// checkpoint is what the journal writes as the relay's progress. The ends of the
+// streams are read first: whatever is recorded later gets higher sequences.
 func (d *Dispatcher) checkpoint() queue.Checkpoint {
 	last, parked := d.Journal.Last(), d.Queue.LastPark()
 	c := d.progress.checkpoint(last, parked)
@@ -102,7 +102,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		return err
 	}
 	var tidying sync.WaitGroup
-	defer tidying.Wait() // nothing is dropped any more when Run has returned
+	defer tidying.Wait() // when Run has returned, no history is being dropped
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	tidying.Go(func() { d.tidy(ctx) })
@@ -113,7 +113,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		d.step.Idle("the next events to be read", d.caughtUp)
 		e, err := d.Queue.Next(ctx, after)
 		if damage := (*queue.DamageError)(nil); errors.As(err, &damage) {
-			if err := d.buryDamaged(ctx, damage); err != nil {
+			if err := d.giveUpDamaged(ctx, damage); err != nil {
 				return err
 			}
 			after = damage.Seq
@@ -123,8 +123,8 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 			return err
 		}
 		queue.Failpoint(queue.FailRead)
-		if first, twice := d.nonces.twice(&e); twice {
-			d.passOver(e, first)
+		if first, twice := d.nonces.storedBefore(&e); twice {
+			d.skipDuplicate(e, first)
 			after = e.Seq
 			continue
 		}
@@ -139,16 +139,16 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	}
 }
 
-// caughtUp tells whether all events that are stored have been read.
+// caughtUp reports whether all stored events have been read.
 func (d *Dispatcher) caughtUp() bool { return d.Queue.LastEvent() <= d.read.Load() }
 
-// envelope hands on everything in one envelope.
+// envelope dispatches the webhooks of one envelope.
 func (d *Dispatcher) envelope(ctx context.Context, e queue.Envelope) error {
 	open := d.progress.begin(e.Seq, e.Nonce, d.Journal.Last(), d.Queue.LastPark())
 	for i := range e.Webhooks {
 		w := &e.Webhooks[i]
 		if err := d.webhook(ctx, open, queue.ID{Seq: e.Seq, Index: i}, e.Nonce, w); err != nil {
-			return err // open stays unsettled: it will be read again
+			return err // open stays unsettled, so the envelope will be read again
 		}
 	}
 	d.progress.done(open)
@@ -156,7 +156,7 @@ func (d *Dispatcher) envelope(ctx context.Context, e queue.Envelope) error {
 }
 
 func (d *Dispatcher) webhook(ctx context.Context, open *envelope, id queue.ID, nonce queue.Nonce, w *queue.Webhook) error {
-	if d.setAside(id) {
+	if d.isGivenUp(id) {
 		return nil
 	}
 	d.step.Wait("a dead letter that was replayed to be dropped", id)
@@ -188,9 +188,9 @@ func (d *Dispatcher) webhook(ctx context.Context, open *envelope, id queue.ID, n
 	return nil
 }
 
-// withoutRepeats leaves out the deliveries that an earlier webhook has brought. What
-// was left out when the event was read before stays so, whatever has become of that
-// one since; and what was given up or withheld then makes a repeat of nothing.
+// withoutRepeats splits deliveries into those that are wanted and those that an earlier
+// webhook has brought. A delivery that an earlier run recorded as a repeat stays one,
+// whatever happened since. One that it recorded as given up or withheld stays wanted.
 func (d *Dispatcher) withoutRepeats(id queue.ID, w *queue.Webhook, all []routes.Delivery) (wanted []routes.Delivery, repeats []queue.Planned) {
 	event, same := d.Repeats.sameEvent(id, w)
 	for _, r := range all {
@@ -215,7 +215,7 @@ func (d *Dispatcher) withoutRepeats(id queue.ID, w *queue.Webhook, all []routes.
 	return wanted, repeats
 }
 
-// sentAgain says of a webhook as which it came before under its key.
+// sentAgain is the reason of a repeat: as which event its key came before.
 func sentAgain(w *queue.Webhook, of queue.ID) string {
 	if w.ReplayKey() != "" {
 		return fmt.Sprintf("the same request for a replay brought it as %s", of)
@@ -223,7 +223,7 @@ func sentAgain(w *queue.Webhook, of queue.ID) string {
 	return earlier{id: of, again: true}.reason()
 }
 
-// settled tells whether an earlier run of the relay has settled or parked the
+// settled reports whether an earlier run of the relay has settled or parked the
 // delivery.
 func (d *Dispatcher) settled(id queue.ID, a configs.Address) bool {
 	lane := delivery.LaneOf(a)
@@ -234,7 +234,7 @@ func (d *Dispatcher) settled(id queue.ID, a configs.Address) bool {
 	return l != nil && l.Held[id]
 }
 
-// decided records and logs what becomes of an event.
+// decided records and logs what was decided about an event.
 func (d *Dispatcher) decided(id queue.ID, w *queue.Webhook, e *events.Event, m routes.Decision, wanted []routes.Delivery, repeats []queue.Planned) {
 	past := d.past(id)
 	rec := &queue.Decision{
@@ -242,7 +242,7 @@ func (d *Dispatcher) decided(id queue.ID, w *queue.Webhook, e *events.Event, m r
 		Outcome: outcome(m, wanted), Nearest: m.Nearest, Because: m.Because,
 		Received: w.Received, Repeats: repeats, Again: !d.State.Decided.Less(id),
 	}
-	rec.Again = rec.Again || past.known()
+	rec.Again = rec.Again || past.any()
 	rec.Replay, _ = w.Replay()
 	if rec.Outcome == queue.OutcomeRepeat {
 		rec.Because = repeats[0].Reason
@@ -250,7 +250,7 @@ func (d *Dispatcher) decided(id queue.ID, w *queue.Webhook, e *events.Event, m r
 	for _, r := range wanted {
 		rec.Deliveries = append(rec.Deliveries, queue.Planned{Lane: delivery.LaneOf(r.Address), Route: r.Route})
 	}
-	if added := past.beside(rec); len(added) > 0 {
+	if added := past.unnamed(rec); len(added) > 0 {
 		rec.Deliveries, rec.Outcome = append(rec.Deliveries, added...), queue.OutcomeRouted
 	}
 	for _, w := range m.Withheld {
@@ -265,7 +265,7 @@ func (d *Dispatcher) decided(id queue.ID, w *queue.Webhook, e *events.Event, m r
 			slog.String("route", w.Route), slog.String("address", w.Address.String()), slog.String("outcome", queue.OutcomeWithheld), slog.String("reason", w.Reason))
 	}
 	if rec.Outcome == queue.OutcomeRouted || rec.Outcome == queue.OutcomeWithheld {
-		return // each attempt, and each delivery withheld, has its own line
+		return // each attempt, and each withheld delivery, has its own log line
 	}
 	attrs := []slog.Attr{
 		slog.String("event_id", id.String()), slog.String("event", rec.Event), slog.String("project", rec.Project), slog.String("outcome", rec.Outcome),
@@ -305,14 +305,14 @@ func outcome(m routes.Decision, wanted []routes.Delivery) string {
 	}
 }
 
-// tidy drops settled history every minute, and where room is short at once and every
-// few seconds: also a relay that never lives for long makes room.
+// tidy drops settled history every minute. If room is short, it does so every few
+// seconds, and at once at the start: a relay that is often restarted makes room too.
 func (d *Dispatcher) tidy(ctx context.Context) {
-	const look, whole = 3 * time.Second, 20
-	t := time.NewTicker(look)
+	const interval, minute = 3 * time.Second, 20
+	t := time.NewTicker(interval)
 	defer t.Stop()
 	for n := 1; ; n++ {
-		if n%whole == 0 || d.Queue.Tight(ctx) {
+		if n%minute == 0 || d.Queue.Tight(ctx) {
 			if err := d.Queue.Tidy(ctx, d.Journal.Durable(), d.History); err != nil && !errors.Is(err, context.Canceled) {
 				d.Log.Warn("old history could not be dropped", "err", err)
 			}

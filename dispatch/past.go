@@ -7,13 +7,13 @@ import (
 	"github.com/gitlab-mattermost/relay/queue"
 )
 
-// past is what earlier runs of the relay have done about an event that is decided
-// again. By now the routes may be others, and the journal may hold outcomes of
-// deliveries whose decision was never written: whoever reads it forward finds the
-// decision first, and all outcomes behind it.
+// past is what earlier runs of the relay have recorded about an event that is decided
+// again. The routes may have changed since, and the journal may hold outcomes of
+// deliveries whose decision was never written. Both are written again, so that
+// readers of the journal find the decision first and all outcomes after it.
 type past struct {
 	queue.Past
-	held []queue.Lane // what waits in RELAY_PARKED
+	held []queue.Lane // where it waits in RELAY_PARKED
 }
 
 func (d *Dispatcher) past(id queue.ID) (p past) {
@@ -35,12 +35,12 @@ func (d *Dispatcher) past(id queue.ID) (p past) {
 	return p
 }
 
-// known tells whether there is anything.
-func (p *past) known() bool { return len(p.Settled)+len(p.held) > 0 }
+// any reports whether there is anything.
+func (p *past) any() bool { return len(p.Settled)+len(p.held) > 0 }
 
-// beside are the deliveries that were made, or wait, though the decision does not
-// name them.
-func (p *past) beside(d *queue.Decision) (added []queue.Planned) {
+// unnamed returns the deliveries that were made, or wait, although the decision does
+// not name them.
+func (p *past) unnamed(d *queue.Decision) (added []queue.Planned) {
 	add := func(lane queue.Lane) {
 		at := func(q queue.Planned) bool { return q.Lane == lane }
 		if lane == (queue.Lane{}) || slices.ContainsFunc(d.Deliveries, at) || slices.ContainsFunc(added, at) {
@@ -61,7 +61,7 @@ func (p *past) beside(d *queue.Decision) (added []queue.Planned) {
 	return added
 }
 
-// records are the decision and the outcomes that are known.
+// records returns the decision and the outcomes that are known.
 func (p *past) records(d *queue.Decision) []queue.Record {
 	all := []queue.Record{d}
 	for _, s := range p.Settled {

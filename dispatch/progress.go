@@ -7,15 +7,15 @@ import (
 )
 
 // progress knows which envelopes have deliveries that are not settled yet.
-// The cursor stands below the oldest of them.
+// The cursor is below the oldest of them.
 type progress struct {
 	mu     sync.Mutex
 	cursor uint64
 	nonce  queue.Nonce
-	open   []*envelope // oldest first; settled ones behind an unsettled one wait
+	open   []*envelope // oldest first; a settled one stays until all older ones are settled
 
-	// Until the cursor reaches known, recovery must read what the last one
-	// read: it says which events above the cursor are settled or parked.
+	// Until the cursor reaches known, the next recovery must read all that this one
+	// read: it holds which events above the cursor are settled or parked.
 	known    uint64
 	recovery queue.Checkpoint
 }
@@ -28,8 +28,8 @@ type envelope struct {
 	parked  uint64 // RELAY_PARKED's
 }
 
-// remember says that the journal holds something about an event that recovery
-// needs until the cursor has reached it.
+// remember keeps what the journal holds about an event readable by recovery until the
+// cursor has reached the event.
 func (p *progress) remember(seq uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -52,7 +52,7 @@ func (p *progress) add(e *envelope) {
 	e.left++
 }
 
-// done takes one off: a settled delivery, or the reading itself.
+// done subtracts one: a settled delivery, or the reading itself.
 func (p *progress) done(e *envelope) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -64,9 +64,9 @@ func (p *progress) done(e *envelope) {
 	}
 }
 
-// checkpoint is how far everything is settled, and from where recovery has to
-// read. last and parked are the ends of the journal and of RELAY_PARKED, which
-// hold when nothing is open.
+// checkpoint is up to where everything is settled, and from where recovery has to
+// read. last and parked are the ends of the journal and of RELAY_PARKED; recovery
+// starts there if nothing is open.
 func (p *progress) checkpoint(last, parked uint64) queue.Checkpoint {
 	p.mu.Lock()
 	defer p.mu.Unlock()

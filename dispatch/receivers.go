@@ -7,28 +7,28 @@ import (
 	"github.com/gitlab-mattermost/relay/queue"
 )
 
-// receivers are the lanes that events of the last minutes were for. A busy ten
-// minutes has a million of them, so each takes 16 bytes without a pointer, and what
-// the window of repeats would not have room for is forgotten: the oldest.
+// receivers are the lanes that events of the last minutes were for. Ten busy
+// minutes have a million of them, so each takes 16 bytes without a pointer. The
+// oldest are dropped when there are more than the window of repeats can hold.
 type receivers struct {
 	most   int
 	names  []queue.Lane
 	index  map[queue.Lane]uint32
 	all    []receiver
-	folded int // so many at the beginning are in order, each lane once for an event
+	sorted int // how many at the beginning are sorted, with each lane once per event
 }
 
 // receiver is a lane that an event was for.
 type receiver struct {
 	seq   uint64
 	index uint32
-	lane  uint32 // its place in names, and in the lowest bits what is known
+	lane  uint32 // its index in names, and in the lowest bits what is known
 }
 
-// What is known of an event in a lane. What the journal says later counts, but a
-// plan never takes back how a delivery ended.
+// What is known of an event in a lane. The later record of the journal counts, but
+// a decision never replaces an outcome.
 const (
-	planned uint32 = iota // waits, or its end is not in the journal that was read
+	planned uint32 = iota // waits, or its outcome is not in the records that were read
 	got
 	lost      // given up or withheld
 	knownBits = 2
@@ -39,7 +39,7 @@ func newReceivers(most int) *receivers {
 	return &receivers{most: most, index: map[queue.Lane]uint32{}}
 }
 
-// add tells what the journal says next.
+// add adds the next record of the journal.
 func (r *receivers) add(id queue.ID, name queue.Lane, known uint32) {
 	lane, ok := r.index[name]
 	if !ok {
@@ -47,7 +47,7 @@ func (r *receivers) add(id queue.ID, name queue.Lane, known uint32) {
 		r.index[name], r.names = lane, append(r.names, name)
 	}
 	if len(r.all) == cap(r.all) {
-		r.fold()
+		r.compact()
 		if len(r.all) > cap(r.all)/2 {
 			r.all = slices.Grow(r.all, max(len(r.all), 1024))
 		}
@@ -55,9 +55,9 @@ func (r *receivers) add(id queue.ID, name queue.Lane, known uint32) {
 	r.all = append(r.all, receiver{seq: id.Seq, index: uint32(id.Index), lane: lane<<knownBits | known})
 }
 
-// fold puts the receivers in order, leaves one for each lane of an event, and
-// forgets the oldest of too many.
-func (r *receivers) fold() {
+// compact sorts the receivers, keeps one for each lane of an event, and drops the
+// oldest if there are too many.
+func (r *receivers) compact() {
 	slices.SortStableFunc(r.all, receiver.compare)
 	out := r.all[:0]
 	for _, one := range r.all {
@@ -71,7 +71,7 @@ func (r *receivers) fold() {
 	if more := len(out) - r.most; more > 0 {
 		out = out[:copy(out, out[more:])]
 	}
-	r.all, r.folded = out, len(out)
+	r.all, r.sorted = out, len(out)
 }
 
 // compare orders by event and lane.
@@ -79,10 +79,10 @@ func (r receiver) compare(other receiver) int {
 	return cmp.Or(cmp.Compare(r.seq, other.seq), cmp.Compare(r.index, other.index), cmp.Compare(r.lane>>knownBits, other.lane>>knownBits))
 }
 
-// that got the event, or wait for it.
-func (r *receivers) that(id queue.ID) (lanes []queue.Lane) {
-	if r.folded < len(r.all) {
-		r.fold()
+// of returns the lanes that got the event, or wait for it.
+func (r *receivers) of(id queue.ID) (lanes []queue.Lane) {
+	if r.sorted < len(r.all) {
+		r.compact()
 	}
 	first := receiver{seq: id.Seq, index: uint32(id.Index)}
 	from, _ := slices.BinarySearchFunc(r.all, first, receiver.compare)

@@ -30,7 +30,7 @@ func TestReceiversAreThoseThatTheJournalNamesLast(t *testing.T) {
 		for seq := range uint64(202) {
 			for index := range 2 {
 				id, got := queue.ID{Seq: seq, Index: index}, map[queue.Lane]bool{}
-				for _, lane := range r.that(id) {
+				for _, lane := range r.of(id) {
 					got[lane] = true
 				}
 				for lane, has := range want[id] {
@@ -62,7 +62,7 @@ func TestReceiversAreBounded(t *testing.T) {
 	}
 	var known []bool
 	for _, seq := range []uint64{1, 9*most - 1, 9*most + 1, 10 * most} {
-		known = append(known, len(r.that(queue.ID{Seq: seq})) == 1)
+		known = append(known, len(r.of(queue.ID{Seq: seq})) == 1)
 	}
 	if diff := cmp.Diff([]bool{false, false, true, true}, known); diff != "" {
 		t.Error(diff)

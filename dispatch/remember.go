@@ -9,29 +9,29 @@ import (
 	"github.com/gitlab-mattermost/relay/queue"
 )
 
-// remember rebuilds what the window of repeats knew of the events below the
-// cursor: those above are read again anyway.
+// remember fills the window of repeats again with the events below the cursor. Those
+// above the cursor are read again anyway.
 func (d *Dispatcher) remember(ctx context.Context) error {
 	since, err := d.windowSince(ctx)
 	if err != nil {
-		return fmt.Errorf("look for the oldest event that is to be read: %w", err)
+		return fmt.Errorf("find the oldest unsettled event: %w", err)
 	}
 	lanes, err := d.lanesSince(ctx, since)
 	if err != nil {
-		return fmt.Errorf("look for what was delivered in the last minutes: %w", err)
+		return fmt.Errorf("read what was delivered in the last minutes: %w", err)
 	}
 	after, err := d.Queue.EventsSince(ctx, since)
 	if err != nil {
-		return fmt.Errorf("look for the events of the last minutes: %w", err)
+		return fmt.Errorf("find the events of the last minutes: %w", err)
 	}
 	return d.Queue.Envelopes(ctx, after, d.progress.cursor, func(e queue.Envelope) bool {
-		if _, twice := d.nonces.twice(&e); twice {
+		if _, twice := d.nonces.storedBefore(&e); twice {
 			return ctx.Err() == nil
 		}
 		for i := range e.Webhooks {
 			w, id := &e.Webhooks[i], queue.ID{Seq: e.Seq, Index: i}
 			d.Repeats.sameEvent(id, w)
-			for _, lane := range lanes.that(id) {
+			for _, lane := range lanes.of(id) {
 				d.Repeats.sameDelivery(id, w, lane)
 			}
 		}
@@ -39,16 +39,16 @@ func (d *Dispatcher) remember(ctx context.Context) error {
 	})
 }
 
-// windowSince is since when a webhook may have come that one of those above the
-// cursor repeats: the oldest of these can be much older than this start. They stand
-// about in the order in which they came.
+// windowSince is the time from which on the window has to know the webhooks, so that
+// repeats above the cursor are recognised. The oldest event above the cursor can be
+// much older than this start. Events are stored about in the order of their arrival.
 func (d *Dispatcher) windowSince(ctx context.Context) (time.Time, error) {
 	const about = time.Minute
 	oldest := d.now()
 	for after := d.progress.cursor; after < d.Queue.LastEvent(); {
 		e, err := d.Queue.Next(ctx, after)
 		if damage := (*queue.DamageError)(nil); errors.As(err, &damage) {
-			after = damage.Seq // set aside later
+			after = damage.Seq // becomes a dead letter later
 			continue
 		}
 		if err != nil {
@@ -57,18 +57,18 @@ func (d *Dispatcher) windowSince(ctx context.Context) (time.Time, error) {
 		if after = e.Seq; len(e.Webhooks) == 0 {
 			continue
 		}
-		if came := e.Webhooks[0].Received; came.Before(oldest) {
-			oldest = came
+		if received := e.Webhooks[0].Received; received.Before(oldest) {
+			oldest = received
 		}
 		break
 	}
 	return oldest.Add(-keyWindow - about), nil
 }
 
-// lanesSince collects which lanes got which event since then or wait for it, and
-// which gave it up or had it withheld, also when it was decided on again since.
+// lanesSince collects, from the journal since then, which lanes got an event or wait
+// for it, and for which it was given up or withheld.
 func (d *Dispatcher) lanesSince(ctx context.Context, since time.Time) (*receivers, error) {
-	lanes := newReceivers(d.Repeats.room())
+	lanes := newReceivers(d.Repeats.capacity())
 	after, err := d.Queue.EntriesSince(ctx, since)
 	if err != nil {
 		return nil, err

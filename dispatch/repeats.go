@@ -21,8 +21,8 @@ const (
 	// since 19.0), by itself and with "Resend".
 	keyWindow = 10 * time.Minute
 	// bodyWindow is how long the same body from the same source under another
-	// key is the same event: a project's hook, its group's and the instance's
-	// all fire for one change.
+	// key is the same event: the hooks of a project, of its group and of the
+	// instance all fire for one change.
 	bodyWindow = 10 * time.Second
 )
 
@@ -33,13 +33,12 @@ const (
 const RepeatsSize = 80 << 20
 
 // Repeats remembers which addresses got which webhooks in the last minutes. It
-// uses the times at which webhooks came in, not the clock, so that a restart
-// decides in the same way. Only a webhook with a smaller id makes another one a
-// repeat.
+// uses the times at which webhooks were received, not the clock, so that it decides
+// the same after a restart. A webhook is only a repeat of one with a smaller id.
 type Repeats struct {
 	mu      sync.Mutex
 	salt    [16]byte       // of all digests
-	keys    window[came]   // by source, key and address; by source and key for what repeats another key's webhook; by source and signed id
+	keys    window[came]   // by source, key and address; by source and key of repeats under another key; by source and signed id
 	bodies  window[sender] // by source and body
 	resized func(bytes int64)
 	bytes   int64
@@ -85,26 +84,24 @@ func (e earlier) reason() string {
 	return fmt.Sprintf("GitLab sent the same event again, under another key: it came as %s", e.id)
 }
 
-// past is how long before t the entry's webhook came in.
+// past is how long before t the entry's webhook was received.
 func (e *entry[V]) past(t time.Time) time.Duration {
 	return time.Duration(t.UnixMicro()-e.time) * time.Microsecond
 }
 
-// makesRepeat tells whether what came under a key makes a repeat of a webhook with the
-// same key.
+// makesRepeat reports whether a webhook repeats what was seen under its key.
 func makesRepeat(seen *entry[came], id queue.ID, w *queue.Webhook) bool {
 	return seen != nil && seen.value.id().Less(id) && seen.past(w.Received) <= keyWindow
 }
 
-// givenUp stands, in keys, for the event of a delivery that was given up: it makes a
-// repeat of nothing.
+// givenUp replaces, in keys, the event of a delivery that was given up: the same
+// webhook, sent again, is then no repeat.
 var givenUp = came{seq: math.MaxUint64}
 
-// NewRepeats makes an empty window that takes at most so many bytes of memory;
-// see [RepeatsSize]. Whenever it takes more or less memory than before, it tells
-// resized, unless that is nil.
+// NewRepeats makes an empty window that takes at most size bytes of memory; see
+// [RepeatsSize]. It calls resized, unless that is nil, when its memory changes.
 func NewRepeats(size int64, resized func(bytes int64)) *Repeats {
-	// The bodies of ten seconds need a sixteenth of the room of ten minutes' keys.
+	// Ten seconds of bodies need a sixteenth of the memory of ten minutes of keys.
 	const bodies = 16
 	largest := powerOfTwo(int(size / maxParts / (entryBytes[came]() + entryBytes[sender]()/bodies)))
 	largest = min(largest, 1<<(positionBits-1))
@@ -118,20 +115,19 @@ func NewRepeats(size int64, resized func(bytes int64)) *Repeats {
 	return r
 }
 
-// room is how many deliveries it remembers at most.
-func (r *Repeats) room() int { return maxParts * r.keys.largest }
+// capacity is how many deliveries it remembers at most.
+func (r *Repeats) capacity() int { return maxParts * r.keys.largest }
 
 // Describe is part of [prometheus.Collector].
 func (r *Repeats) Describe(out chan<- *prometheus.Desc) { out <- r.seconds }
 
 // Collect is part of [prometheus.Collector].
 func (r *Repeats) Collect(out chan<- prometheus.Metric) {
-	out <- prometheus.MustNewConstMetric(r.seconds, prometheus.GaugeValue, r.covered(time.Now()).Seconds())
+	out <- prometheus.MustNewConstMetric(r.seconds, prometheus.GaugeValue, r.reach(time.Now()).Seconds())
 }
 
-// covered is how long before t a webhook can have come in that is certainly
-// still known.
-func (r *Repeats) covered(t time.Time) time.Duration {
+// reach is how far back from t every webhook is certainly known.
+func (r *Repeats) reach(t time.Time) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	since := time.Duration(t.UnixMicro()-r.keys.lost) * time.Microsecond
@@ -164,15 +160,15 @@ func (r *Repeats) number(parts ...string) uint64 {
 	return binary.LittleEndian.Uint64(d[:])
 }
 
-// key is what GitLab calls this delivery, or "". A replay repeats only what the
-// same request for a replay has brought. Of a signed webhook only the signed id
-// counts: who has captured one could send it again with any other header.
+// key is GitLab's name of this delivery, or "". A replay can only repeat what the same
+// request for a replay has brought. Of a signed webhook only the signed id counts:
+// who has captured one could send it again with other headers.
 func key(w *queue.Webhook) string {
 	return cmp.Or(w.ReplayKey(), w.SignedID(), w.Get("Idempotency-Key"), w.Get("Webhook-Id"))
 }
 
 // hook is the hook that GitLab sent it for, or 0: X-Gitlab-Webhook-UUID, since
-// 16.2. It only decides on words: GitLab makes a new one for each request
+// 16.2. It only changes the text of a reason: GitLab makes a new one for each request
 // (lib/gitlab/web_hooks.rb), also when it repeats one.
 func (r *Repeats) hook(w *queue.Webhook) uint64 {
 	name := w.Get("X-Gitlab-Webhook-Uuid")
@@ -182,9 +178,9 @@ func (r *Repeats) hook(w *queue.Webhook) uint64 {
 	return r.number("hook", name)
 }
 
-// sameEvent tells whether the webhook is an event that came in under another
-// key just before, and as which, and remembers it if not. A webhook without a
-// key, and a replay, repeats nothing.
+// sameEvent reports whether the webhook is an event that came under another key just
+// before, and as which; if not, it remembers it. A webhook without a key is no
+// repeat, and neither is a replay.
 func (r *Repeats) sameEvent(id queue.ID, w *queue.Webhook) (first earlier, repeat bool) {
 	k := key(w)
 	if k == "" || w.ReplayKey() != "" {
@@ -209,9 +205,9 @@ func (r *Repeats) sameEvent(id queue.ID, w *queue.Webhook) (first earlier, repea
 	return earlier{}, false
 }
 
-// otherEvent tells whether a signed webhook came before under another X-Gitlab-Event,
-// and as which: whoever captured one may change what its signature does not cover.
-// The lock is held.
+// otherEvent reports whether a signed webhook came before under another
+// X-Gitlab-Event, and as which: its signature does not cover that header, so whoever
+// captured it can change it. The lock is held.
 func (r *Repeats) otherEvent(id queue.ID, w *queue.Webhook) (first queue.ID, other bool) {
 	signed := w.SignedID()
 	if signed == "" {
@@ -227,8 +223,8 @@ func (r *Repeats) otherEvent(id queue.ID, w *queue.Webhook) (first queue.ID, oth
 	return queue.ID{}, false
 }
 
-// again returns what a webhook repeats that came before under another key: if it
-// also came before under its own key, that one. The lock is held.
+// again returns which event a webhook repeats whose body came under another key: the
+// earlier one under its own key, if there is one, otherwise other. The lock is held.
 func (r *Repeats) again(id queue.ID, w *queue.Webhook, key string, other earlier) earlier {
 	d := r.hash(nil, "repeat", w.Source, key)
 	if seen := r.keys.find(d); makesRepeat(seen, id, w) {
@@ -238,8 +234,8 @@ func (r *Repeats) again(id queue.ID, w *queue.Webhook, key string, other earlier
 	return other
 }
 
-// sameDelivery tells whether the lane already has, or had, the webhook of that
-// key, and as which event, and remembers that it has it now if not.
+// sameDelivery reports whether the lane has had the webhook of that key, and as which
+// event; if not, it remembers it.
 func (r *Repeats) sameDelivery(id queue.ID, w *queue.Webhook, lane queue.Lane) (first queue.ID, repeat bool) {
 	k := key(w)
 	if k == "" {
@@ -258,8 +254,8 @@ func (r *Repeats) sameDelivery(id queue.ID, w *queue.Webhook, lane queue.Lane) (
 	return queue.ID{}, false
 }
 
-// had tells whether the lane already has, or had, the webhook of that key, and as
-// which event. It remembers nothing.
+// had reports whether the lane has had the webhook of that key, and as which event.
+// It remembers nothing.
 func (r *Repeats) had(id queue.ID, w *queue.Webhook, lane queue.Lane) (first queue.ID, had bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -273,8 +269,8 @@ func (r *Repeats) delivery(source, key string, lane queue.Lane) digest {
 	return r.hash(nil, "delivery", source, key, lane.Destination, lane.Channel)
 }
 
-// Forget tells that a delivery was given up, so that the same webhook sent
-// again is welcome. One that was sent again before, and is remembered, stays so.
+// Forget records that a delivery was given up: the same webhook, sent again, is then
+// delivered. It changes nothing about a later webhook of the same key.
 func (r *Repeats) Forget(lane queue.Lane, w *queue.Webhook) {
 	k := key(w)
 	if k == "" {
@@ -290,7 +286,7 @@ func (r *Repeats) Forget(lane queue.Lane, w *queue.Webhook) {
 	}
 }
 
-// remember adds what came under a key. The lock is held.
+// remember adds an event under a key. The lock is held.
 func (r *Repeats) remember(d digest, as came, w *queue.Webhook) {
 	r.keys.put(d, w.Received.UnixMicro(), as)
 	r.measure()

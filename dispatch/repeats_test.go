@@ -188,7 +188,7 @@ func TestRepeatsAreBounded(t *testing.T) {
 			if most > c.most || bytes == 0 {
 				t.Errorf("it took %d bytes, and takes %d, want at most %d", most, bytes, c.most)
 			}
-			covered := r.covered(last)
+			covered := r.reach(last)
 			if covered < c.covered {
 				t.Errorf("the window is %s long, want at least %s", covered, c.covered)
 			}

@@ -26,13 +26,13 @@ func Decide(m Matcher, direct Direct, e *events.Event, w *queue.Webhook) routes.
 	}
 	a, err := configs.ParseAddress(replay.To)
 	if err != nil {
-		return routes.Decision{Because: "it was to be replayed to what is no address"}
+		return routes.Decision{Because: "the replay named something that is no address"}
 	}
 	return direct(e, a)
 }
 
-// Arrival is when a webhook came, for the times of routes. Of a replay it is the zero time:
-// whoever asks for one wants it now.
+// Arrival is when a webhook was received, for the times of routes. For a replay it is
+// the zero time: whoever asks for a replay wants it now.
 func Arrival(w *queue.Webhook) time.Time {
 	if _, again := w.Replay(); again {
 		return time.Time{}

@@ -174,7 +174,7 @@ func TestDecisionsTellOfReplaysAndRepeats(t *testing.T) {
 		groupAgain: repeat("GitLab sent it again: it came as " + group.String()),
 		nameless:   repeat("GitLab sent the same event again, under another key: it came as " + first.String()),
 		same:       repeat("GitLab sent the same event again, under another key: it came as " + first.String()),
-		bad:        {Outcome: queue.OutcomeUnrouted, Replay: queue.Replay{Of: first, To: "no address"}, Because: "it was to be replayed to what is no address"},
+		bad:        {Outcome: queue.OutcomeUnrouted, Replay: queue.Replay{Of: first, To: "no address"}, Because: "the replay named something that is no address"},
 	} {
 		trace, err := s.Queue.Trace(t.Context(), id)
 		if err != nil {

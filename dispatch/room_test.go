@@ -80,9 +80,9 @@ func TestDamagedEventWaitsForRoom(t *testing.T) {
 		case err := <-ended:
 			t.Fatalf("the dispatcher has ended: %v", err)
 		case line := <-log:
-			waits = strings.Contains(line, "cannot be set aside")
+			waits = strings.Contains(line, "cannot be stored as a dead letter")
 		case <-time.After(20 * time.Second):
-			t.Fatal("nobody says that a damaged event cannot be kept")
+			t.Fatal("no log line about a damaged event that cannot be stored")
 		}
 	}
 	if err := os.Remove(ballast); err != nil {
@@ -123,7 +123,7 @@ func fill(path string) error {
 	return f.Close()
 }
 
-// What cannot be set aside is tried again, unless that is of no use.
+// A failed write of a dead letter is tried again, unless that is of no use.
 func TestInsist(t *testing.T) {
 	down := fmt.Errorf("store: %w", queue.ErrDown)
 	for name, c := range map[string]struct {
@@ -133,9 +133,9 @@ func TestInsist(t *testing.T) {
 		took time.Duration
 	}{
 		"at once":                 {[]error{nil}, time.Hour, nil, 0},
-		"when there is room":      {[]error{down, down, queue.ErrFull, nil}, time.Hour, nil, 3 * insistence},
-		"while the relay runs":    {[]error{down, down, down}, 2*insistence + 1, context.DeadlineExceeded, 2*insistence + 1},
-		"not when the queue ends": {[]error{down, queue.ErrClosed}, time.Hour, queue.ErrClosed, insistence},
+		"when there is room":      {[]error{down, down, queue.ErrFull, nil}, time.Hour, nil, 3 * retryPause},
+		"while the relay runs":    {[]error{down, down, down}, 2*retryPause + 1, context.DeadlineExceeded, 2*retryPause + 1},
+		"not when the queue ends": {[]error{down, queue.ErrClosed}, time.Hour, queue.ErrClosed, retryPause},
 		"not when overtaken":      {[]error{queue.ErrFenced}, time.Hour, queue.ErrFenced, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -144,7 +144,7 @@ func TestInsist(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), c.ctx)
 				defer cancel()
 				begin, tries := time.Now(), 0
-				err := d.insist(ctx, func() error { tries++; return c.errs[tries-1] })
+				err := d.retry(ctx, func() error { tries++; return c.errs[tries-1] })
 				if !errors.Is(err, c.want) || tries != len(c.errs) || time.Since(begin) != c.took {
 					t.Errorf("after %d tries and %s: %v; want %d, %s, %v", tries, time.Since(begin), err, len(c.errs), c.took, c.want)
 				}

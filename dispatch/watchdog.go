@@ -16,20 +16,20 @@ import (
 const (
 	// standstill is how long one step may take before it is reported.
 	standstill = 10 * time.Second
-	// look is how often the watchdog looks.
-	look = time.Second
-	// maxLook is the longest pause between two looks that counts. In a longer one
-	// this process did not run: its virtual machine was moved, or the system had no
-	// processor for it.
-	maxLook = 3 * look
+	// interval is the time between two checks.
+	interval = time.Second
+	// maxInterval is the longest time between two checks that counts in full. In a
+	// longer one this process did not run: its virtual machine was moved, or the system
+	// had no processor for it.
+	maxInterval = 3 * interval
 	// markWait is how long the journal may take to keep the name of a suspect.
 	markWait = 5 * time.Second
 )
 
-// Watchdog notices when dispatch, or the writing of a message, stands still. What it
-// waits for is logged, a metric and readiness tell. Only when the time goes to
-// decoding, routing or rendering one event does it end the process, once the journal
-// names the event, so that the next start tries it in the sandbox.
+// Watchdog notices a standstill of dispatch, or of the writing of a message. It logs
+// what that waits for, and a metric and readiness show it. Only when decoding, routing
+// or rendering one event takes the time does it end the process, after it has named
+// the event in the journal, so that the next start tries it in the sandbox.
 type Watchdog struct {
 	journal Marker
 	log     *slog.Logger
@@ -38,7 +38,7 @@ type Watchdog struct {
 
 	mu       sync.Mutex
 	steps    map[*Step]struct{}
-	harmless map[queue.ID]bool // survived the sandbox, or could not be tried in it
+	harmless map[queue.ID]bool // did not crash the sandbox, or could not be tried in it
 }
 
 // Marker keeps the name of a suspect; see [queue.Journal].
@@ -57,14 +57,14 @@ func NewWatchdog(journal Marker, log *slog.Logger, registry prometheus.Registere
 	return w
 }
 
-// Step is something that goes on from one thing to the next and must not stand still.
+// Step is the current step of something that must not stop making progress.
 type Step struct {
 	dog      *Watchdog
 	what     string // "the journal"
 	mark     queue.Mark
-	suspect  bool        // the time goes to the event that mark names
-	idle     func() bool // tells, in the step that waits for work, whether there is none
-	stood    time.Duration
+	suspect  bool        // the event of mark takes the time
+	idle     func() bool // reports, in the step that waits for work, that there is none
+	waited   time.Duration
 	reported bool
 }
 
@@ -92,13 +92,13 @@ func (w *Watchdog) Rendering(id queue.ID, lane queue.Lane, place queue.Place) (d
 	return s.End
 }
 
-// Idle goes to waiting for work; that is no standstill while there is none.
+// Idle starts waiting for work; that is no standstill while there is none.
 func (s *Step) Idle(what string, none func() bool) { s.set(what, queue.Mark{}, false, none) }
 
-// Wait goes to waiting for something, perhaps with an event.
+// Wait starts waiting for something, perhaps with an event.
 func (s *Step) Wait(what string, id queue.ID) { s.set(what, queue.Mark{ID: id}, false, nil) }
 
-// Read goes to decoding and routing an event.
+// Read starts decoding and routing an event.
 func (s *Step) Read(id queue.ID) {
 	s.set("this event to be decoded and routed", queue.Mark{ID: id}, true, nil)
 }
@@ -110,12 +110,12 @@ func (s *Step) set(what string, mark queue.Mark, suspect bool, idle func() bool)
 	s.dog.mu.Lock()
 	defer s.dog.mu.Unlock()
 	if s.reported {
-		s.dog.log.Info("dispatch continues", "after", s.stood.String())
+		s.dog.log.Info("dispatch continues", "after", s.waited.String())
 	}
-	s.what, s.mark, s.suspect, s.idle, s.stood, s.reported = what, mark, suspect, idle, 0, false
+	s.what, s.mark, s.suspect, s.idle, s.waited, s.reported = what, mark, suspect, idle, 0, false
 }
 
-// End ends the watching.
+// End ends the step, and the watching.
 func (s *Step) End() {
 	if s == nil {
 		return
@@ -125,8 +125,8 @@ func (s *Step) End() {
 	delete(s.dog.steps, s)
 }
 
-// spare says that an event is not to be suspected any more.
-func (w *Watchdog) spare(id queue.ID) {
+// markHarmless records that an event is no longer suspected.
+func (w *Watchdog) markHarmless(id queue.ID) {
 	if w == nil {
 		return
 	}
@@ -135,14 +135,14 @@ func (w *Watchdog) spare(id queue.ID) {
 	w.harmless[id] = true
 }
 
-// Run looks every second until ctx ends.
+// Run checks every second until ctx ends.
 func (w *Watchdog) Run(ctx context.Context) {
-	t := time.NewTicker(look)
+	t := time.NewTicker(interval)
 	defer t.Stop()
 	for last := time.Now(); ; {
 		select {
 		case now := <-t.C:
-			w.looked(ctx, now.Sub(last))
+			w.tick(ctx, now.Sub(last))
 			last = now
 		case <-ctx.Done():
 			return
@@ -150,10 +150,10 @@ func (w *Watchdog) Run(ctx context.Context) {
 	}
 }
 
-// looked counts the time since the last look, and says what stands still.
-func (w *Watchdog) looked(ctx context.Context, since time.Duration) {
-	if since > maxLook {
-		since = look
+// tick counts the time since the last check, and handles standstills.
+func (w *Watchdog) tick(ctx context.Context, since time.Duration) {
+	if since > maxInterval {
+		since = interval
 	}
 	for _, mark := range w.count(since) {
 		bounded, cancel := context.WithTimeout(ctx, markWait)
@@ -163,26 +163,26 @@ func (w *Watchdog) looked(ctx context.Context, since time.Duration) {
 			w.log.Error("the journal cannot name the event that dispatch waits for: the relay continues to wait", "event_id", mark.ID.String(), "err", err)
 			continue
 		}
-		w.log.Error("this event does not come to an end: the relay ends, and tries it in a process of its own at the next start", "event_id", mark.ID.String())
+		w.log.Error("processing this event does not end: the relay ends, and tries the event in a process of its own at the next start", "event_id", mark.ID.String())
 		w.end()
 		return
 	}
 }
 
-// count counts, reports, and returns the suspects.
+// count adds the time to all steps, reports standstills, and returns the suspects.
 func (w *Watchdog) count(since time.Duration) (suspects []queue.Mark) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var longest time.Duration
 	for s := range w.steps {
 		if s.idle != nil && s.idle() {
-			s.stood = 0
+			s.waited = 0
 			continue
 		}
-		if s.stood += since; s.stood < standstill {
+		if s.waited += since; s.waited < standstill {
 			continue
 		}
-		longest = max(longest, s.stood)
+		longest = max(longest, s.waited)
 		if !s.reported {
 			s.reported = true
 			w.log.Error("dispatch is at a standstill: webhooks are stored and not delivered", s.about()...)
@@ -198,7 +198,7 @@ func (w *Watchdog) count(since time.Duration) (suspects []queue.Mark) {
 }
 
 func (s *Step) about() []any {
-	attrs := []any{"waits_for", s.what, "for", s.stood.String()}
+	attrs := []any{"waits_for", s.what, "for", s.waited.String()}
 	if s.mark.ID != (queue.ID{}) {
 		attrs = append(attrs, "event_id", s.mark.ID.String())
 	}
@@ -208,7 +208,7 @@ func (s *Step) about() []any {
 	return attrs
 }
 
-// Standstill is the error of a dispatch that stands still.
+// Standstill is the error while dispatch is at a standstill.
 type Standstill struct {
 	For  time.Duration
 	What string // it waits for
@@ -221,7 +221,7 @@ func (s *Standstill) Error() string {
 // NotReady is what readiness says.
 func (s *Standstill) NotReady() string { return "dispatch is at a standstill: " + s.What }
 
-// Ready returns an error while something stands still.
+// Ready returns an error while something is at a standstill.
 func (w *Watchdog) Ready() error {
 	if w == nil {
 		return nil
@@ -229,8 +229,8 @@ func (w *Watchdog) Ready() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for s := range w.steps {
-		if s.stood >= standstill {
-			return &Standstill{s.stood, s.what}
+		if s.waited >= standstill {
+			return &Standstill{s.waited, s.what}
 		}
 	}
 	return nil

@@ -33,35 +33,35 @@ func (m *marker) Write(_ context.Context, recs ...queue.Record) error {
 	return m.err
 }
 
-type kennel struct {
+type watched struct {
 	*Watchdog
 	journal marker
 	log     strings.Builder
 	ended   int
 }
 
-func newKennel() *kennel {
-	k := &kennel{}
+func newWatched() *watched {
+	k := &watched{}
 	k.Watchdog = NewWatchdog(&k.journal, slog.New(slog.NewTextHandler(&k.log, nil)), prometheus.NewRegistry(), func() { k.ended++ })
 	return k
 }
 
-func (k *kennel) metric() float64 {
+func (k *watched) metric() float64 {
 	var m dto.Metric
 	_ = k.seconds.Write(&m) // a gauge's never fails
 	return m.GetGauge().GetValue()
 }
 
 // after lets seconds go by, in looks of one second.
-func (k *kennel) after(t *testing.T, seconds int) {
+func (k *watched) after(t *testing.T, seconds int) {
 	t.Helper()
 	for range seconds {
-		k.looked(t.Context(), look)
+		k.tick(t.Context(), interval)
 	}
 }
 
 func TestStandstillIsReported(t *testing.T) {
-	k := newKennel()
+	k := newWatched()
 	s := k.Begin()
 	defer s.End()
 	id := queue.ID{Seq: 7}
@@ -93,7 +93,7 @@ func TestStandstillIsReported(t *testing.T) {
 }
 
 func TestNothingToDoIsNoStandstill(t *testing.T) {
-	k := newKennel()
+	k := newWatched()
 	s, none := k.Begin(), true
 	defer s.End()
 	s.Idle("the next events", func() bool { return none })
@@ -109,7 +109,7 @@ func TestNothingToDoIsNoStandstill(t *testing.T) {
 }
 
 func TestEventThatStandsStillIsNamed(t *testing.T) {
-	k := newKennel()
+	k := newWatched()
 	lane, place := queue.Lane{Destination: "mm"}, queue.Place{Seq: 3}
 	done := k.Rendering(queue.ID{Seq: 7}, lane, place)
 	k.journal.err = queue.ErrClosed
@@ -134,9 +134,9 @@ func TestEventThatStandsStillIsNamed(t *testing.T) {
 
 // What survived the sandbox may take its time here.
 func TestHarmlessEventIsNotNamed(t *testing.T) {
-	k := newKennel()
+	k := newWatched()
 	id := queue.ID{Seq: 7}
-	k.spare(id)
+	k.markHarmless(id)
 	defer k.Rendering(id, queue.Lane{}, queue.Place{})()
 	k.after(t, 60)
 	if k.ended != 0 || k.Ready() == nil {
@@ -146,10 +146,10 @@ func TestHarmlessEventIsNotNamed(t *testing.T) {
 
 // A process that did not run does not count the time.
 func TestPauseIsNoStandstill(t *testing.T) {
-	k := newKennel()
+	k := newWatched()
 	defer k.Rendering(queue.ID{Seq: 7}, queue.Lane{}, queue.Place{})()
 	for range 8 {
-		k.looked(t.Context(), time.Hour)
+		k.tick(t.Context(), time.Hour)
 	}
 	if err := k.Ready(); err != nil || k.ended != 0 {
 		t.Errorf("%v, it ended %d times", err, k.ended)
@@ -189,7 +189,7 @@ func TestWatchdogNamesTheEventForTheNextStart(t *testing.T) {
 	t.Cleanup(func() { <-over })
 	<-r.begun
 	for range 10 {
-		opt.Watchdog.looked(t.Context(), look)
+		opt.Watchdog.tick(t.Context(), interval)
 	}
 	select {
 	case <-ended:

@@ -13,25 +13,23 @@ const (
 	maxParts = 12
 	// leastPart is how many entries the smallest part holds.
 	leastPart = 1 << 10
-	// disorder is by how much a webhook may have come in before one that was stored
-	// earlier. Entries are kept that much longer than they count.
+	// disorder is how much earlier than its predecessor in the stream a webhook may
+	// have been received. Entries are kept that much longer than they count.
 	disorder = time.Minute
 )
 
-// digest is a part of a keyed hash: nobody outside can choose where in the table
-// an entry goes.
+// digest is a part of a keyed hash: no sender can choose the slot of an entry.
 type digest [16]byte
 
 // window is a table of what was seen in the last minutes. Its memory holds no
-// pointers, so the collector does not read it. New entries go into the newest
-// part. A part is dropped as a whole when everything in it is too old, or when
-// the window is full. No entry ever moves, so the window grows and shrinks in the
-// time that it takes to allocate one part.
+// pointers, so the garbage collector does not scan it. New entries go into the newest
+// part. A part is dropped as a whole when everything in it is too old, or when the
+// window is full. Entries never move, so growing takes only the allocation of a part.
 type window[V any] struct {
 	keep    time.Duration
 	largest int        // entries of the largest part, a power of two
 	parts   []*part[V] // oldest first
-	lost    int64      // time of the newest entry that was dropped for want of room; Unix µs
+	lost    int64      // time of the newest entry that was dropped because the window was full; Unix µs
 }
 
 type part[V any] struct {
@@ -57,7 +55,7 @@ func (w *window[V]) find(d digest) *entry[V] {
 	return nil
 }
 
-// put remembers a value, and forgets what is too old at its time.
+// put adds a value, and drops the parts that are too old at its time.
 func (w *window[V]) put(d digest, at int64, v V) {
 	for len(w.parts) > 1 && time.Duration(at-w.parts[0].newest)*time.Microsecond > w.keep {
 		w.dropOldest()
@@ -68,8 +66,8 @@ func (w *window[V]) put(d digest, at int64, v V) {
 	w.parts[len(w.parts)-1].put(d, at, v)
 }
 
-// grow adds a part, half as large as what there is. If there is no room for it,
-// the oldest parts go.
+// grow adds a part, half as large as the window. If the window is full, it drops the
+// oldest parts.
 func (w *window[V]) grow() {
 	size := min(max(powerOfTwo(w.entries()/2), leastPart), w.largest)
 	for len(w.parts) > 0 && w.entries()+size > maxParts*w.largest {
@@ -101,13 +99,13 @@ func entryBytes[V any]() int64 { return int64(unsafe.Sizeof(entry[V]{})) + 2*4 }
 // powerOfTwo is the largest one that is not above n, or 1.
 func powerOfTwo(n int) int { return 1 << (bits.Len(uint(max(n, 1))) - 1) }
 
-// positionBits are the low bits of a slot. They hold the entry's place, counted
-// from 1; 0 is an empty slot. The others hold bits of the digest, so that a
-// digest that is not there is seldom compared with an entry.
+// positionBits are the low bits of a slot. They hold the entry's position, counted
+// from 1; 0 is an empty slot. The others hold bits of the digest, so that most
+// lookups of an unknown digest end without comparing entries.
 const positionBits = 20
 
-// find looks for an entry; it also tells the slot where it is or belongs, and
-// the bits of the digest that go into it.
+// find returns the entry of a digest, or nil; also the slot of the entry, or where it
+// would be, and the bits of the digest that the slot holds.
 func (p *part[V]) find(d digest) (e *entry[V], slot int, tag uint32) {
 	const position = 1<<positionBits - 1
 	mask := len(p.slots) - 1

@@ -9,18 +9,18 @@ import (
 // maxNonces is how many of the newest envelopes are known by their nonces.
 const maxNonces = 16 << 10
 
-// nonces recognise an envelope that is stored twice. A write that nobody
-// answered is repeated, and the server knows the first one for two minutes only.
+// nonces recognise an envelope that is stored twice. A write without an answer is
+// repeated, and the server recognises the first one for two minutes only.
 type nonces struct {
-	first map[queue.Nonce]uint64 // where it stands
+	first map[queue.Nonce]uint64 // the sequence of each envelope
 	order []queue.Nonce          // a ring, once it is full
 	next  int
 }
 
-// twice tells where the envelope stands already, and remembers it if it does
-// not. What was read before, at the same place, is no repeat; nor is a replay,
-// whose nonce says what was asked for.
-func (n *nonces) twice(e *queue.Envelope) (first uint64, twice bool) {
+// storedBefore reports whether the envelope is already stored at another sequence, and
+// at which; if not, it remembers it. A replay is never a duplicate: its nonce comes
+// from the request for it.
+func (n *nonces) storedBefore(e *queue.Envelope) (first uint64, before bool) {
 	if len(e.Webhooks) == 1 && e.Webhooks[0].ReplayKey() != "" {
 		return 0, false
 	}
@@ -41,11 +41,11 @@ func (n *nonces) twice(e *queue.Envelope) (first uint64, twice bool) {
 	return 0, false
 }
 
-// passOver settles an envelope that is stored twice.
-func (d *Dispatcher) passOver(e queue.Envelope, first uint64) {
+// skipDuplicate settles an envelope that is stored a second time.
+func (d *Dispatcher) skipDuplicate(e queue.Envelope, first uint64) {
 	open := d.progress.begin(e.Seq, e.Nonce, d.Journal.Last(), d.Queue.LastPark())
 	defer d.progress.done(open)
-	d.Log.Warn("these webhooks are stored twice; the second ones are passed over", "sequence", e.Seq, "first", first, "webhooks", len(e.Webhooks))
+	d.Log.Warn("these webhooks are stored twice; the second copy is skipped", "sequence", e.Seq, "first", first, "webhooks", len(e.Webhooks))
 	for i := range e.Webhooks {
 		w := &e.Webhooks[i]
 		d.Journal.Note(&queue.Decision{

@@ -73,8 +73,8 @@ func isBody(page string) bool {
 	return strings.HasPrefix(page, "/api/v1/events/") && strings.HasSuffix(page, "/body")
 }
 
-// guard keeps strangers, and pages in an operator's browser, away from what
-// tells or changes more than the state of health.
+// guard refuses requests without the admin token, and those of web pages in an
+// operator's browser, for everything but metrics and health.
 func (opt *AdminOptions) guard(c *gin.Context) {
 	switch {
 	case opt.Token == "" && !opt.Loopback:

@@ -19,8 +19,8 @@ const (
 	// pageLimit is how many things one answer lists unless it is asked for
 	// more, maxPage how many at most.
 	pageLimit, maxPage = 50, 200
-	// maxQuestion is how much a request may say, in bytes.
-	maxQuestion = 64 << 10
+	// maxRequest is how much a request may say, in bytes.
+	maxRequest = 64 << 10
 	// answerTimeout is how long an answer may take to be found.
 	answerTimeout = 30 * time.Second
 )
@@ -46,8 +46,8 @@ type Relay interface {
 	// if it would not.
 	Withheld(w *queue.Webhook, from queue.Lane) error
 
-	// Lanes asks the relay that dispatches how its lanes stand, Retry to try those of
-	// an address now ("": all), and how many these are.
+	// Lanes returns the state of all lanes, from the relay that dispatches. Retry tries those of
+	// an address now ("": all), and returns the results.
 	Lanes(ctx context.Context) ([]Lane, error)
 	Retry(ctx context.Context, address string) ([]TriedLane, error)
 
@@ -120,7 +120,7 @@ func (a *api) serve(c *gin.Context, answer func(ctx context.Context, r *question
 	}
 	v, err := answer(ctx, q)
 	if err == nil {
-		err = q.unasked()
+		err = q.rejectUnknown()
 	}
 	if err != nil {
 		a.refuse(c, err)

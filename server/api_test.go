@@ -324,7 +324,7 @@ func TestAPIRefusals(t *testing.T) {
 		"replay, misspelt":     {"POST", "/api/v1/events/" + id + "/replay", `{"too":"mm#dev"}`, 400, `"too" means nothing here; there is to`},
 		"body no object":       {"POST", "/api/v1/events/" + id + "/replay", `[]`, 400, "one JSON object"},
 		"body of a number":     {"POST", "/api/v1/events/" + id + "/replay", `{"to":{}}`, 400, "to must be a string"},
-		"body too long":        {"POST", "/api/v1/events/" + id + "/replay", strings.Repeat(" ", maxQuestion+1), 400, "longer than"},
+		"body too long":        {"POST", "/api/v1/events/" + id + "/replay", strings.Repeat(" ", maxRequest+1), 400, "longer than"},
 		"no dead letter":       {"GET", "/api/v1/deadletters/99", "", 404, "there is no dead letter 99"},
 		"no number":            {"GET", "/api/v1/deadletters/x", "", 400, `"x" is no dead letter`},
 		"dead page":            {"GET", "/api/v1/deadletters?page=x", "", 400, "page: "},

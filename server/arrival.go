@@ -2,8 +2,8 @@ package server
 
 import "net/http"
 
-// Arrival is what became of a request that looks like GitLab's. Nothing of it is
-// proved, where it was refused.
+// Arrival is the result of a request that looks like GitLab's. If it was refused,
+// anybody may have sent it.
 type Arrival struct {
 	Source string // "": no source has its path
 	Hook   string // which of GitLab's webhooks sent it; "" when GitLab is older than 16.2
@@ -14,7 +14,8 @@ type Arrival struct {
 // Accepted is the result of a webhook that was stored.
 const Accepted = "accepted"
 
-// arrived tells of a request. Scanners send no X-Gitlab-Event.
+// arrived reports a request to Options.Arrived, unless it has no X-Gitlab-Event:
+// scanners send none.
 func (d *Door) arrived(h http.Header, a Arrival) {
 	if d.opt.Arrived == nil || h.Get("X-Gitlab-Event") == "" {
 		return

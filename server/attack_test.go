@@ -151,14 +151,14 @@ func TestBurstWaitsForItsTurn(t *testing.T) {
 		}
 		first, began := accept(), time.Now()
 		second := accept()
-		time.AfterFunc(newcomer/2, func() { first.Close() })
+		time.AfterFunc(minAge/2, func() { first.Close() })
 		third := accept()
-		if took := time.Since(began); took != newcomer/2 || s.dropped.Load() != 0 {
+		if took := time.Since(began); took != minAge/2 || s.dropped.Load() != 0 {
 			t.Errorf("one was accepted after %s, and %d dropped; want it as soon as another has ended", took, s.dropped.Load())
 		}
 		fourth := accept()
-		if took := time.Since(began); took != newcomer || s.dropped.Load() != 1 {
-			t.Errorf("one was accepted after %s, and %d dropped; want one dropped after %s", took, s.dropped.Load(), newcomer)
+		if took := time.Since(began); took != minAge || s.dropped.Load() != 1 {
+			t.Errorf("one was accepted after %s, and %d dropped; want one dropped after %s", took, s.dropped.Load(), minAge)
 		}
 		for _, conn := range []net.Conn{second, third, fourth} {
 			conn.Close()
@@ -203,7 +203,7 @@ func TestProvedRequestIsNotDropped(t *testing.T) {
 	}
 }
 
-// A head has its time, and so has a body whose sender is not proved.
+// A head has its time, and so has a body whose sender is not verified.
 func TestSlowClientsAreCutOff(t *testing.T) {
 	t.Parallel()
 	limits := timeouts{header: time.Second, request: 2 * time.Second, answer: 10 * time.Second, idle: time.Second} // long enough for the honest one on a busy machine
@@ -434,43 +434,43 @@ func TestHTTP2(t *testing.T) {
 	}
 }
 
-// Large bodies leave room for the usual ones, and unproved senders for those who
-// are proved.
+// Large bodies leave room for the usual ones, and unverified senders for those who
+// are verified.
 func TestRoomIsShared(t *testing.T) {
-	known, strangers := knownRoom(25<<20), strangersRoom(25<<20)
+	ofVerified, ofOthers := verifiedRoom(25<<20), unverifiedRoom(25<<20)
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
-	body := func(n int64, proved bool) bool {
-		s := &share{room: strangers, ctx: over}
-		if proved {
-			s.room = known
+	body := func(n int64, verified bool) bool {
+		s := &share{room: ofOthers, ctx: over}
+		if verified {
+			s.room = ofVerified
 		}
 		return s.take(n)
 	}
 	const large = 25 << 20
 	steps := []struct {
-		what   string
-		n      int64
-		proved bool
-		want   bool
+		what     string
+		n        int64
+		verified bool
+		want     bool
 	}{
-		{"a stranger's large body", large, false, true},
+		{"an unverified sender's large body", large, false, true},
 		{"a second one", large, false, false},
-		{"a large one of somebody known", large, true, true},
-		{"a second one of somebody known", large, true, true},
+		{"a large one of a verified sender", large, true, true},
+		{"a second one of a verified sender", large, true, true},
 		{"another, beyond what large ones may take", large, true, false},
-		{"a stranger's usual one", 100 << 10, false, true},
-		{"one of somebody known", 100 << 10, true, true},
+		{"an unverified sender's usual one", 100 << 10, false, true},
+		{"one of a verified sender", 100 << 10, true, true},
 	}
 	for _, s := range steps {
-		if got := body(s.n, s.proved); got != s.want {
+		if got := body(s.n, s.verified); got != s.want {
 			t.Errorf("%s: %t, want %t", s.what, got, s.want)
 		}
 	}
-	for body(largeBody, false) { // strangers take all that is theirs
+	for body(largeBody, false) { // unverified take all that is theirs
 	}
 	if !body(largeBody, true) {
-		t.Error("strangers have taken all of it")
+		t.Error("unverified have taken all of it")
 	}
 }
 
@@ -492,7 +492,7 @@ func TestBodyThatBecomesLarge(t *testing.T) {
 	}
 }
 
-// signedDoor has a source whose webhooks are proved by their body.
+// signedDoor has a source whose webhooks are verified by their body.
 func signedDoor(t *testing.T, store Store) *Door {
 	t.Helper()
 	proof, err := events.NewProof(events.ProofConfig{SigningKeys: [][]byte{make([]byte, 32)}})
@@ -515,7 +515,7 @@ func signed(body string) string {
 }
 
 // Bodies that have begun and do not go on make room for a large signed one,
-// whose sender is not proved either until it has come.
+// whose sender is not verified either until it has come.
 func TestIdleBodiesMakeRoom(t *testing.T) {
 	t.Parallel()
 	for name, drip := range map[string]bool{"which say nothing more": false, "which send a byte now and then": true} {
@@ -525,9 +525,9 @@ func TestIdleBodiesMakeRoom(t *testing.T) {
 			d := signedDoor(t, &k)
 			l := listening(t, d, mostConnections, usual, "", "")
 			begun := signed(strings.Repeat(" ", 10<<20))[:200<<10] // takes 256 KiB
-			held := fill(d.strangers.usual)
-			d.strangers.usual.Release(2 << 20) // is there for them
-			defer d.strangers.usual.Release(held - 2<<20)
+			held := fill(d.unverified.usual)
+			d.unverified.usual.Release(2 << 20) // is there for them
+			defer d.unverified.usual.Release(held - 2<<20)
 			ctx, end := context.WithCancel(t.Context())
 			var all sync.WaitGroup
 			defer all.Wait()
@@ -572,17 +572,17 @@ func TestIdleBodiesMakeRoom(t *testing.T) {
 func TestRoomIsWaitedFor(t *testing.T) {
 	d := door(t, &kept{}, io.Discard)
 	d.wait = time.Minute
-	full := fill(d.known.usual)
+	full := fill(d.verified.usual)
 	answered := make(chan int, 1)
 	go func() { answered <- answer(d, request("POST", "/hooks/gitlab", `{}`)).Code }()
-	d.known.usual.Release(full)
+	d.verified.usual.Release(full)
 	if status := <-answered; status != http.StatusAccepted {
 		t.Errorf("answered %d", status)
 	}
 }
 
 // The largest body that is taken finds room, with a length and without, whether
-// its sender is known or not, as long as nothing else is there.
+// its sender is verified or not, as long as nothing else is there.
 func TestLargestBodyFindsRoom(t *testing.T) {
 	insecure, err := events.NewProof(events.ProofConfig{Insecure: true})
 	if err != nil {
@@ -607,7 +607,7 @@ func TestLargestBodyFindsRoom(t *testing.T) {
 			}
 		}
 	}
-	for _, r := range []room{d.strangers, d.known} {
+	for _, r := range []room{d.unverified, d.verified} {
 		if !r.large.TryAcquire(queue.MaxBodyLimit) {
 			t.Error("not all was given back")
 		}
@@ -630,7 +630,7 @@ func TestStrangersBodyTakesWhatCame(t *testing.T) {
 	ended := make(chan struct{})
 	go func() { answer(d, r); close(ended) }()
 	<-body.wait
-	if !d.strangers.usual.TryAcquire(40<<20 - chunk) {
+	if !d.unverified.usual.TryAcquire(40<<20 - chunk) {
 		t.Error("more than a chunk is held for one byte that came")
 	}
 	close(body.end)

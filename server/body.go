@@ -12,45 +12,45 @@ import (
 )
 
 const (
-	// largeBody is where a body begins to be large, in bytes.
+	// largeBody is the size from which on a body is large, in bytes.
 	largeBody = 1 << 20
-	// bodyWait is how long a webhook waits for room for its body, of what it may wait
-	// in all.
+	// bodyWait is how long a webhook waits for memory for its body. It is a part of
+	// patience.
 	bodyWait = 4 * time.Second
-	// unprovedTime is how long a body may take whose sender is not proved.
-	unprovedTime = 15 * time.Second
+	// unverifiedTime is how long a body of an unverified sender may take.
+	unverifiedTime = 15 * time.Second
 	// idleBody is how long such a body may take for the next chunk.
 	idleBody = 2 * time.Second
-	// chunk is what a body is read by at first whose length is not known, or
-	// not believed.
+	// chunk is the first piece that is read of a body whose length is not known, or
+	// not trusted.
 	chunk = 8 << 10
 )
 
-// room is how many bytes of bodies may be in memory at once, from when they are read
-// until their webhooks are answered. Large bodies wait for each other, and not the
-// others for them.
+// room is how many bytes of bodies may be in memory at the same time, from reading a
+// body to answering its webhook. Large bodies have a budget of their own, so that
+// small ones do not wait for them.
 type room struct{ usual, large *semaphore.Weighted }
 
-// knownRoom is for senders who are proved before the body is read, strangersRoom for
-// all others. Either holds at least one of the largest body that is taken.
-func knownRoom(most int64) room     { return newRoom(30<<20, max(64<<20, most+1)) }
-func strangersRoom(most int64) room { return newRoom(40<<20, max(32<<20, most+1)) }
+// verifiedRoom is for senders whose token was verified before the body is read,
+// unverifiedRoom for all others. Either holds at least one body of the largest size.
+func verifiedRoom(most int64) room   { return newRoom(30<<20, max(64<<20, most+1)) }
+func unverifiedRoom(most int64) room { return newRoom(40<<20, max(32<<20, most+1)) }
 
 func newRoom(usual, large int64) room {
 	return room{semaphore.NewWeighted(usual), semaphore.NewWeighted(large)}
 }
 
-// share is what one body takes.
+// share is what one body takes of a room.
 type share struct {
 	room
 	ctx    context.Context // ends the waiting
 	held   int64
-	from   *semaphore.Weighted // which one held is taken from; nil before the first
+	from   *semaphore.Weighted // held is taken from it; nil before the first
 	waited time.Duration       // so far
 }
 
-// take takes n more bytes, and waits for them. A body that has become large moves to
-// the room of large ones.
+// take takes n more bytes, and waits for them. A body that becomes large moves to the
+// budget of large ones. It returns false if the time is over.
 func (s *share) take(n int64) bool {
 	from, more := s.usual, n
 	if s.held+n > largeBody {
@@ -73,7 +73,7 @@ func (s *share) take(n int64) bool {
 	return true
 }
 
-// give gives all of it back.
+// give returns all of it to the room.
 func (s *share) give() {
 	if s.from != nil {
 		s.from.Release(s.held)
@@ -86,31 +86,31 @@ var (
 	errIncomplete = &refusal{status: http.StatusBadRequest, text: "the body ended early", result: "incomplete"}
 )
 
-// read reads the body into memory of its own. A proved sender's Content-Length
-// is believed; of any other body, what has come counts. The release function
-// gives its room back, for which it has waited so long.
-func (d *Door) read(w http.ResponseWriter, r *http.Request, proved bool) (body []byte, waited time.Duration, release func(), err error) {
+// read reads the body. For a verified sender it takes memory for all of its
+// Content-Length at once, for others as the body arrives. It also returns how long
+// the body waited for memory. Whoever calls it calls release.
+func (d *Door) read(w http.ResponseWriter, r *http.Request, verified bool) (body []byte, waited time.Duration, release func(), err error) {
 	wait := d.wait
 	if r.ContentLength > largeBody {
 		wait = wait * 3 / 2 // each takes a while, and little is left for the queue to do
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), wait)
 	defer cancel()
-	s := &share{room: d.strangers, ctx: ctx}
-	if proved {
-		s.room = d.known
+	s := &share{room: d.unverified, ctx: ctx}
+	if verified {
+		s.room = d.verified
 	}
-	if proved && r.ContentLength >= 0 {
+	if verified && r.ContentLength >= 0 {
 		body, err = readAll(r, s)
 	} else {
-		p := newPace(w, r, proved)
+		p := newPace(w, r, verified)
 		body, err = d.readChunks(r, s, p)
 		p.done()
 	}
 	return body, s.waited, s.give, err
 }
 
-// readAll reads a body whose length is believed.
+// readAll reads a body whose length is trusted.
 func readAll(r *http.Request, s *share) ([]byte, error) {
 	if !s.take(r.ContentLength) {
 		return nil, errBusy
@@ -122,7 +122,7 @@ func readAll(r *http.Request, s *share) ([]byte, error) {
 	return body, nil
 }
 
-// readChunks reads a body of which room is taken as it comes.
+// readChunks reads a body and takes memory for it as it arrives.
 func (d *Door) readChunks(r *http.Request, s *share, p *pace) (body []byte, err error) {
 	for int64(len(body)) <= d.opt.MaxBody {
 		if len(body) == cap(body) {
@@ -151,20 +151,20 @@ func (d *Door) readChunks(r *http.Request, s *share, p *pace) (body []byte, err 
 	return nil, d.tooLarge()
 }
 
-// pace gives the sender of an unproved body a deadline for each chunk, because other
-// bodies wait for the room that it takes. A nil pace sets none.
+// pace gives an unverified sender a deadline for each chunk of a body, because other
+// bodies wait for the memory that it takes. A nil pace sets none.
 type pace struct {
 	request *http.Request
 	control *http.ResponseController
 	end     time.Time
-	at      int // bytes that had come when the present chunk began
+	at      int // bytes that were read when the current chunk began
 }
 
-func newPace(w http.ResponseWriter, r *http.Request, proved bool) *pace {
-	if proved {
+func newPace(w http.ResponseWriter, r *http.Request, verified bool) *pace {
+	if verified {
 		return nil
 	}
-	return &pace{request: r, control: http.NewResponseController(w), end: time.Now().Add(unprovedTime)}
+	return &pace{request: r, control: http.NewResponseController(w), end: time.Now().Add(unverifiedTime)}
 }
 
 // begin begins the next chunk.
@@ -187,7 +187,7 @@ func (p *pace) done() {
 	}
 }
 
-// came tells how much has come.
+// came takes how many bytes have been read.
 func (p *pace) came(at int) {
 	if p == nil || at-p.at < chunk {
 		return

@@ -5,15 +5,14 @@ import (
 	"net/http"
 )
 
-// cleaned takes secrets out of whatever a handler answers, and out of its headers.
-// The answer is held until it is whole, so that a secret is found wherever it
-// stands.
+// cleaned removes secrets from the answers of a handler and from their headers. It
+// buffers the whole answer, so that a secret is found even across two writes.
 func cleaned(h http.Handler, clean func(string) string) http.Handler {
 	if clean == nil {
 		return h
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Header.Del("Accept-Encoding") // what is compressed cannot be read
+		r.Header.Del("Accept-Encoding") // secrets are not found in compressed text
 		held := &heldAnswer{ResponseWriter: w, status: http.StatusOK}
 		h.ServeHTTP(held, r)
 		for name, values := range w.Header() {
@@ -23,7 +22,7 @@ func cleaned(h http.Handler, clean func(string) string) http.Handler {
 		}
 		w.Header().Del("Content-Length")
 		w.WriteHeader(held.status)
-		_, _ = w.Write([]byte(clean(held.text.String()))) // nobody is left to tell
+		_, _ = w.Write([]byte(clean(held.text.String()))) // if it fails, the client is gone
 	})
 }
 

@@ -17,17 +17,19 @@ const (
 	// mostConnections is how many connections a listener holds open. GitLab opens
 	// one for each webhook and closes it after the answer.
 	mostConnections = 1000
-	// ownFiles is how many files the process needs for itself at least: the queue's,
-	// those that it reads, and the connections to a chat. Of many it leaves a quarter.
+	// ownFiles is how many files the process needs at least for itself: the queue's,
+	// those that it reads, and the connections to a chat. It reserves a quarter of all
+	// files if that is more.
 	ownFiles = 32
-	// newcomer is how long a connection is not dropped for another one, which waits
-	// in the kernel's backlog meanwhile: as long as a request may take to arrive.
-	newcomer = 100 * time.Millisecond
+	// minAge is how old a connection must be before it is dropped for a new one: a
+	// request may take that long to arrive. Meanwhile the new one waits in the kernel's
+	// backlog.
+	minAge = 100 * time.Millisecond
 )
 
-// Connections divides the files that a process may open (RLIMIT_NOFILE): so many
-// connections the public listener may hold, so many the admin listener. Few says
-// that the public one would hold more if it could.
+// Connections divides the files that a process may open (RLIMIT_NOFILE) into the
+// connections that the public listener may hold and those of the admin listener. few
+// reports that the public one gets less than it should have.
 func Connections(files uint64) (public, admin int, few bool) {
 	spare := int(min(files, 1<<20))
 	spare -= max(ownFiles, spare/4)
@@ -36,10 +38,9 @@ func Connections(files uint64) (public, admin int, few bool) {
 	return public, admin, public < mostConnections
 }
 
-// connections bounds how many connections are open. When there are too many,
-// the one goes that has been of no use for longest: who has nothing to say, or
-// says it slowly, makes room for who comes next. A connection over which a proved
-// request is being answered is left alone.
+// connections bounds how many connections are open. When there are too many, it
+// closes the one that has been inactive for longest: idle and slow senders make room
+// for new ones. A connection with a verified request in progress is never closed.
 type connections struct {
 	net.Listener
 	most int
@@ -49,9 +50,9 @@ type connections struct {
 
 	mu        sync.Mutex
 	open      int
-	strangers list.List // of *connection, the one of no use for longest first
+	droppable list.List // of *connection, the one inactive for longest first
 	warned    time.Time
-	freed     chan struct{} // gets one when a connection is closed
+	freed     chan struct{} // receives when a connection is closed
 }
 
 // connection is one of them.
@@ -60,10 +61,10 @@ type connection struct {
 	set *connections
 
 	// Guarded by the set's lock.
-	place  *list.Element // among the strangers
-	since  time.Time     // when it was of use, or was accepted
-	proved int           // requests that are being answered
-	closed bool
+	place    *list.Element // in droppable; nil while a verified request is being answered
+	since    time.Time     // when it was last active, or was accepted
+	verified int           // verified requests that are being answered
+	closed   bool
 }
 
 func (s *connections) Accept() (net.Conn, error) {
@@ -85,8 +86,8 @@ func (s *connections) Accept() (net.Conn, error) {
 	return conn, nil
 }
 
-// awaitRoom waits while as many connections are open as may be, and none of them is
-// old enough to be dropped.
+// awaitRoom waits while the limit is reached and no connection is old enough to be
+// dropped.
 func (s *connections) awaitRoom() {
 	for {
 		s.mu.Lock()
@@ -94,8 +95,8 @@ func (s *connections) awaitRoom() {
 			s.freed = make(chan struct{}, 1)
 		}
 		left := time.Duration(0)
-		if front := s.strangers.Front(); s.open >= s.most && front != nil {
-			left = newcomer - time.Since(front.Value.(*connection).since)
+		if front := s.droppable.Front(); s.open >= s.most && front != nil {
+			left = minAge - time.Since(front.Value.(*connection).since)
 		}
 		s.mu.Unlock()
 		if left <= 0 {
@@ -108,16 +109,16 @@ func (s *connections) awaitRoom() {
 	}
 }
 
-// toBack puts a connection behind all others that can be dropped. The lock is held.
+// toBack makes a connection the last one to be dropped. The lock is held.
 func (s *connections) toBack(c *connection) {
 	if c.since = time.Now(); c.place == nil {
-		c.place = s.strangers.PushBack(c)
+		c.place = s.droppable.PushBack(c)
 		return
 	}
-	s.strangers.MoveToBack(c.place)
+	s.droppable.MoveToBack(c.place)
 }
 
-// add takes a connection in, and returns the one that has to go for it.
+// add adds a connection, and returns the one that must be closed for it, or nil.
 func (s *connections) add(c *connection) (last *connection) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -129,21 +130,21 @@ func (s *connections) add(c *connection) (last *connection) {
 	return last
 }
 
-// first is the connection that has to go first; nil if none may. The lock is held.
+// first is the connection to close next; nil if there is none. The lock is held.
 func (s *connections) first() *connection {
-	front := s.strangers.Front()
+	front := s.droppable.Front()
 	if front == nil {
 		return nil
 	}
 	s.dropped.Add(1)
 	if now := time.Now(); now.Sub(s.warned) > time.Minute {
 		s.warned = now
-		s.log.Warn("too many connections at once; those that have said nothing for longest are dropped", "open", s.open)
+		s.log.Warn("too many connections at the same time; those inactive for longest are closed", "open", s.open)
 	}
 	return front.Value.(*connection)
 }
 
-// dropFirst closes it, when the process has no file left for another one.
+// dropFirst closes one connection because the process may open no more files.
 func (s *connections) dropFirst() bool {
 	s.mu.Lock()
 	c := s.first()
@@ -151,15 +152,15 @@ func (s *connections) dropFirst() bool {
 	return c != nil && c.Close() == nil
 }
 
-// wait returns when every connection has ended, after a while, or when ctx ends.
+// wait waits until every connection has ended, for at most while, or until ctx ends.
 func (s *connections) wait(ctx context.Context, while time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, while)
 	defer cancel()
-	look := time.NewTicker(5 * time.Millisecond)
-	defer look.Stop()
+	t := time.NewTicker(5 * time.Millisecond)
+	defer t.Stop()
 	for s.any() {
 		select {
-		case <-look.C:
+		case <-t.C:
 		case <-ctx.Done():
 			return
 		}
@@ -178,7 +179,7 @@ func (c *connection) Close() error {
 		c.closed = true
 		c.set.open--
 		if c.place != nil {
-			c.set.strangers.Remove(c.place)
+			c.set.droppable.Remove(c.place)
 			c.place = nil
 		}
 		defer func() {
@@ -206,7 +207,7 @@ func withConnection(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// keep leaves a request's connection alone until the function that it returns
+// keep protects a request's connection from being closed for another one, until done
 // is called.
 func keep(ctx context.Context) (done func()) {
 	c, ok := ctx.Value(connectionKey{}).(*connection)
@@ -215,22 +216,21 @@ func keep(ctx context.Context) (done func()) {
 	}
 	c.set.mu.Lock()
 	defer c.set.mu.Unlock()
-	c.proved++
+	c.verified++
 	if c.place != nil {
-		c.set.strangers.Remove(c.place)
+		c.set.droppable.Remove(c.place)
 		c.place = nil
 	}
 	return func() {
 		c.set.mu.Lock()
 		defer c.set.mu.Unlock()
-		if c.proved--; c.proved == 0 && !c.closed {
+		if c.verified--; c.verified == 0 && !c.closed {
 			c.set.toBack(c)
 		}
 	}
 }
 
-// active tells that a request brings something: the connection has been of use
-// just now.
+// active marks the connection of a request as active now.
 func active(ctx context.Context) {
 	c, ok := ctx.Value(connectionKey{}).(*connection)
 	if !ok {

@@ -39,7 +39,7 @@ type DeadLetterList struct {
 type DeadLettersReplayed struct {
 	Replayed []Replayed      `json:"replayed"`
 	Refused  []RefusedReplay `json:"refused"`
-	More     bool            `json:"more"`           // that match stand behind these: ask again
+	More     bool            `json:"more"`           // more match than these: send the request again
 	Next     string          `json:"next,omitempty"` // page of those
 }
 
@@ -131,7 +131,7 @@ func (a *api) deadLetters(ctx context.Context, r *question) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.unasked(); err != nil {
+	if err := r.rejectUnknown(); err != nil {
 		return nil, err
 	}
 	list := DeadLetterList{DeadLetters: []DeadLetter{}}
@@ -197,7 +197,7 @@ func (a *api) replayDeadLetter(ctx context.Context, r *question) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.unasked(); err != nil {
+	if err := r.rejectUnknown(); err != nil {
 		return nil, err
 	}
 	d, err := a.dead(ctx, r)
@@ -237,7 +237,7 @@ func (a *api) replayDead(ctx context.Context, d *queue.DeadLetter, to string) (R
 
 // purgeDeadLetter drops one: POST /api/v1/deadletters/{id}/purge.
 func (a *api) purgeDeadLetter(ctx context.Context, r *question) (any, error) {
-	if err := r.unasked(); err != nil {
+	if err := r.rejectUnknown(); err != nil {
 		return nil, err
 	}
 	d, err := a.dead(ctx, r)
@@ -250,7 +250,7 @@ func (a *api) purgeDeadLetter(ctx context.Context, r *question) (any, error) {
 // chosen are dead letters that a request means.
 type chosen struct {
 	seqs []uint64 // oldest first
-	more bool     // match and stand behind them
+	more bool     // more match than these
 }
 
 // chosen gathers the dead letters that a request means: with none of the filters
@@ -268,8 +268,8 @@ func (a *api) chosen(ctx context.Context, r *question) (c chosen, err error) {
 	if err != nil {
 		return c, err
 	}
-	r.asked["all"] = true
-	if err := r.unasked(); err != nil {
+	r.params["all"] = true
+	if err := r.rejectUnknown(); err != nil {
 		return c, err
 	}
 	if all := strings.TrimSpace(string(r.body["all"])); f.empty() && all != "true" {

@@ -1,7 +1,7 @@
-// Package server owns the door: the public listener that takes GitLab's
-// webhooks, and the admin listener for those who run the relay. A webhook is
-// answered with 2xx only after the queue has said that it is stored.
+// Package server owns the two listeners: the public one, which takes GitLab's
+// webhooks, and the admin one, for those who run the relay. A webhook is answered
+// with 2xx only after the queue has stored it.
 //
-// It does not decode webhooks, beyond asking that each is one JSON object, and
-// does not know what becomes of them.
+// It does not decode webhooks: it only checks that each is one JSON object. It does
+// not know where they are delivered.
 package server

@@ -27,13 +27,12 @@ const (
 	// storeTimeout is how long a webhook may wait for the queue, unless
 	// Options.StoreTimeout says otherwise.
 	storeTimeout = 5 * time.Second
-	// patience is how long a webhook may wait in all, for its share of the memory
-	// and for the queue. GitLab gives up 10 s after it has sent it, and does not
-	// try again.
+	// patience is how long a webhook may wait in total, for memory and for the queue.
+	// GitLab gives up 10 s after it has sent it, and does not try again.
 	patience = 9 * time.Second
 )
 
-// Store keeps webhooks; see [queue.Queue.Store].
+// Store stores webhooks; see [queue.Queue.Store].
 type Store interface {
 	Store(ctx context.Context, w *queue.Webhook) (queue.ID, error)
 }
@@ -53,13 +52,13 @@ type Options struct {
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 
-	// Storing tells whether a webhook could be stored now, for /readyz.
+	// Storing returns an error if no webhook can be stored now, for /readyz.
 	Storing func(ctx context.Context) error
 
 	// StoreTimeout is how long a webhook may wait for the queue; 0: 5 s.
 	StoreTimeout time.Duration
 
-	// Arrived, if set, is called with what became of each request that looks like
+	// Arrived, if set, is called with the result of each request that looks like
 	// GitLab's.
 	Arrived func(Arrival)
 }
@@ -69,22 +68,22 @@ type Door struct {
 	opt     Options
 	sources atomic.Pointer[map[string]*Source] // by path
 	engine  *gin.Engine
-	wait    time.Duration // for a share of the memory
+	wait    time.Duration // for memory
 
-	// For bodies in memory: of senders who are proved before they are read, and of all
-	// others.
-	known, strangers room
+	// The memory for bodies: of senders who are verified before the body is read, and
+	// of all others.
+	verified, unverified room
 
 	drains  *drains
 	refused refusals // of sources
-	lost    refusals // of paths that are no source's: scanners send many
+	lost    refusals // of paths without a source: scanners send many
 	metrics *doorMetrics
 	seen    *ledger
 }
 
 // NewDoor makes the public handler.
 func NewDoor(opt Options) *Door {
-	d := &Door{opt: opt, known: knownRoom(opt.MaxBody), strangers: strangersRoom(opt.MaxBody), wait: bodyWait, drains: newDrains(), refused: newRefusals(20, 200), lost: newRefusals(1, 50), seen: newLedger(), metrics: newDoorMetrics(opt.Registerer)}
+	d := &Door{opt: opt, verified: verifiedRoom(opt.MaxBody), unverified: unverifiedRoom(opt.MaxBody), wait: bodyWait, drains: newDrains(), refused: newRefusals(20, 200), lost: newRefusals(1, 50), seen: newLedger(), metrics: newDoorMetrics(opt.Registerer)}
 	d.Update(opt.Sources)
 	d.engine = newEngine(opt.Log)
 	d.engine.GET("/healthz", healthz)
@@ -96,8 +95,7 @@ func NewDoor(opt Options) *Door {
 	return d
 }
 
-// Update takes new sources. Requests under way go on with the ones they began
-// with.
+// Update replaces the sources. Requests in progress continue with the old ones.
 func (d *Door) Update(sources []Source) {
 	byPath := map[string]*Source{}
 	for _, s := range sources {
@@ -108,8 +106,8 @@ func (d *Door) Update(sources []Source) {
 	d.sources.Store(&byPath)
 }
 
-// ServeHTTP answers a request. Slashes that are doubled or at the end of its path
-// do not count: GitLab stops sending to a URL that is answered 404.
+// ServeHTTP answers a request. It ignores doubled slashes and one at the end of the
+// path: GitLab stops sending to a URL that answers 404.
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if path := singleSlashes(r.URL.Path); path != r.URL.Path {
 		u, plain := *r.URL, *r
@@ -129,8 +127,8 @@ func singleSlashes(path string) string {
 	return "/" + strings.Trim(slashes.ReplaceAllString(path, "/"), "/")
 }
 
-// refusal is an answer other than 2xx. The text is shown by GitLab to its
-// users: it says what to do and holds nothing of the request.
+// refusal is an answer other than 2xx. GitLab shows the text to its users: it says
+// what to do, and never repeats a part of the request.
 type refusal struct {
 	status int
 	text   string
@@ -152,42 +150,42 @@ func (d *Door) hook(c *gin.Context) {
 			no = &refusal{status: http.StatusInternalServerError, text: "the relay failed", result: "error"}
 		}
 		result, status = no.result, no.status
-		// Fails where the answer may be written while the body is read anyway:
-		// with HTTP/2, and in tests.
+		// HTTP/1 must be told that the answer is written before the body is read. It
+		// fails with HTTP/2, which always may, and in tests.
 		_ = http.NewResponseController(c.Writer).EnableFullDuplex()
 		answerError(c, no)
 		defer d.drain(c, source)
 	} else {
 		c.Data(status, "application/json; charset=utf-8", []byte(`{"id":"`+id.String()+`","status":"accepted"}`)) // an id needs no quoting
 		if queue.HasFailpoints {
-			c.Writer.Flush() // the sender has it
+			c.Writer.Flush() // so that the sender has the answer before the failpoint
 		}
 		queue.Failpoint(queue.FailAnswered)
 	}
 	d.report(c, source, id, result, status, time.Since(begin), err)
 }
 
-// refusals bounds the lines about requests that are refused, which anyone can
-// send. The metrics count them all.
+// refusals bounds the log lines about refused requests, which anyone can send. The
+// metrics count all of them.
 type refusals struct {
-	pace   *rate.Limiter
-	unsaid *atomic.Int64
+	pace    *rate.Limiter
+	skipped *atomic.Int64 // since the last line
 }
 
 func newRefusals(perSecond rate.Limit, burst int) refusals {
-	return refusals{pace: rate.NewLimiter(perSecond, burst), unsaid: new(atomic.Int64)}
+	return refusals{pace: rate.NewLimiter(perSecond, burst), skipped: new(atomic.Int64)}
 }
 
-// say tells whether to say this one, and how many went unsaid before it.
-func (r refusals) say() (unsaid int64, ok bool) {
+// allow reports whether to log this one, and how many were skipped before it.
+func (r refusals) allow() (skipped int64, ok bool) {
 	if !r.pace.Allow() {
-		r.unsaid.Add(1)
+		r.skipped.Add(1)
 		return 0, false
 	}
-	return r.unsaid.Swap(0), true
+	return r.skipped.Swap(0), true
 }
 
-// report says in one line, and in the metrics, what became of a request.
+// report records the result of a request in one log line and in the metrics.
 func (d *Door) report(c *gin.Context, source *Source, id queue.ID, result string, status int, took time.Duration, err error) {
 	name := "" // a path that names no source is not a label
 	if source != nil {
@@ -215,14 +213,14 @@ func (d *Door) report(c *gin.Context, source *Source, id queue.ID, result string
 		if source == nil {
 			lines = d.lost
 		}
-		unsaid, say := lines.say()
-		if !say {
+		skipped, ok := lines.allow()
+		if !ok {
 			return
 		}
 		level = slog.LevelWarn
 		attrs = append(attrs, slog.String("path", shown(c.Request.URL.Path)), slog.String("remote", c.RemoteIP()), slog.String("err", err.Error()))
-		if unsaid > 0 {
-			attrs = append(attrs, slog.Int64("unsaid", unsaid))
+		if skipped > 0 {
+			attrs = append(attrs, slog.Int64("unsaid", skipped))
 		}
 	}
 	d.opt.Log.LogAttrs(c.Request.Context(), level, "webhook", attrs...)
@@ -231,8 +229,8 @@ func (d *Door) report(c *gin.Context, source *Source, id queue.ID, result string
 // maxShown is how much of a path is logged, in characters.
 const maxShown = 200
 
-// shown is a path as the log may hold it: short, and without what moves a
-// terminal's cursor.
+// shown is a path for the log: short, and without control characters that a terminal
+// would obey.
 func shown(path string) string {
 	text := []rune(strings.ToValidUTF8(path, "\uFFFD"))
 	if len(text) > maxShown {
@@ -246,13 +244,13 @@ func shown(path string) string {
 	return string(text)
 }
 
-// compressed tells whether a body has any coding.
+// compressed reports whether a body has any content coding.
 func compressed(h http.Header) bool {
 	codings := h.Values("Content-Encoding")
 	return len(codings) > 1 || len(codings) == 1 && codings[0] != "" && !strings.EqualFold(codings[0], "identity")
 }
 
-// accept checks a request in the order that costs least, and stores it.
+// accept checks a request, the cheapest checks first, and stores it.
 func (d *Door) accept(c *gin.Context, source *Source) (queue.ID, error) {
 	r := c.Request
 	switch {
@@ -268,20 +266,20 @@ func (d *Door) accept(c *gin.Context, source *Source) (queue.ID, error) {
 	}
 	verdict := source.Proof.Header(r.Header)
 	if verdict.Outcome == events.Refused {
-		return queue.ID{}, d.unproved(source, verdict)
+		return queue.ID{}, d.unauthorized(source, verdict)
 	}
-	proved := verdict.Outcome == events.Accepted && verdict.By != events.ByInsecure
-	if proved {
+	verified := verdict.Outcome == events.Accepted && verdict.By != events.ByInsecure
+	if verified {
 		defer keep(r.Context())()
 	}
-	body, waited, release, err := d.read(c.Writer, r, proved)
+	body, waited, release, err := d.read(c.Writer, r, verified)
 	defer release()
 	if err != nil {
 		return queue.ID{}, err
 	}
 	if verdict.Outcome == events.NeedBody {
 		if verdict = source.Proof.Body(r.Header, body, time.Now()); verdict.Outcome == events.Refused {
-			return queue.ID{}, d.unproved(source, verdict)
+			return queue.ID{}, d.unauthorized(source, verdict)
 		}
 		defer keep(r.Context())()
 	}
@@ -297,8 +295,9 @@ func (d *Door) tooLarge() error {
 	return &refusal{status: http.StatusRequestEntityTooLarge, text: fmt.Sprintf("the body is larger than %d bytes", d.opt.MaxBody), result: "too_large"}
 }
 
-// unproved answers alike whatever was wrong with the proof; the log says what.
-func (d *Door) unproved(source *Source, v events.Verdict) error {
+// unauthorized gives the same answer whatever was wrong with the token or signature.
+// The log says what it was.
+func (d *Door) unauthorized(source *Source, v events.Verdict) error {
 	d.metrics.proofs.WithLabelValues(source.Name, "refused").Inc()
 	return &refusal{
 		status: http.StatusUnauthorized, result: "unauthorized", detail: v.Reason,
@@ -306,9 +305,9 @@ func (d *Door) unproved(source *Source, v events.Verdict) error {
 	}
 }
 
-// store waits until the queue has the webhook. A client that hangs up does not
-// stop it. It may take what is left of the webhook's patience. signed is the id that
-// its signature covers, if it has one.
+// store waits until the queue has stored the webhook, for at most left. A client that
+// hangs up does not stop it. signed is the id that the signature covers, if there is
+// one.
 func (d *Door) store(r *http.Request, source *Source, signed string, body []byte, left time.Duration) (queue.ID, error) {
 	w := &queue.Webhook{Source: source.Name, Received: time.Now(), Body: body}
 	for _, name := range events.KeptHeaders() {
@@ -336,16 +335,16 @@ func (d *Door) store(r *http.Request, source *Source, signed string, body []byte
 	}
 }
 
-// bounded keeps a header value of reasonable length.
+// bounded cuts a header value to a reasonable length.
 func bounded(v string) string { return v[:min(len(v), 256)] }
 
-// answerError sends the one short shape that every refusal has.
+// answerError sends a refusal. All refusals have this form.
 func answerError(c *gin.Context, no *refusal) {
 	if no.status == http.StatusServiceUnavailable {
 		c.Header("Retry-After", "30")
 	}
 	if no.status >= 400 {
-		c.Header("Connection", "close") // what is left of the body is thrown away
+		c.Header("Connection", "close") // the rest of the body is not read as a request
 	}
 	text, _ := json.Marshal(gin.H{"error": no.text}) // a string cannot fail
 	c.Header("Content-Length", strconv.Itoa(len(text)))

@@ -185,12 +185,12 @@ func TestHangUpDoesNotStopTheCommit(t *testing.T) {
 func TestBodiesInFlightAreBounded(t *testing.T) {
 	d := door(t, &kept{}, io.Discard)
 	d.wait = time.Millisecond
-	full := fill(d.known.usual)
+	full := fill(d.verified.usual)
 	w := answer(d, request("POST", "/hooks/gitlab", `{}`))
 	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
 		t.Errorf("answered %d %s", w.Code, w.Body)
 	}
-	if d.known.usual.Release(full); fill(d.known.usual) != full {
+	if d.verified.usual.Release(full); fill(d.verified.usual) != full {
 		t.Error("not all was given back")
 	}
 }
@@ -236,15 +236,15 @@ func TestAnnouncedLengthsTakeNoMemory(t *testing.T) {
 		Sources: []Source{{Name: "signed", Paths: []string{"/hooks/signed"}, Proof: signed}, {Name: "gitlab", Paths: []string{"/hooks/gitlab"}, Proof: known}},
 		Store:   &kept{}, MaxBody: most, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 	})
-	var strangers sync.WaitGroup
+	var unverified sync.WaitGroup
 	end := make(chan struct{})
 	for range 3 { // more than there is room for
 		body := &stalled{wait: make(chan struct{}), end: end}
 		r := request("POST", "/hooks/signed", "", "Webhook-Id", "a", "Webhook-Timestamp", strconv.FormatInt(time.Now().Unix(), 10), "Webhook-Signature", "v1,AAAA", "X-Gitlab-Token", "")
 		r.Body, r.ContentLength = io.NopCloser(body), most
-		strangers.Go(func() {
+		unverified.Go(func() {
 			if w := answer(d, r); w.Code != http.StatusBadRequest {
-				t.Errorf("a stranger got %d %s", w.Code, w.Body)
+				t.Errorf("an unverified sender got %d %s", w.Code, w.Body)
 			}
 			select {
 			case <-body.wait:
@@ -258,8 +258,8 @@ func TestAnnouncedLengthsTakeNoMemory(t *testing.T) {
 		t.Errorf("meanwhile an honest webhook gets %d %s", w.Code, w.Body)
 	}
 	close(end)
-	strangers.Wait()
-	if !d.strangers.usual.TryAcquire(40<<20) || !d.strangers.large.TryAcquire(32<<20) {
+	unverified.Wait()
+	if !d.unverified.usual.TryAcquire(40<<20) || !d.unverified.large.TryAcquire(32<<20) {
 		t.Error("not all was given back")
 	}
 }

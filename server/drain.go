@@ -11,49 +11,48 @@ import (
 )
 
 const (
-	// drainTime is how long what is left of a refused body is read for. GitLab
-	// sends all of a body before it looks for an answer, and gives up after 10 s,
-	// of which bodyWait may have gone by.
+	// drainTime is how long the rest of a refused body is read. GitLab sends the whole
+	// body before it reads the answer, and gives up after 10 s, of which bodyWait may
+	// be over.
 	drainTime = 5 * time.Second
-	// drainsKnown and drainsStrangers are how many are read at once, of senders
-	// who are proved and of others.
-	drainsKnown, drainsStrangers = 256, 64
-	// drainStranger is how much is read of a stranger's body, in bytes.
-	drainStranger = 1 << 20
+	// drainsVerified and drainsUnverified are how many are read at the same time, of
+	// verified senders and of others.
+	drainsVerified, drainsUnverified = 256, 64
+	// drainUnverified is how much is read of an unverified sender's body, in bytes.
+	drainUnverified = 1 << 20
 )
 
-// drains reads what is left of bodies that were refused, so that their senders
-// come to see the answer: a connection that is closed while something stands
-// unread in it is reset, and the answer is lost.
+// drains reads the rest of refused bodies, so that their senders get the answer:
+// closing a connection with unread data resets it, and the answer is lost.
 type drains struct {
-	known, strangers chan struct{}
-	buffers          sync.Pool // of *[32 << 10]byte
+	verified, unverified chan struct{}
+	buffers              sync.Pool // of *[32 << 10]byte
 }
 
 func newDrains() *drains {
 	return &drains{
-		known: make(chan struct{}, drainsKnown), strangers: make(chan struct{}, drainsStrangers),
+		verified: make(chan struct{}, drainsVerified), unverified: make(chan struct{}, drainsUnverified),
 		buffers: sync.Pool{New: func() any { return new([32 << 10]byte) }},
 	}
 }
 
-// drain reads on after a refusal was answered, and throws away what comes: of a
-// proved sender's body as much again as one may hold, of a stranger's only
-// little. Whoever is one too many is cut off.
+// drain reads and drops the rest of a body after its refusal was sent: up to twice the
+// largest body of a verified sender, and only little of others. If too many are being
+// read already, the connection is closed.
 func (d *Door) drain(c *gin.Context, source *Source) {
 	r := c.Request
 	if r.ProtoMajor != 1 || r.Body == http.NoBody || r.Header.Get("Expect") != "" {
-		return // HTTP/2 resets no more than the request; who asks first has not sent it
+		return // HTTP/2 resets only the request; with Expect the body was not sent
 	}
-	slots, most := d.drains.strangers, int64(drainStranger)
+	slots, most := d.drains.unverified, int64(drainUnverified)
 	if source != nil {
 		if v := source.Proof.Header(r.Header); v.Outcome == events.Accepted && v.By != events.ByInsecure {
-			slots, most = d.drains.known, 2*d.opt.MaxBody
+			slots, most = d.drains.verified, 2*d.opt.MaxBody
 			defer keep(r.Context())()
 		}
 	}
 	if r.ContentLength > most {
-		return // would be cut off all the same
+		return // it could not be read to its end
 	}
 	select {
 	case slots <- struct{}{}:
@@ -63,7 +62,7 @@ func (d *Door) drain(c *gin.Context, source *Source) {
 	}
 	control := http.NewResponseController(c.Writer)
 	if control.SetReadDeadline(time.Now().Add(drainTime)) != nil || control.Flush() != nil {
-		return // no connection that could be reset: in tests
+		return // there is no connection: in tests
 	}
 	buffer := d.drains.buffers.Get().(*[32 << 10]byte)
 	defer d.drains.buffers.Put(buffer)

@@ -26,7 +26,7 @@ func TestRefusalIsSeenAfterTheBody(t *testing.T) {
 		"no room":                      {"POST /hooks/gitlab", token, maxBody, http.StatusServiceUnavailable},
 		"too large":                    {"POST /hooks/gitlab", token, maxBody * 3 / 2, http.StatusRequestEntityTooLarge},
 		"compressed":                   {"POST /hooks/gitlab", token, maxBody, http.StatusUnsupportedMediaType},
-		"not proved":                   {"POST /hooks/gitlab", "wrong", 1 << 20, http.StatusUnauthorized},
+		"not verified":                 {"POST /hooks/gitlab", "wrong", 1 << 20, http.StatusUnauthorized},
 		"nobody's path":                {"POST /hooks/other", token, 1 << 20, http.StatusNotFound},
 		"method":                       {"PUT /hooks/gitlab", token, maxBody, http.StatusMethodNotAllowed},
 		"full, after the body is read": {"POST /hooks/gitlab", token, 1 << 10, http.StatusServiceUnavailable},
@@ -35,8 +35,8 @@ func TestRefusalIsSeenAfterTheBody(t *testing.T) {
 			d := door(t, full, io.Discard)
 			d.opt.MaxBody, d.wait = maxBody, 0
 			if name == "no room" {
-				fill(d.known.usual)
-				fill(d.known.large)
+				fill(d.verified.usual)
+				fill(d.verified.large)
 			}
 			l := listening(t, d, mostConnections, usual, "", "")
 			encoding := ""
@@ -58,25 +58,25 @@ func TestRefusalIsSeenAfterTheBody(t *testing.T) {
 			if err != nil || res.StatusCode != c.status || !strings.Contains(string(text), `"error"`) {
 				t.Errorf("answered %d %s, %v; want %d", res.StatusCode, text, err, c.status)
 			}
-			if len(d.drains.known)+len(d.drains.strangers) != 0 {
+			if len(d.drains.verified)+len(d.drains.unverified) != 0 {
 				closed(t, conn) // the body was read to its end; its place is given back before that
 			}
 		})
 	}
 }
 
-// A stranger's large body is not read, and nobody's while too many are.
+// An unverified sender's large body is not read, and nobody's while too many are.
 func TestTooManyAreCutOff(t *testing.T) {
 	t.Parallel()
 	d := door(t, &kept{}, io.Discard)
 	d.opt.MaxBody = 32 << 20
-	for range drainsKnown {
-		d.drains.known <- struct{}{}
+	for range drainsVerified {
+		d.drains.verified <- struct{}{}
 	}
 	l := listening(t, d, mostConnections, usual, "", "")
 	for name, head := range map[string]string{
-		"a stranger":   "X-Gitlab-Token: wrong\r\n",
-		"one too many": "X-Gitlab-Token: " + token + "\r\nContent-Encoding: gzip\r\n",
+		"an unverified sender": "X-Gitlab-Token: wrong\r\n",
+		"one too many":         "X-Gitlab-Token: " + token + "\r\nContent-Encoding: gzip\r\n",
 	} {
 		conn := dial(t, l)
 		_, err := io.WriteString(conn, fmt.Sprintf("POST /hooks/gitlab HTTP/1.1\r\nHost: relay\r\n%sContent-Length: %d\r\n\r\n", head, 32<<20)+strings.Repeat(" ", 32<<20))

@@ -41,10 +41,10 @@ func recovery(log *slog.Logger) gin.HandlerFunc {
 	}
 }
 
-// closeChunked closes the connection after a request with Transfer-Encoding. If it
-// had a Content-Length too, a proxy in front may have gone by that, and what
-// follows is then no request of the proxy's (RFC 9112, 6.3). net/http hides
-// whether it had one; GitLab sends no Transfer-Encoding.
+// closeChunked closes the connection after a request with Transfer-Encoding. If the
+// request had a Content-Length too, a proxy in front may have used that one, and what
+// follows is then not a request of the proxy (RFC 9112, 6.3: request smuggling).
+// net/http does not show whether it had one. GitLab sends no Transfer-Encoding.
 func closeChunked(c *gin.Context) {
 	if len(c.Request.TransferEncoding) > 0 && c.Request.ProtoMajor == 1 {
 		c.Header("Connection", "close")
@@ -66,8 +66,8 @@ type Listener struct {
 	served  chan struct{} // closed when Serve has accepted its last connection
 }
 
-// Listen opens an address; ":0" takes a free port. With cert and key it speaks
-// TLS. It holds at most so many connections open, see [Connections].
+// Listen opens an address; ":0" takes a free port. With cert and key it speaks TLS. It
+// holds at most most connections open, see [Connections].
 func Listen(addr string, h http.Handler, cert, key string, most int, log *slog.Logger) (*Listener, error) {
 	tcp, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -76,7 +76,7 @@ func Listen(addr string, h http.Handler, cert, key string, most int, log *slog.L
 	return newListener(&connections{Listener: tcp, most: most, log: log}, h, cert, key, usual), nil
 }
 
-// timeouts are how long a client may take for what.
+// timeouts are how long a client may take.
 type timeouts struct {
 	header  time.Duration // all of a request's head; the TLS handshake
 	request time.Duration // all of a request
@@ -84,13 +84,13 @@ type timeouts struct {
 	idle    time.Duration // between two requests
 }
 
-// usual leaves a proved sender a minute for 25 MiB, and who does not get to the
-// end of a head no more time than GitLab takes for it on the worst of lines.
+// usual gives a verified sender a minute for 25 MiB. The time for a head is what
+// GitLab needs on a very slow line.
 var usual = timeouts{header: 5 * time.Second, request: time.Minute, answer: 90 * time.Second, idle: 2 * time.Minute}
 
-// newListener makes a listener of what accepts connections. Of HTTP/2, which
-// comes with TLS, it bounds what a connection may have the server remember
-// before a request is proved.
+// newListener makes a listener on accepted connections. For HTTP/2, which comes with
+// TLS, it bounds what a connection may make the server store before a request is
+// verified.
 func newListener(l *connections, h http.Handler, cert, key string, t timeouts) *Listener {
 	return &Listener{net: l, cert: cert, key: key, silence: 500 * time.Millisecond, served: make(chan struct{}), server: &http.Server{
 		Handler:           h,
@@ -105,8 +105,8 @@ func newListener(l *connections, h http.Handler, cert, key string, t timeouts) *
 	}}
 }
 
-// plainHandler drops the text of net/http's own complaints, which can hold
-// what a client sent.
+// plainHandler drops the text of net/http's own errors, which can hold what a client
+// sent.
 type plainHandler struct{ slog.Handler }
 
 func (h plainHandler) Handle(ctx context.Context, r slog.Record) error {
@@ -116,7 +116,7 @@ func (h plainHandler) Handle(ctx context.Context, r slog.Record) error {
 // Addr is the address that is listened on, as host:port.
 func (l *Listener) Addr() string { return l.net.Addr().String() }
 
-// Dropped is how many connections were closed because there were too many.
+// Dropped is how many connections were closed because too many were open.
 func (l *Listener) Dropped() uint64 { return l.net.dropped.Load() }
 
 // Serve answers until Shutdown. It is called once.
@@ -135,9 +135,9 @@ func (l *Listener) Serve() error {
 	return err
 }
 
-// Shutdown accepts no more connections, and waits for the requests under way until
+// Shutdown accepts no more connections, and waits for the requests in progress until
 // ctx ends. A connection that was not accepted yet may be reset.
-// [http.Server.Shutdown] alone drops a request whose head it reads from then on.
+// [http.Server.Shutdown] alone would drop requests whose head has not arrived yet.
 func (l *Listener) Shutdown(ctx context.Context) {
 	if l.serving.Load() {
 		l.ending.Store(true)

@@ -27,7 +27,7 @@ type Event struct {
 	ReplayTo string `json:"replay_to,omitempty"`
 }
 
-// Delivery is one event for one address, and how that stands.
+// Delivery is one event for one address, with its state.
 type Delivery struct {
 	Address    string    `json:"address"`
 	Route      string    `json:"route"`

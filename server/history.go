@@ -15,7 +15,7 @@ import (
 	"github.com/gitlab-mattermost/relay/queue"
 )
 
-// How an event or a delivery stands, beside the outcomes of package queue.
+// States of an event or a delivery, besides the outcomes of package queue.
 const (
 	stateWaiting = "waiting" // not tried yet, or being tried
 	stateParked  = "parked"  // on disk, until its address takes it
@@ -27,7 +27,7 @@ var outcomes = []string{
 	queue.OutcomeRepeat, queue.OutcomeForeign,
 }
 
-// states are how a delivery that was decided on can stand, the best first.
+// states are the possible states of a delivery, the best first.
 var states = []string{queue.OutcomeWithheld, queue.OutcomeDelivered, stateWaiting, stateParked, queue.OutcomeDead}
 
 const (
@@ -47,7 +47,7 @@ func (a *api) events(ctx context.Context, r *question) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.unasked(); err != nil {
+	if err := r.rejectUnknown(); err != nil {
 		return nil, err
 	}
 	var known replayed
@@ -315,7 +315,7 @@ func (a *api) body(c *gin.Context) {
 		t, err = a.stored(ctx, r)
 	}
 	if err == nil {
-		err = r.unasked()
+		err = r.rejectUnknown()
 	}
 	if err != nil {
 		a.refuse(c, err)

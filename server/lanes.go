@@ -10,20 +10,19 @@ import (
 	"github.com/gitlab-mattermost/relay/queue"
 )
 
-// Lane is how the lane of one address stands.
+// Lane is the state of the lane of one address.
 type Lane struct {
 	Address string    `json:"address"`
 	State   string    `json:"state"`
 	Since   time.Time `json:"since,omitzero"`
 	Count   int       `json:"count"`            // deliveries that it holds; 0 with live false: not known
-	Oldest  time.Time `json:"oldest,omitzero"`  // when the oldest of those on disk came in
+	Oldest  time.Time `json:"oldest,omitzero"`  // when the oldest of those on disk was received
 	Event   string    `json:"event,omitempty"`  // id of that one
-	Reason  string    `json:"reason,omitempty"` // why it does not go on
+	Reason  string    `json:"reason,omitempty"` // why it is not open
 	Error   string    `json:"error,omitempty"`
 	Next    time.Time `json:"next_probe,omitzero"` // zero: at once, or not known
 
-	// Destination says that all of the destination is left alone, not this
-	// address.
+	// Destination reports that the whole destination is paused, not only this address.
 	Destination bool `json:"destination,omitempty"`
 }
 
@@ -31,19 +30,19 @@ type Lane struct {
 type LaneList struct {
 	Lanes []Lane `json:"lanes"`
 
-	// Live says that the relay that dispatches was asked; else it is what the
-	// streams tell.
+	// Live reports that the relay that dispatches answered; otherwise this is what the
+	// streams hold.
 	Live bool   `json:"live"`
 	Note string `json:"note,omitempty"`
 }
 
-// Retried says which lanes were tried, and what came of it.
+// Retried is which lanes were tried, with the results.
 type Retried struct {
 	Retried int         `json:"retried"`
 	Lanes   []TriedLane `json:"lanes"`
 }
 
-// TriedLane is what came of a try that somebody asked for.
+// TriedLane is the result of a requested try.
 type TriedLane struct {
 	Address string    `json:"address"`
 	Result  string    `json:"result"`              // open, failed, or waiting: no answer yet
@@ -57,14 +56,14 @@ func (a *api) parked(ctx context.Context, r *question) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.unasked(); err != nil {
+	if err := r.rejectUnknown(); err != nil {
 		return nil, err
 	}
 	list := LaneList{Lanes: []Lane{}, Live: true}
 	lanes, err := a.relay.Lanes(ctx)
 	if err != nil {
 		if !errors.Is(err, queue.ErrNobodyDispatches) {
-			a.log.Warn("the relay that dispatches was asked how its lanes stand, in vain", "err", err)
+			a.log.Warn("the relay that dispatches did not answer for its lanes", "err", err)
 		}
 		list.Live, list.Note = false, "the relay that dispatches does not answer: this is what is on disk, without reasons and probes"
 	}
@@ -101,14 +100,15 @@ func destinationOf(address string) string {
 	return address
 }
 
-// retryParked has lanes tried now, and waits a while for what comes of it: POST /api/v1/parked/retry. Without an address
-// all are; a destination's name means all of its.
+// retryParked has lanes tried now, and waits a while for the results:
+// POST /api/v1/parked/retry. Without an address all lanes are tried; the name of a
+// destination means all of its lanes.
 func (a *api) retryParked(ctx context.Context, r *question) (any, error) {
 	address, err := r.text("address")
 	if err != nil {
 		return nil, err
 	}
-	if err := r.unasked(); err != nil {
+	if err := r.rejectUnknown(); err != nil {
 		return nil, err
 	}
 	if address != "" {

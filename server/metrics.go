@@ -21,8 +21,8 @@ func newDoorMetrics(r prometheus.Registerer) *doorMetrics {
 }
 
 // hooks are the values of X-Gitlab-Event that GitLab sends (app/models/concerns/
-// triggerable_hooks.rb); everything else is one label, so that a sender cannot
-// make up new ones.
+// triggerable_hooks.rb). Everything else gets one label, so that a sender cannot
+// create labels.
 var hooks = map[string]bool{
 	"Push Hook": true, "Tag Push Hook": true, "Issue Hook": true, "Confidential Issue Hook": true, "Note Hook": true,
 	"Confidential Note Hook": true, "Merge Request Hook": true, "Wiki Page Hook": true, "Pipeline Hook": true, "Job Hook": true,

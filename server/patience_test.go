@@ -20,11 +20,11 @@ func TestOnePatienceForAllWaiting(t *testing.T) {
 			return queue.ID{}, context.Cause(ctx)
 		}), io.Discard)
 		d.opt.StoreTimeout = 9 * time.Second // as with a server elsewhere
-		full := fill(d.known.usual)
+		full := fill(d.verified.usual)
 		begin := time.Now()
 		go func() {
 			time.Sleep(bodyWait - time.Second)
-			d.known.usual.Release(full)
+			d.verified.usual.Release(full)
 		}()
 		w := answer(d, request("POST", "/hooks/gitlab", `{}`))
 		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {

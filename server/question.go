@@ -18,23 +18,23 @@ import (
 	"github.com/gitlab-mattermost/relay/queue"
 )
 
-// question is what a request asks.
+// question is a request to the API.
 type question struct {
 	*gin.Context
-	asked  map[string]bool // parameters that were looked at
+	params map[string]bool // the names of parameters that were read
 	body   map[string]json.RawMessage
 	status int
 }
 
-// ask reads a request. A body is a JSON object, or nothing.
+// ask reads a request. Its body is one JSON object, or empty.
 func ask(c *gin.Context) (*question, error) {
-	q := &question{Context: c, asked: map[string]bool{}, status: http.StatusOK}
+	q := &question{Context: c, params: map[string]bool{}, status: http.StatusOK}
 	if c.Request.Method != http.MethodPost {
 		return q, nil
 	}
-	text, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxQuestion))
+	text, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxRequest))
 	if err != nil {
-		return nil, wrong("the body is longer than %d bytes, or ended early", maxQuestion)
+		return nil, wrong("the body is longer than %d bytes, or ended early", maxRequest)
 	}
 	if len(bytes.TrimSpace(text)) > 0 && json.Unmarshal(text, &q.body) != nil {
 		return nil, wrong("the body must be one JSON object, or empty")
@@ -42,8 +42,8 @@ func ask(c *gin.Context) (*question, error) {
 	return q, nil
 }
 
-// name is what the answer is remembered by: the Idempotency-Key and all that is
-// asked; "" without a key.
+// name identifies the request for a repeated answer: by the Idempotency-Key, the path
+// and the body. It is "" without a key.
 func (q *question) name() string {
 	key := q.GetHeader("Idempotency-Key")
 	if key == "" || q.Request.Method != http.MethodPost {
@@ -68,7 +68,7 @@ func notFound(format string, args ...any) error {
 
 // text is a parameter: of the query, or for POST of the body.
 func (q *question) text(name string) (string, error) {
-	q.asked[name] = true
+	q.params[name] = true
 	if q.Request.Method != http.MethodPost {
 		return q.Query(name), nil
 	}
@@ -87,9 +87,9 @@ func (q *question) text(name string) (string, error) {
 	return s, nil
 }
 
-// unasked refuses parameters that mean nothing: a filter with a misspelt name
-// would let everything through. It is asked for once the others are known.
-func (q *question) unasked() error {
+// rejectUnknown refuses parameters that nothing has read: a filter with a misspelt name
+// would match everything. It is called after the known ones were read.
+func (q *question) rejectUnknown() error {
 	names := []string{}
 	if q.Request.Method == http.MethodPost {
 		for name := range q.body {
@@ -102,9 +102,9 @@ func (q *question) unasked() error {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		if !q.asked[name] {
-			known := make([]string, 0, len(q.asked))
-			for name := range q.asked {
+		if !q.params[name] {
+			known := make([]string, 0, len(q.params))
+			for name := range q.params {
 				known = append(known, name)
 			}
 			slices.Sort(known)
@@ -171,7 +171,7 @@ func ParseTime(s string, now time.Time) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%q is no time: want how long ago, such as 90m, 2h or 3d, or 2026-01-31T14:00:00Z", s)
 }
 
-// filter is what events and dead letters are chosen by.
+// filter selects events and dead letters.
 type filter struct {
 	project, event string
 	since, until   time.Time
@@ -207,7 +207,7 @@ func (f *filter) matches(project, event string) bool {
 	return kind == "" || event == f.event || event == kind || strings.HasPrefix(event, kind+".")
 }
 
-// during goes by when it came.
+// during reports whether a time of arrival is within the filter.
 func (f *filter) during(t time.Time) bool {
 	return (f.since.IsZero() || !t.Before(f.since)) && (f.until.IsZero() || t.Before(f.until))
 }

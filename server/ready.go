@@ -11,10 +11,10 @@ import (
 )
 
 const (
-	// readyTimeout is how long it may take to find out whether the queue stores.
+	// readyTimeout is how long a check of the queue may take.
 	readyTimeout = 3 * time.Second
-	// readyCache is how long the answer holds at the public listener: anyone may ask
-	// there, and finding out takes a write.
+	// readyCache is how long the public listener repeats an answer: anyone may ask it,
+	// and each check writes to the queue.
 	readyCache = time.Second
 )
 
@@ -25,7 +25,7 @@ func readyz(ready func(ctx context.Context) error) gin.HandlerFunc {
 		defer cancel()
 		if err := ready(ctx); err != nil {
 			text := "the queue cannot store"
-			var other interface{ NotReady() string } // with words for strangers
+			var other interface{ NotReady() string } // whose text may be shown to anybody
 			if errors.As(err, &other) {
 				text = other.NotReady()
 			}
@@ -36,8 +36,8 @@ func readyz(ready func(ctx context.Context) error) gin.HandlerFunc {
 	}
 }
 
-// cached asks at most once in readyCache, and once at a time. Whoever asks first
-// may go without ending what the others wait for.
+// cached checks at most once in readyCache, and one at a time. A client that hangs up
+// does not end the check for the others.
 func cached(ready func(ctx context.Context) error) func(ctx context.Context) error {
 	var mu sync.Mutex
 	var asked time.Time

@@ -18,7 +18,7 @@ func (a *api) replay(ctx context.Context, r *question) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.unasked(); err != nil {
+	if err := r.rejectUnknown(); err != nil {
 		return nil, err
 	}
 	t, err := a.stored(ctx, r)
@@ -36,7 +36,7 @@ func (a *api) replay(ctx context.Context, r *question) (any, error) {
 	return Replayed{ID: id.String(), Status: "accepted", ReplayOf: t.ID.String(), ReplayTo: to}, nil
 }
 
-// to is the one address that a replay goes to, if the request names one.
+// to reads the one address of a replay, if the request names one.
 func (a *api) to(r *question) (string, error) {
 	to, err := r.text("to")
 	if err != nil || to == "" {
@@ -49,7 +49,7 @@ func (a *api) to(r *question) (string, error) {
 	return addressOf(lane), nil
 }
 
-// open refuses a replay that would be withheld from the address it is for.
+// open refuses a replay to an address from which it would be withheld.
 func (a *api) open(w *queue.Webhook, to string) error {
 	if to == "" {
 		return nil

@@ -6,17 +6,16 @@ import (
 	"github.com/gitlab-mattermost/relay/queue"
 )
 
-// What of the events that filters choose is to be replayed.
+// Which of the filtered events are replayed.
 const (
-	replayableNew   = "new"   // what came from GitLab, and was not replayed yet, or in vain
-	replayableAgain = "again" // what came from GitLab
+	replayableNew   = "new"   // those from GitLab without a replay that was delivered or is in progress
+	replayableAgain = "again" // all from GitLab
 )
 
-// maxReplays is how many replays are looked at, the newest ones; older ones count
-// as if they had not been.
+// maxReplays is how many replays are read, the newest ones. Older ones are ignored.
 const maxReplays = 1 << 17
 
-// replayable reads which events are wanted: "" is all of them.
+// replayable reads which events are wanted; "" means all.
 func (q *question) replayable() (string, error) {
 	word, err := q.text("replayable")
 	if err == nil && word != "" && word != replayableNew && word != replayableAgain {
@@ -31,9 +30,9 @@ type replayed struct {
 	skipped map[queue.ID]bool
 }
 
-// onlyReplayable narrows a query to what a replay by its filters is for: no
-// replays, which stand for what they replay, and for replayableNew nothing whose
-// latest replay got somewhere or is on its way.
+// onlyReplayable narrows a query to the events that a replay by filters sends: never
+// replays themselves, and for replayableNew no event whose latest replay was delivered
+// or is in progress.
 func (a *api) onlyReplayable(ctx context.Context, query *queue.EventQuery, word string) (replayed, error) {
 	known := replayed{skipped: map[queue.ID]bool{}}
 	if word == replayableNew {
@@ -57,8 +56,8 @@ func (a *api) onlyReplayable(ctx context.Context, query *queue.EventQuery, word 
 	return known, nil
 }
 
-// latestReplays are the last of those that there are of each event. A replay of
-// a replay is one of what came from GitLab.
+// latestReplays returns the latest replay of each event from GitLab. A replay of a
+// replay counts for the original event.
 func latestReplays(newestFirst []*queue.Trace) map[queue.ID]*queue.Trace {
 	of := map[queue.ID]queue.ID{}
 	for _, t := range newestFirst {
@@ -77,8 +76,8 @@ func latestReplays(newestFirst []*queue.Trace) map[queue.ID]*queue.Trace {
 	return latest
 }
 
-// wanted tells whether an event was not replayed, or in vain, and notes it if it
-// was.
+// wanted reports whether an event has no replay that was delivered or is in progress.
+// Others are added to skipped.
 func (r replayed) wanted(id queue.ID) bool {
 	t := r.latest[id]
 	if t == nil || inVain(t) {
@@ -88,8 +87,8 @@ func (r replayed) wanted(id queue.ID) bool {
 	return false
 }
 
-// inVain tells whether nobody got a replay, or waits for it, or had it from
-// another replay by the same request.
+// inVain reports whether a replay was delivered to no address, waits for none, and
+// repeats no other replay of the same request.
 func inVain(t *queue.Trace) bool {
 	d := t.Decision()
 	if d.Outcome == "" || d.Outcome == queue.OutcomeRepeat || len(d.Repeats) > 0 {
@@ -103,8 +102,8 @@ func inVain(t *queue.Trace) bool {
 	return true
 }
 
-// skippedOn counts what was left out on a page: what is older than its last event
-// is on the next one.
+// skippedOn counts the skipped events of a page. Those older than its last event
+// belong to the next page.
 func (r replayed) skippedOn(p queue.EventPage) int {
 	if !p.More {
 		return len(r.skipped)

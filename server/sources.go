@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// SourceStatus is what came from one source, at this relay since it started.
+// SourceStatus is what came from one source to this relay since its start.
 type SourceStatus struct {
 	Name        string            `json:"name"`
 	Paths       []string          `json:"paths"`
-	Proofs      map[string]uint64 `json:"proofs"` // webhooks by the proof that they gave
+	Proofs      map[string]uint64 `json:"proofs"` // webhooks by how they were authenticated
 	Accepted    uint64            `json:"accepted"`
 	Refused     uint64            `json:"refused"`
 	Last        time.Time         `json:"last_accepted,omitzero"`
@@ -29,7 +29,7 @@ type SourceList struct {
 // sources lists them: GET /api/v1/sources.
 func (a *api) sources(context.Context, *question) (any, error) { return a.relay.Sources(), nil }
 
-// ledger remembers what came from each source.
+// ledger counts what came from each source.
 type ledger struct {
 	began time.Time
 
@@ -39,7 +39,7 @@ type ledger struct {
 
 func newLedger() *ledger { return &ledger{began: time.Now(), bySource: map[string]*SourceStatus{}} }
 
-// of is a source's part. The lock is held.
+// of returns the counts of a source. The lock is held.
 func (l *ledger) of(source string) *SourceStatus {
 	s := l.bySource[source]
 	if s == nil {
@@ -49,7 +49,7 @@ func (l *ledger) of(source string) *SourceStatus {
 	return s
 }
 
-// webhook notes what became of one request.
+// webhook counts the result of one request.
 func (l *ledger) webhook(source, result string, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -63,14 +63,14 @@ func (l *ledger) webhook(source, result string, now time.Time) {
 	s.LastRefused, s.LastResult = now.UTC(), result
 }
 
-// proof notes how a request proved its sender.
+// proof counts how a request was authenticated.
 func (l *ledger) proof(source, by string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.of(source).Proofs[by]++
 }
 
-// Sources tells what came from the sources in force, by name.
+// Sources returns the counts of the current sources, sorted by name.
 func (d *Door) Sources() SourceList {
 	list := SourceList{Sources: []SourceStatus{}, Since: d.seen.began.UTC()}
 	named := map[string][]string{}

@@ -9,7 +9,7 @@ import (
 // characters.
 const titleRunes = 120
 
-// ShortTitle is what is kept of a title; it ends in "…" if something is left out.
+// ShortTitle cuts a title to titleRunes; a title that was cut ends in "…".
 func ShortTitle(s string) string {
 	n, end := 0, 0
 	for i := range s {

@@ -34,14 +34,10 @@ type Item struct {
 }
 
 // LaneOf is the lane of an address.
-func LaneOf(a configs.Address) queue.Lane {
-	return queue.Lane{Destination: a.Destination, Channel: a.Channel}
-}
+func LaneOf(a configs.Address) queue.Lane { return queue.Lane(a) }
 
 // AddressOf is the address of a lane.
-func AddressOf(l queue.Lane) configs.Address {
-	return configs.Address{Destination: l.Destination, Channel: l.Channel}
-}
+func AddressOf(l queue.Lane) configs.Address { return configs.Address(l) }
 
 func (i *Item) size() int { return len(i.Webhook.Body) }
 

@@ -1,20 +1,22 @@
 package formatters
 
 import (
-	"bytes"
 	"encoding/json"
+	"strings"
 	"unicode/utf8"
+
+	"github.com/gitlab-mattermost/relay/events"
 )
 
-// masked stands for what must not be shown.
-const masked = Text("[redacted]")
-
 // decodePayload decodes a JSON object into maps, slices, [Text], json.Number
-// and bool. A null is an empty Text, which prints nothing; what is no object is
-// an empty one. Names that are more than a word are escaped, for a template may
-// print them.
+// and bool; values of CI variables are masked. A null is an empty Text, which
+// prints nothing; what is no object is an empty one. Names that are more than a
+// word are escaped, for a template may print them.
 func decodePayload(body []byte) map[string]any {
-	dec := json.NewDecoder(bytes.NewReader(body))
+	if !json.Valid(body) {
+		return map[string]any{}
+	}
+	dec := json.NewDecoder(strings.NewReader(events.Mask(body, func(s string) string { return s })))
 	dec.UseNumber()
 	var v map[string]any
 	if dec.Decode(&v) != nil || v == nil {
@@ -24,16 +26,22 @@ func decodePayload(body []byte) map[string]any {
 	return v
 }
 
-// wrap makes every string a Text.
+// wrap makes every string a Text, and escapes the names that need it.
 func wrap(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
-		return each(v, func(name string, e any) any {
-			if name == "variables" {
-				return maskValues(e)
+		var odd []string
+		for name, e := range v {
+			v[name] = wrap(e)
+			if Text(name).String() != name {
+				odd = append(odd, name)
 			}
-			return wrap(e)
-		})
+		}
+		for _, name := range odd {
+			e := v[name]
+			delete(v, name)
+			v[Text(name).String()] = e
+		}
 	case []any:
 		for i, e := range v {
 			v[i] = wrap(e)
@@ -44,53 +52,6 @@ func wrap(v any) any {
 		return Text("")
 	}
 	return v
-}
-
-// each replaces every value of an object, and escapes the names that need it.
-func each(m map[string]any, replace func(name string, v any) any) map[string]any {
-	var odd []string
-	for name, v := range m {
-		m[name] = replace(name, v)
-		if Text(name).String() != name {
-			odd = append(odd, name)
-		}
-	}
-	for _, name := range odd {
-		v := m[name]
-		delete(m, name)
-		m[Text(name).String()] = v
-	}
-	return m
-}
-
-// maskValues masks the values of CI variables, where people keep passwords:
-// GitLab sends a list of {key, value}; an object is taken as names and values.
-func maskValues(v any) any {
-	switch v := v.(type) {
-	case nil:
-		return Text("")
-	case map[string]any:
-		return each(v, func(string, any) any { return masked })
-	case []any:
-		for i, e := range v {
-			v[i] = maskVariable(e)
-		}
-		return v
-	}
-	return masked
-}
-
-func maskVariable(v any) any {
-	m, ok := v.(map[string]any)
-	if !ok {
-		return masked
-	}
-	return each(m, func(field string, e any) any {
-		if name, ok := e.(string); ok && (field == "key" || field == "variable_type") {
-			return Text(name)
-		}
-		return masked
-	})
 }
 
 // appendJSON writes a JSON string as encoding/json does without escaping for

@@ -28,6 +28,7 @@ func TestAppendJSON(t *testing.T) {
 // TestPayloadIsText: nothing in a decoded payload prints unescaped, names
 // included.
 func TestPayloadIsText(t *testing.T) {
+	const masked = Text("[redacted]")
 	body := []byte(`{"a":"@all","@all":{"*x*":[null,"@here",1.50,true]},"variables":[{"key":"K","value":"secret","<b>":"x"}],"n":{"variables":{"@all":"secret"}}}`)
 	want := map[string]any{
 		"a":          Text("@all"),

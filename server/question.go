@@ -15,6 +15,7 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 	"github.com/gin-gonic/gin"
 
+	"github.com/gitlab-mattermost/relay/configs"
 	"github.com/gitlab-mattermost/relay/queue"
 )
 
@@ -213,10 +214,4 @@ func (f *filter) during(t time.Time) bool {
 }
 
 // addressOf writes a lane as relay.yaml writes its address.
-func addressOf(l queue.Lane) string {
-	switch {
-	case l.Channel == "", strings.HasPrefix(l.Channel, "@"):
-		return l.Destination + l.Channel
-	}
-	return l.Destination + "#" + l.Channel
-}
+func addressOf(l queue.Lane) string { return configs.Address(l).String() }

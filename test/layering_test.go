@@ -36,7 +36,7 @@ type layer struct {
 var layers = []layer{
 	{"cmd/relay", []string{"server", "events", "queue", "dispatch", "routes", "formatters", "delivery", "configs", "gitlab"},
 		"the commands wire everything together, and nothing of theirs is needed below"},
-	{"server", []string{"events", "queue"},
+	{"server", []string{"events", "queue", "configs"},
 		"the door proves the sender and stores: what it knew of routes or messages could refuse or delay a webhook"},
 	{"dispatch", []string{"events", "routes", "queue", "delivery", "configs"},
 		"the dispatcher hands deliveries to lanes and never waits: rendering and HTTP belong to them"},

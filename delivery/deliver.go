@@ -373,7 +373,7 @@ func (l *lane) repeat(j *job, r result) bool {
 func (l *lane) pause(r result) {
 	pause := l.dest.failedAgain(r.ended, r)
 	if r.reason != ReasonRateLimited { // which is no outage
-		l.tellOfAll("paused", fmt.Sprintf("⚠️ Destination `%s` takes no messages now (%s). They wait on disk and are tried again.", l.name.Destination, r.text))
+		l.tellOfAll("paused", fmt.Sprintf("⚠️ Destination `%s` takes no messages now: %s. They wait on disk and are tried again.", l.name.Destination, l.inWords(r.text)))
 	}
 	l.set.log.Warn("destination paused", "destination", l.name.Destination, "reason", r.reason, "for", pause.Round(time.Second).String())
 	l.mu.Lock()

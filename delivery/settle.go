@@ -88,7 +88,7 @@ func (s *Lanes) bury(d *queue.Dead, reason string, from func() queue.Place) erro
 		}
 		return err
 	}
-	s.trouble("dead "+AddressOf(d.Lane).String(), fmt.Sprintf("❌ A message for `%s` was given up: %s. It is kept as a dead letter (event %s).", AddressOf(d.Lane), d.Reason, d.ID))
+	s.trouble("dead "+AddressOf(d.Lane).String(), fmt.Sprintf("❌ A message for `%s` was given up: %s. It is kept as a dead letter (event %s).", AddressOf(d.Lane), s.inWords(d.Lane, d.Reason), d.ID))
 	s.log.Error("delivery given up", "event_id", d.ID.String(), "address", AddressOf(d.Lane).String(), "outcome", queue.OutcomeDead, "reason", reason, "err", d.Reason)
 	s.dead(d.Lane, &d.Webhook)
 	return s.journal.Write(s.kill, &queue.Settled{

@@ -74,7 +74,7 @@ func (l *lane) hold(r result) {
 	case broke:
 		l.broke(r)
 	case first:
-		l.tell("refused", fmt.Sprintf("⚠️ `%s` refuses messages (%s). They wait on disk; every few minutes one is tried.", l.address, r.text))
+		l.tell("refused", fmt.Sprintf("⚠️ `%s` refuses messages: %s. They wait on disk; every few minutes one is tried.", l.address, l.inWords(r.text)))
 	}
 }
 
@@ -112,12 +112,12 @@ func (l *lane) parkFor(r result) {
 func (l *lane) broke(r result) {
 	if !r.hook && !l.set.anotherBroken(l) {
 		l.set.log.Error("address broken", "address", l.address.String(), "reason", r.reason, "err", r.text)
-		l.tell("broken", fmt.Sprintf("❌ `%s` is broken: it was refused three times (%s). Its messages wait on disk; every few minutes one is tried. Other channels continue. Does the channel exist, and may the webhook post there?", l.address, r.text))
+		l.tell("broken", fmt.Sprintf("❌ `%s` is broken: it was refused three times: %s. Its messages wait on disk; every few minutes one is tried. Other channels continue.", l.address, l.inWords(r.text)))
 		return
 	}
 	if l.dest.breaks(r.ended) {
 		l.set.log.Error("destination broken", "destination", l.name.Destination, "reason", r.reason, "err", r.text)
-		l.tellOfAll("broken", fmt.Sprintf("❌ Destination `%s` is broken: whatever is sent there is refused (%s). Messages wait on disk; every few minutes one is tried. Does the incoming webhook still exist?", l.name.Destination, r.text))
+		l.tellOfAll("broken", fmt.Sprintf("❌ Destination `%s` is broken: whatever is sent there is refused: %s. Messages wait on disk; every few minutes one is tried.", l.name.Destination, l.inWords(r.text)))
 	}
 }
 

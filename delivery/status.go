@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -54,6 +55,53 @@ func (s *Lanes) Status() []LaneStatus {
 		return cmp.Or(cmp.Compare(a.Address.Destination, b.Address.Destination), cmp.Compare(a.Address.Channel, b.Address.Channel))
 	})
 	return all
+}
+
+// DestinationStatus says why a whole destination takes nothing. It holds no secret.
+type DestinationStatus struct {
+	Name   string
+	Broken bool   // refused whatever was sent there; otherwise it fails, and is paused
+	Reason string // of the last attempt
+	Error  string
+	Next   time.Time // when it is tried again; zero: at once, or by each of its lanes
+}
+
+// Destinations lists those that are paused or broken as a whole, by name.
+func (s *Lanes) Destinations() (all []DestinationStatus) {
+	s.mu.Lock()
+	dests := maps.Clone(s.dests)
+	s.mu.Unlock()
+	for name, d := range dests {
+		failing, broken, until := d.status()
+		if failing.reason == "" && !broken {
+			continue
+		}
+		if !time.Now().Before(until) {
+			until = time.Time{}
+		}
+		if broken { // which came last
+			failing.reason, failing.text = s.brokenBy(d)
+		}
+		all = append(all, DestinationStatus{name, broken, failing.reason, failing.text, until})
+	}
+	slices.SortFunc(all, func(a, b DestinationStatus) int { return cmp.Compare(a.Name, b.Name) })
+	return all
+}
+
+// brokenBy is what one of the broken addresses of a destination was refused with.
+func (s *Lanes) brokenBy(d *destination) (reason, text string) {
+	for _, l := range s.all() {
+		if l.dest != d {
+			continue
+		}
+		l.mu.Lock()
+		broken, why := l.state() == LaneBroken, l.standing.cause
+		l.mu.Unlock()
+		if broken && (text == "" || why.text < text) { // the same one each time
+			reason, text = why.reason, why.text
+		}
+	}
+	return reason, text
 }
 
 func (l *lane) status() LaneStatus {

@@ -46,9 +46,13 @@ type Relay interface {
 	// if it would not.
 	Withheld(w *queue.Webhook, from queue.Lane) error
 
+	// InWords says for people what a chat's answer to messages of a lane means, in a text
+	// that holds one.
+	InWords(lane queue.Lane, text string) string
+
 	// Lanes returns the state of all lanes, from the relay that dispatches. Retry tries those of
 	// an address now ("": all), and returns the results.
-	Lanes(ctx context.Context) ([]Lane, error)
+	Lanes(ctx context.Context) (LaneList, error)
 	Retry(ctx context.Context, address string) ([]TriedLane, error)
 
 	// Clean takes secrets out of a text.

@@ -258,7 +258,7 @@ func TestEventDetail(t *testing.T) {
 			ID: id, Received: d.now, Decided: d.now.Add(time.Second), Source: "gitlab", Event: "push", Project: "Acme/API", Title: "Fix [redacted]", Outcome: "dead",
 			Deliveries: []Delivery{
 				{
-					Address: "mm#dev", Route: "Team", State: "dead", Attempts: 1, Status: 400, Reason: "refused", Error: "web.[redacted]",
+					Address: "mm#dev", Route: "Team", State: "dead", Attempts: 1, Status: 400, Reason: "refused", Error: "web.[redacted]", Why: "dev says web.[redacted]",
 					Time: d.now.Add(3 * time.Second), Delay: 3, Duration: 1, DeadLetter: 7,
 				},
 				{Address: "mm@alice", Route: "Team", State: "delivered", Attempts: 1, Status: 200, Reason: "ok", Time: d.now.Add(3 * time.Second), Delay: 3},
@@ -270,7 +270,7 @@ func TestEventDetail(t *testing.T) {
 			Body: json.RawMessage(`{"secret":"[redacted]"}`), BodyPath: "/api/v1/events/" + id + "/body",
 		},
 		Tries: []Attempt{{
-			Address: "mm#dev", Number: 1, Time: d.now.Add(2 * time.Second), Status: 400, Reason: "refused", Error: "web.[redacted]", Delay: 2, Duration: 1,
+			Address: "mm#dev", Number: 1, Time: d.now.Add(2 * time.Second), Status: 400, Reason: "refused", Error: "web.[redacted]", Why: "dev says web.[redacted]", Delay: 2, Duration: 1,
 		}},
 		Replays: []string{}, Complete: true,
 	}
@@ -436,7 +436,7 @@ func TestDeadLetters(t *testing.T) {
 		}
 	}
 	want := DeadLetter{
-		ID: seqs[1], EventID: "2-0", Address: "mm@alice", Time: d.now.Add(time.Hour), Received: d.now, Reason: "refused [redacted]", Attempts: 3, Source: "gitlab",
+		ID: seqs[1], EventID: "2-0", Address: "mm@alice", Time: d.now.Add(time.Hour), Received: d.now, Reason: "refused [redacted]", Why: "@alice says refused [redacted]", Attempts: 3, Source: "gitlab",
 		Event: "push", Project: "acme/api", Title: "Fix",
 		Webhook: &Webhook{
 			Source: "gitlab", Received: d.now, Headers: []Header{}, Size: len(`{"url":""}`) + len(canary), Body: json.RawMessage(`{"url":"[redacted]"}`),
@@ -481,10 +481,14 @@ func TestParkedLanes(t *testing.T) {
 		}
 	}
 	live := Lane{Address: "mm#dev", State: "broken", Since: d.now, Count: 4, Reason: "not_found", Error: "404", Next: d.now.Add(time.Minute)}
-	d.relay.lanes = func(context.Context) ([]Lane, error) { return []Lane{live}, nil }
+	whole := Destination{Name: "mm", State: "broken", Reason: "not_found", Error: "404"}
+	d.relay.lanes = func(context.Context) (LaneList, error) {
+		return LaneList{Lanes: []Lane{live}, Destinations: []Destination{whole, {Name: "else"}}}, nil
+	}
 	want := live
-	want.Oldest, want.Event = d.now, id.String()
-	if diff := cmp.Diff(LaneList{Lanes: []Lane{want}, Live: true}, get[LaneList](d, "/api/v1/parked")); diff != "" {
+	want.Oldest, want.Event, want.Why = d.now, id.String(), "dev says 404"
+	whole.Why = " says 404"
+	if diff := cmp.Diff(LaneList{Lanes: []Lane{want}, Destinations: []Destination{whole}, Live: true}, get[LaneList](d, "/api/v1/parked?address=mm")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if list := get[LaneList](d, "/api/v1/parked?address=other"); len(list.Lanes) != 0 {
@@ -492,7 +496,7 @@ func TestParkedLanes(t *testing.T) {
 	}
 
 	// Without the relay that dispatches it is what the streams tell.
-	d.relay.lanes = func(context.Context) ([]Lane, error) { return nil, queue.ErrNobodyDispatches }
+	d.relay.lanes = func(context.Context) (LaneList, error) { return LaneList{}, queue.ErrNobodyDispatches }
 	d.relay.retry = func(context.Context, string) ([]TriedLane, error) { return nil, queue.ErrNobodyDispatches }
 	list := get[LaneList](d, "/api/v1/parked?address=mm")
 	stored := []Lane{
@@ -512,7 +516,7 @@ func TestParkedLanes(t *testing.T) {
 		return []TriedLane{{Address: address, Result: "failed", Error: "503"}}, nil
 	}
 	done := read[Retried](d, http.StatusOK, "POST", "/api/v1/parked/retry", `{"address":"mm#dev"}`)
-	if diff := cmp.Diff(Retried{1, []TriedLane{{Address: "mm#dev", Result: "failed", Error: "503"}}}, done); diff != "" {
+	if diff := cmp.Diff(Retried{1, []TriedLane{{Address: "mm#dev", Result: "failed", Error: "503", Why: "dev says 503"}}}, done); diff != "" {
 		t.Errorf("retried (-want +got):\n%s", diff)
 	}
 }

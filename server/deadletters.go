@@ -20,6 +20,7 @@ type DeadLetter struct {
 	Time     time.Time `json:"time"` // when it was given up
 	Received time.Time `json:"received"`
 	Reason   string    `json:"reason"`
+	Why      string    `json:"why"` // the reason, with the chat's answer in words
 	Attempts int       `json:"attempts"`
 	Source   string    `json:"source"`
 	Event    string    `json:"event"`
@@ -105,9 +106,9 @@ func (a *api) about(d *queue.DeadLetter) Description {
 	return a.relay.Describe(&d.Webhook)
 }
 
-func newDeadLetter(d *queue.DeadLetter, about Description) DeadLetter {
+func (a *api) newDeadLetter(d *queue.DeadLetter, about Description) DeadLetter {
 	out := DeadLetter{
-		ID: d.Seq, Address: addressOf(d.Lane), Time: d.Time.UTC(), Received: d.Webhook.Received.UTC(), Reason: d.Reason,
+		ID: d.Seq, Address: addressOf(d.Lane), Time: d.Time.UTC(), Received: d.Webhook.Received.UTC(), Reason: d.Reason, Why: a.relay.InWords(d.Lane, d.Reason),
 		Attempts: d.Attempts, Source: d.Webhook.Source, Event: about.Event, Project: about.Project, Title: about.Title,
 		Damaged: d.Damaged,
 	}
@@ -143,7 +144,7 @@ func (a *api) deadLetters(ctx context.Context, r *question) (any, error) {
 			list.Next = strconv.FormatUint(list.DeadLetters[limit-1].ID, 10)
 			return false
 		default:
-			list.DeadLetters = append(list.DeadLetters, newDeadLetter(&d, about))
+			list.DeadLetters = append(list.DeadLetters, a.newDeadLetter(&d, about))
 		}
 		return true
 	})
@@ -182,7 +183,7 @@ func (a *api) deadLetter(ctx context.Context, r *question) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := newDeadLetter(&d, a.about(&d))
+	out := a.newDeadLetter(&d, a.about(&d))
 	out.Webhook = a.webhook(d.ID, &d.Webhook)
 	if d.Damaged {
 		out.Webhook.Body, out.Webhook.BodyPath = nil, ""

@@ -36,6 +36,7 @@ type Delivery struct {
 	Status     int       `json:"status,omitempty"` // HTTP, of the last attempt
 	Reason     string    `json:"reason,omitempty"` // of the last attempt
 	Error      string    `json:"error,omitempty"`
+	Why        string    `json:"why,omitempty"`              // the error in words
 	Time       time.Time `json:"time,omitzero"`              // of the last attempt, or of its end
 	Delay      float64   `json:"delay_seconds,omitempty"`    // from the webhook to then
 	Duration   float64   `json:"duration_seconds,omitempty"` // of the last attempt
@@ -57,6 +58,7 @@ type Attempt struct {
 	Status   int       `json:"status,omitempty"`
 	Reason   string    `json:"reason"`
 	Error    string    `json:"error,omitempty"`
+	Why      string    `json:"why,omitempty"` // the error in words
 	Delay    float64   `json:"delay_seconds"`
 	Duration float64   `json:"duration_seconds"`
 }

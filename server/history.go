@@ -62,7 +62,7 @@ func (a *api) events(ctx context.Context, r *question) (any, error) {
 	}
 	list := EventList{Events: []Event{}, Incomplete: page.Cut, Skipped: known.skippedOn(page)}
 	for _, t := range page.Events {
-		list.Events = append(list.Events, newEvent(t, t.Decision(), page.Parked))
+		list.Events = append(list.Events, a.newEvent(t, t.Decision(), page.Parked))
 	}
 	if page.More {
 		list.Next = list.Events[len(list.Events)-1].ID
@@ -156,7 +156,7 @@ func stateOf(t *queue.Trace, l queue.Lane, parked func(queue.Lane) bool) string 
 	return stateWaiting
 }
 
-func newEvent(t *queue.Trace, d *queue.Decision, parked func(queue.Lane) bool) Event {
+func (a *api) newEvent(t *queue.Trace, d *queue.Decision, parked func(queue.Lane) bool) Event {
 	e := Event{
 		ID: t.ID.String(), Received: d.Received.UTC(), Decided: d.Time.UTC(), Source: d.Source, Event: d.Event, Project: d.Project, Title: titleOf(d.Title),
 		Outcome: d.Outcome, Deliveries: []Delivery{}, Withheld: planned(d.Withheld), Repeats: planned(d.Repeats), Nearest: d.Nearest, Because: d.Because,
@@ -171,6 +171,7 @@ func newEvent(t *queue.Trace, d *queue.Decision, parked func(queue.Lane) bool) E
 	worst := -1
 	for _, p := range t.Deliveries(d) {
 		one := delivery(t, p, e.Received, parked)
+		one.Why = a.relay.InWords(p.Lane, one.Error)
 		worst = max(worst, slices.Index(states, one.State))
 		e.Deliveries = append(e.Deliveries, one)
 	}
@@ -258,12 +259,12 @@ func (a *api) event(ctx context.Context, r *question) (any, error) {
 	if d.Received.IsZero() && t.Webhook != nil {
 		d.Received = t.Webhook.Received
 	}
-	out := EventDetail{Event: newEvent(&t.Trace, d, t.Parked), Tries: []Attempt{}, Replays: []string{}, Complete: !t.Cut}
+	out := EventDetail{Event: a.newEvent(&t.Trace, d, t.Parked), Tries: []Attempt{}, Replays: []string{}, Complete: !t.Cut}
 	if t.Webhook != nil {
 		out.Webhook = a.webhook(t.ID, t.Webhook)
 	}
 	for i := range max(len(t.Decisions), 1) - 1 {
-		out.Earlier = append(out.Earlier, newEvent(&queue.Trace{ID: t.ID}, t.Decisions[i], func(queue.Lane) bool { return false }))
+		out.Earlier = append(out.Earlier, a.newEvent(&queue.Trace{ID: t.ID}, t.Decisions[i], func(queue.Lane) bool { return false }))
 	}
 	for _, id := range t.Replays {
 		out.Replays = append(out.Replays, id.String())
@@ -274,7 +275,7 @@ func (a *api) event(ctx context.Context, r *question) (any, error) {
 	}
 	for _, try := range tries {
 		out.Tries = append(out.Tries, Attempt{
-			addressOf(try.Lane), try.Number, try.Time.UTC(), try.Status, try.Reason, try.Error,
+			addressOf(try.Lane), try.Number, try.Time.UTC(), try.Status, try.Reason, try.Error, a.relay.InWords(try.Lane, try.Error),
 			max(try.Time.Sub(out.Received), 0).Seconds(), try.Duration.Seconds(),
 		})
 	}

@@ -17,7 +17,7 @@ type standIn struct {
 	sources       SourceList
 	clean         func(string) string
 	withheld      func(*queue.Webhook, queue.Lane) error
-	lanes         func(context.Context) ([]Lane, error)
+	lanes         func(context.Context) (LaneList, error)
 	retry         func(ctx context.Context, address string) ([]TriedLane, error)
 }
 
@@ -52,9 +52,16 @@ func (s *standIn) Withheld(w *queue.Webhook, from queue.Lane) error {
 	return nil
 }
 
-func (s *standIn) Lanes(ctx context.Context) ([]Lane, error) {
+func (s *standIn) InWords(lane queue.Lane, text string) string {
+	if text == "" {
+		return ""
+	}
+	return lane.Channel + " says " + text
+}
+
+func (s *standIn) Lanes(ctx context.Context) (LaneList, error) {
 	if s.lanes == nil {
-		return nil, nil
+		return LaneList{}, nil
 	}
 	return s.lanes(ctx)
 }

@@ -37,7 +37,7 @@ var stages = map[string]func(*stagehand){
 		s.comes(`(?s)3-0 .* withheld .*2-0 .* unrouted .*1-0 .* delivered `, "events")
 	},
 	"parked": func(s *stagehand) {
-		s.chat.Set("team", chat.Status(404, nil, `{"id":"web.incoming_webhook.invalid.app_error","message":"Invalid webhook","status_code":404}`))
+		s.chat.Set("team", chat.Status(404, nil, `{"id":"web.incoming_webhook.channel.app_error","message":"Could not find the channel.","status_code":404}`))
 		s.send("merge_request.merge", "merge_request.close")
 		s.comes(`mm#reviews +parked +2 `, "parked", "list")
 	},

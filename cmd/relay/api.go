@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -43,9 +44,18 @@ func (v adminView) Withheld(w *queue.Webhook, from queue.Lane) error {
 }
 
 // Lanes asks the relay that dispatches how its lanes stand.
-func (v adminView) Lanes(ctx context.Context) ([]server.Lane, error) {
+func (v adminView) Lanes(ctx context.Context) (server.LaneList, error) {
 	a, err := v.r.askActive(ctx, laneQuestion{})
-	return a.Lanes, err
+	return server.LaneList{Lanes: a.Lanes, Destinations: a.Destinations}, err
+}
+
+// InWords takes the kind of the chat from the configuration in force.
+func (v adminView) InWords(lane queue.Lane, text string) string {
+	d := v.r.live.Load().Destination(lane.Destination)
+	if d == nil {
+		return text
+	}
+	return delivery.InWords(d.Kind, cmp.Or(lane.Channel, d.Channel), text)
 }
 
 // Retry has the relay that dispatches try lanes now.
@@ -119,8 +129,9 @@ type laneQuestion struct {
 }
 
 type laneAnswer struct {
-	Lanes []server.Lane      `json:"lanes,omitempty"`
-	Tried []server.TriedLane `json:"tried,omitempty"`
+	Lanes        []server.Lane        `json:"lanes,omitempty"`
+	Destinations []server.Destination `json:"destinations,omitempty"`
+	Tried        []server.TriedLane   `json:"tried,omitempty"`
 }
 
 func (r *relay) askActive(ctx context.Context, q laneQuestion) (laneAnswer, error) {
@@ -192,6 +203,13 @@ func answerLanes(ctx context.Context, lanes *delivery.Lanes, q laneQuestion) lan
 			Address: st.Address.String(), State: st.State, Since: st.Since.UTC(), Count: st.Held, Reason: st.Reason, Error: st.Error,
 			Next: st.Next.UTC(), Destination: st.Whole,
 		})
+	}
+	for _, d := range lanes.Destinations() {
+		state := server.StatePaused
+		if d.Broken {
+			state = delivery.LaneBroken
+		}
+		a.Destinations = append(a.Destinations, server.Destination{Name: d.Name, State: state, Reason: d.Reason, Error: d.Error, Next: d.Next.UTC()})
 	}
 	return a
 }

@@ -99,7 +99,7 @@ func (a *app) printDeadLetters(list server.DeadLetterList) error {
 	}
 	t := newTable(a, "ID", "EVENT ID", "GIVEN UP", "ADDRESS", "EVENT", "PROJECT", "REASON")
 	for _, d := range list.DeadLetters {
-		t.row(strconv.FormatUint(d.ID, 10), d.EventID, clock(d.Time), d.Address, d.Event, d.Project, d.Reason)
+		t.row(strconv.FormatUint(d.ID, 10), d.EventID, clock(d.Time), d.Address, d.Event, d.Project, d.Why)
 	}
 	if err := t.end(); err != nil {
 		return err
@@ -172,7 +172,7 @@ type shownDeadLetter struct{ server.DeadLetter }
 func (d shownDeadLetter) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "dead letter %d: %s for %s\n", d.ID, headlineOf(d.Event, d.Project, d.Title), d.Address)
-	fmt.Fprintf(&b, "  given up   %s after %s: %s\n", clock(d.Time), count(d.Attempts, "attempt"), printable(d.Reason))
+	fmt.Fprintf(&b, "  given up   %s after %s: %s\n", clock(d.Time), count(d.Attempts, "attempt"), printable(d.Why))
 	fmt.Fprintf(&b, "  event      %s, came %s from source %s\n", d.EventID, clock(d.Received), printable(d.Source))
 	d.headers(&b)
 	fmt.Fprintf(&b, "  body       %s; -o json shows it\n", count(d.Webhook.Size, "byte"))
@@ -187,7 +187,7 @@ func (d shownDeadLetter) remains() string {
 	if d.Address != "" {
 		fmt.Fprintf(&b, " for %s", d.Address)
 	}
-	fmt.Fprintf(&b, "\n  set aside  %s: %s\n", clock(d.Time), printable(d.Reason))
+	fmt.Fprintf(&b, "\n  set aside  %s: %s\n", clock(d.Time), printable(d.Why))
 	if d.EventID != "" {
 		fmt.Fprintf(&b, "  event      %s\n", d.EventID)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gitlab-mattermost/relay/configs"
 	"github.com/gitlab-mattermost/relay/delivery"
 	"github.com/gitlab-mattermost/relay/server"
 )
@@ -61,17 +63,20 @@ func (a *app) printLanes(list server.LaneList) error {
 	if list.Note != "" {
 		fmt.Fprintf(a.stderr, "hint: %s\n", list.Note)
 	}
-	if len(list.Lanes) == 0 {
+	if len(list.Lanes)+len(list.Destinations) == 0 {
 		_, err := fmt.Fprintln(a.stdout, "nothing is parked")
 		return err
 	}
 	t := newTable(a, "ADDRESS", "STATE", "HOLDS", "OLDEST", "SINCE", "NEXT PROBE", "WHY")
+	for _, d := range list.Destinations {
+		t.row("destination "+d.Name, d.State, "", "", "", nextProbe(d.Next, list.Live, time.Now()), d.Why)
+	}
 	for _, l := range list.Lanes {
 		holds := strconv.Itoa(l.Count)
 		if !list.Live {
 			holds = "?"
 		}
-		t.row(l.Address, l.State, holds, clock(l.Oldest), clock(l.Since), nextProbe(l.Next, list.Live, time.Now()), why(l))
+		t.row(l.Address, l.State, holds, clock(l.Oldest), clock(l.Since), nextProbe(l.Next, list.Live, time.Now()), why(l, list.Destinations))
 	}
 	return t.end()
 }
@@ -86,15 +91,16 @@ func nextProbe(t time.Time, live bool, now time.Time) string {
 	return "in " + t.Sub(now).Round(time.Second).String()
 }
 
-func why(l server.Lane) string {
-	s := l.Reason
-	if l.Error != "" {
-		s = strings.TrimPrefix(s+": "+l.Error, ": ")
+// why is why an address takes nothing. What is wrong with the whole of its destination
+// has a line of its own.
+func why(l server.Lane, destinations []server.Destination) string {
+	at, _ := configs.ParseAddress(l.Address) // the relay says it
+	for _, d := range destinations {
+		if l.Destination && d.Name == at.Destination && (l.Error == d.Error || l.Error == "") {
+			return "its destination is " + d.State
+		}
 	}
-	if l.Destination {
-		s = strings.TrimPrefix(s+" (all of the destination)", " ")
-	}
-	return s
+	return l.Why
 }
 
 func (a *app) retryParked() *cobra.Command {
@@ -142,7 +148,7 @@ func (a *app) printTried(done server.Retried) error {
 		line := l.Address + " takes messages again"
 		switch l.Result {
 		case delivery.TriedFailed:
-			line = fmt.Sprintf("%s still fails: %s; the next try is %s", l.Address, l.Error, nextProbe(l.Next, true, time.Now()))
+			line = fmt.Sprintf("%s still fails: %s; the next try is %s", l.Address, cmp.Or(l.Why, l.Error), nextProbe(l.Next, true, time.Now()))
 		case delivery.TriedWaiting:
 			line = l.Address + " has not answered yet; relay parked list shows its state"
 		}

@@ -235,11 +235,7 @@ func stateText(d server.Delivery) string {
 }
 
 func attemptText(t server.Attempt) string {
-	s := reason(t.Reason, t.Status)
-	if t.Error != "" && t.Error != t.Reason {
-		s += ": " + t.Error
-	}
-	return printable(s)
+	return printable(cmp.Or(t.Why, t.Error, reason(t.Reason, t.Status)))
 }
 
 // seconds is a duration for people.

@@ -31,6 +31,14 @@ const (
 	Other         = "other"
 )
 
+// What a text is, beside a line that somebody wrote: the type of a field tells
+// templates and docs/events.md. For everybody else each is a string.
+type (
+	Address    = string // of a page
+	LongText   = string // Markdown of several lines
+	SignedText = string // the same, which may hold a signature that Git made
+)
+
 // Event is a webhook decoded into the relay's vocabulary: plain values only,
 // named by GitLab's terms. What GitLab did not send is left zero. Strings are
 // as GitLab sent them (untrusted), but always valid UTF-8.
@@ -40,14 +48,14 @@ type Event struct {
 	Source string // name of the source that sent it
 	Header string // X-Gitlab-Event as sent
 
-	Instance string // address of the GitLab that sent it, if a header says so
-	Version  string // version of that GitLab ("17.5.1-ee"), if a header says so
+	Instance Address // address of the GitLab that sent it, if a header says so
+	Version  string  // version of that GitLab ("17.5.1-ee"), if a header says so
 
 	Project Project // where it happened; of a group-level event only the group is set, of one of the whole instance nothing
 	Actor   User    // who did it. Deployment: who started it; members, keys, accounts: whom it is about. Empty for releases and milestones
 
-	Title string // of what it is about; never empty when GitLab named it
-	URL   string // of what it is about; built from the project's address when GitLab leaves it out
+	Title string  // of what it is about; never empty when GitLab named it
+	URL   Address // of what it is about; built from the project's address when GitLab leaves it out
 
 	Ref          string // full ref of a push ("refs/heads/main"), short elsewhere
 	Branch       string // a push's branch, a merge request's source, a pipeline's, job's or deployment's ref; empty on tags
@@ -90,7 +98,7 @@ func (e *Event) Name() string {
 	return e.Kind + "." + e.Action
 }
 
-// OnDefaultBranch tells whether Branch is the project's default branch. A fork's
+// OnDefaultBranch tells whether the branch is the project's default branch; a fork's
 // branch is not, whatever its name.
 func (e *Event) OnDefaultBranch() bool {
 	fork := e.MergeRequest != nil && e.MergeRequest.Fork
@@ -100,14 +108,14 @@ func (e *Event) OnDefaultBranch() bool {
 // Project is where an event belongs. For group-level objects (epics) only
 // Group is set.
 type Project struct {
-	ID            int64  // GitLab's number of the project
-	Name          string // display name, without the group
-	Path          string // path with namespace: "acme/backend/api"
-	URL           string // address of its page, no trailing slash
-	DefaultBranch string // "main"
-	Visibility    string // "private", "internal", "public"; empty if not said
-	Group         string // full path of the group of a group-level event
-	GroupURL      string // address of that group's page, if said
+	ID            int64   // GitLab's number of the project
+	Name          string  // display name, without the group
+	Path          string  // path with namespace: "acme/backend/api"
+	URL           Address // address of its page, no trailing slash
+	DefaultBranch string  // "main"
+	Visibility    string  // "private", "internal", "public"; empty if not said
+	Group         string  // full path of the group of a group-level event
+	GroupURL      Address // address of that group's page, if said
 }
 
 // Base is the URL of the GitLab instance (with its relative URL root, if
@@ -130,16 +138,16 @@ type User struct {
 
 // Commit is one commit of a push, or the head commit of something.
 type Commit struct {
-	SHA         string    // whole, 40 digits or 64; of a deployment whose commit has no address, short
-	Title       string    // first line of the message
-	Message     string    // the whole message
-	URL         string    // address of its page
-	AuthorName  string    // as Git has it, which need not be a GitLab user
-	AuthorEmail string    // as Git has it
-	Time        time.Time // when it was committed
-	Added       []string  // paths of the files it added; only in pushes
-	Modified    []string  // paths of the files it changed
-	Removed     []string  // paths of the files it removed
+	SHA         string     // whole, 40 digits or 64; of a deployment whose commit has no address, short
+	Title       string     // first line of the message
+	Message     SignedText // the whole message
+	URL         Address    // address of its page
+	AuthorName  string     // as Git has it, which need not be a GitLab user
+	AuthorEmail string     // as Git has it
+	Time        time.Time  // when it was committed
+	Added       []string   // paths of the files it added; only in pushes
+	Modified    []string   // paths of the files it changed
+	Removed     []string   // paths of the files it removed
 }
 
 // ShortSHA is the first eight digits.
@@ -161,30 +169,59 @@ type Change struct {
 
 // PushPart is the part of push and tag_push events.
 type PushPart struct {
-	Before     string   // SHA before the push; zeros if there was nothing
-	After      string   // SHA after the push; zeros if there is nothing any more; of an annotated tag that of the tag
-	Commits    []Commit // the newest 20 at most, oldest first, as GitLab sends them
-	Total      int      // how many commits there were
-	Created    bool     // a branch or tag made
-	Deleted    bool     // a branch or tag removed
-	Forced     bool     // the branch went back to an older commit; a forced push that brings new commits looks like any other
-	Protected  bool     // the branch or tag is protected, if GitLab says
-	TagMessage string   // of an annotated tag
-	CompareURL string   // before...after; empty when one side is missing
-	MergedRef  string   // "group/project!42" when the head commit's trailer says it brings in that merge request
+	Before     string     // SHA before the push; zeros if there was nothing
+	After      string     // SHA after the push; zeros if there is nothing any more; of an annotated tag that of the tag
+	Commits    []Commit   // the newest 20 at most, oldest first, as GitLab sends them
+	Total      int        // how many commits there were
+	Created    bool       // a branch or tag made
+	Deleted    bool       // a branch or tag removed
+	Forced     bool       // the branch went back to an older commit; a forced push that brings new commits looks like any other
+	Protected  bool       // the branch or tag is protected, if GitLab says
+	TagMessage SignedText // of an annotated tag
+	CompareURL Address    // before...after; empty when one side is missing
+	MergedRef  string     // "group/project!42" when the head commit's trailer says it brings in that merge request
+}
+
+// Paths are the files of the commits, each once.
+func (p *PushPart) Paths() []string {
+	var out []string
+	seen := map[string]bool{}
+	p.EachPath(func(name string) bool {
+		if !seen[name] {
+			seen[name] = true
+			out = append(out, name)
+		}
+		return true
+	})
+	return out
+}
+
+// EachPath calls f with each file of its commits until f says no. A file of
+// several commits comes several times.
+func (p *PushPart) EachPath(f func(name string) bool) {
+	for i := range p.Commits {
+		c := &p.Commits[i]
+		for _, list := range [...][]string{c.Added, c.Modified, c.Removed} {
+			for _, name := range list {
+				if !f(name) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // MergeRequestPart is the merge request of an event, or the one it is on.
 type MergeRequestPart struct {
 	IID          int64    // the number after the exclamation mark: 42 of !42
 	Title        string   // with GitLab's "Draft:" in front if it is one
-	URL          string   // address of its page
+	URL          Address  // address of its page
 	State        string   // opened, closed, merged, locked
 	SourceBranch string   // where it comes from
 	TargetBranch string   // where it goes
 	SourcePath   string   // path of the source project; empty if deleted
 	Fork         bool     // the source branch is in another project
-	Description  string   // Markdown
+	Description  LongText // Markdown
 	Draft        bool     // not ready yet
 	Assignees    []User   // in GitLab's order
 	Reviewers    []User   // in GitLab's order; only in merge_request events
@@ -203,9 +240,9 @@ type IssuePart struct {
 	IID          int64    // the number after the hash: 7 of #7
 	Type         string   // "issue", "task", "incident", "epic", …, in lower case
 	Title        string   // its title
-	URL          string   // address of its page
+	URL          Address  // address of its page
 	State        string   // opened, closed
-	Description  string   // Markdown
+	Description  LongText // Markdown
 	Assignees    []User   // in GitLab's order
 	Labels       []string // titles
 	Milestone    string   // title, where GitLab sends it
@@ -216,20 +253,20 @@ type IssuePart struct {
 
 // NotePart is a comment.
 type NotePart struct {
-	ID          int64  // GitLab's number of the comment
-	On          string // what it is on: merge_request, issue, commit, snippet, other
-	OnType      string // GitLab's noteable_type
-	OnTitle     string // title of what it is on
-	OnURL       string // address of what it is on, without the note's anchor
-	OnReference string // "!42", "#7", "$3", short SHA
-	Body        string // Markdown
-	URL         string // address of the comment
-	Edited      bool   // changed after it was written; GitLab 16.11 and later
-	Internal    bool   // an internal note
-	System      bool   // written by GitLab ("changed the description")
-	File        string // of a note on a diff
-	Line        int    // of a note on a diff: in the new file, else in the old one
-	Discussion  string // GitLab's id of the thread
+	ID          int64    // GitLab's number of the comment
+	On          string   // what it is on: merge_request, issue, commit, snippet, other
+	OnType      string   // GitLab's noteable_type
+	OnTitle     string   // title of what it is on
+	OnURL       Address  // address of what it is on, without the note's anchor
+	OnReference string   // "!42", "#7", "$3", short SHA
+	Body        LongText // Markdown
+	URL         Address  // address of the comment
+	Edited      bool     // changed after it was written; GitLab 16.11 and later
+	Internal    bool     // an internal note
+	System      bool     // written by GitLab ("changed the description")
+	File        string   // of a note on a diff
+	Line        int      // of a note on a diff: in the new file, else in the old one
+	Discussion  string   // GitLab's id of the thread
 }
 
 // PipelinePart is a pipeline.
@@ -248,16 +285,18 @@ type PipelinePart struct {
 	MergeRequest   *MergeRequestPart // the one it runs for, or none
 	ParentID       int64             // pipeline that started it; 0 if none
 	ParentProject  string            // path of the project of that pipeline
-	ParentURL      string            // address of that pipeline
+	ParentURL      Address           // address of that pipeline
 	Error          string            // the CI configuration error of one that could not start
 }
 
-// Child tells whether another pipeline started this one.
+// Child tells whether another pipeline started it.
 func (p *PipelinePart) Child() bool { return p.ParentID != 0 || p.Source == "parent_pipeline" }
 
-// CouldNotStart tells a pipeline that failed before any job was made, as one with
-// a mistake in its configuration does.
-func (p *PipelinePart) CouldNotStart() bool { return p.Status == "failed" && len(p.Jobs) == 0 }
+// CouldNotStart tells whether it failed before any job was made, as with a mistake
+// in its configuration.
+func (p *PipelinePart) CouldNotStart() bool {
+	return p.Status == "failed" && (p.Error != "" || len(p.Jobs) == 0 && p.Duration == 0)
+}
 
 // JobPart is a job, alone or as part of a pipeline.
 type JobPart struct {
@@ -272,40 +311,40 @@ type JobPart struct {
 	Duration      time.Duration // how long it ran; 0 while it runs
 	PipelineID    int64         // of its pipeline
 	PipelineName  string        // of its pipeline
-	URL           string        // address of its page
+	URL           Address       // address of its page
 	Environment   string        // where it deploys to, if it does
 	Runner        string        // description of the runner
 }
 
 // DeploymentPart is a deployment.
 type DeploymentPart struct {
-	ID             int64  // GitLab's number of the deployment
-	Status         string // GitLab's status, as in the event's name
-	Environment    string // "production"
-	EnvironmentURL string // external address of the environment
-	Tier           string // production, staging, testing, development, other
-	SHA            string // short
-	JobID          int64  // of the job that deploys; 0 if it was not a job
-	JobURL         string // address of that job
-	Approver       string // display name of who approved or rejected it
-	Comment        string // what they wrote
+	ID             int64   // GitLab's number of the deployment
+	Status         string  // GitLab's status, as in the event's name
+	Environment    string  // "production"
+	EnvironmentURL Address // external address of the environment
+	Tier           string  // production, staging, testing, development, other
+	SHA            string  // short
+	JobID          int64   // of the job that deploys; 0 if it was not a job
+	JobURL         Address // address of that job
+	Approver       string  // display name of who approved or rejected it
+	Comment        string  // what they wrote
 }
 
 // ReleasePart is a release.
 type ReleasePart struct {
-	Name        string // its name, if it has one
-	Tag         string // the tag it is made of
-	Description string // release notes, Markdown
-	Assets      int    // how many links are attached to it, without GitLab's source archives
-	URL         string // address of its page
+	Name        string     // its name, if it has one
+	Tag         string     // the tag it is made of
+	Description SignedText // release notes, Markdown
+	Assets      int        // how many links are attached to it, without GitLab's source archives
+	URL         Address    // address of its page
 }
 
 // WikiPagePart is a wiki page.
 type WikiPagePart struct {
-	Title   string // its title
-	Slug    string // the end of its address
-	Message string // what the author wrote about the change
-	DiffURL string // address of the change
+	Title   string   // its title
+	Slug    string   // the end of its address
+	Message LongText // what the author wrote about the change
+	DiffURL Address  // address of the change
 }
 
 // MilestonePart is a milestone.

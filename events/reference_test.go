@@ -209,13 +209,8 @@ type structField struct {
 	name, doc string
 	typ       string // the Go type, without * and []
 	list      bool
-}
-
-// told are what conditions know besides fields, by the type that tells it.
-var told = map[string][][3]string{
-	"Event":        {{"event", "text", "the event's name: the kind, or kind.action"}},
-	"PushPart":     {{"paths", "list of text", "the files of its commits, each once"}},
-	"PipelinePart": {{"child", "true or false", "another pipeline started it"}, {"could_not_start", "true or false", "it failed before any job was made, as with a mistake in its configuration"}},
+	pointer   bool
+	computed  bool
 }
 
 func writeFields(t *testing.T, b *strings.Builder) {
@@ -228,13 +223,12 @@ func writeFields(t *testing.T, b *strings.Builder) {
 			fmt.Fprintf(b, "\nIt is in %s.\n", codes(places, " and "))
 		}
 		b.WriteString("\n| Field | Type | |\n|---|---|---|\n")
-		for _, row := range told[s.name] {
-			fmt.Fprintf(b, "| `%s` | %s | %s |\n", prefix+row[0], row[1], row[2])
-		}
 		for _, f := range s.fields {
-			if f.typ != "byte" { // the payload, which is not read by field
-				fmt.Fprintf(b, "| `%s` | %s | %s |\n", prefix+snakeCase(f.name), typeWords(t, f, types), strings.ReplaceAll(f.doc, "|", `\|`))
+			name := snakeCase(f.name)
+			if f.computed {
+				name = computedName(f.name)
 			}
+			fmt.Fprintf(b, "| `%s` | %s | %s |\n", prefix+name, typeWords(t, f, types), strings.ReplaceAll(f.doc, "|", `\|`))
 		}
 		b.WriteString("\n")
 	}
@@ -248,7 +242,12 @@ func eventTypes(t *testing.T) []structType {
 		t.Fatal(err)
 	}
 	var types []structType
+	methods := map[string][]structField{}
 	for _, declaration := range file.Decls {
+		if f, ok := declaration.(*ast.FuncDecl); ok && slices.Contains(computed, f.Name.Name) {
+			of, _ := goType(f.Recv.List[0].Type)
+			methods[of] = append(methods[of], computedField(f))
+		}
 		general, ok := declaration.(*ast.GenDecl)
 		if !ok || general.Tok != token.TYPE {
 			continue
@@ -264,6 +263,10 @@ func eventTypes(t *testing.T) []structType {
 			for _, name := range f.Names {
 				field := structField{name: name.Name, doc: plainDoc(f.Comment.Text() + f.Doc.Text())}
 				field.typ, field.list = goType(f.Type)
+				_, field.pointer = f.Type.(*ast.StarExpr)
+				if field.typ == "byte" {
+					continue // the payload, which is not read by field
+				}
 				if field.doc == "" {
 					t.Errorf("%s.%s has no comment", s.name, field.name)
 				}
@@ -272,7 +275,23 @@ func eventTypes(t *testing.T) []structType {
 		}
 		types = append(types, s)
 	}
+	for i := range types {
+		types[i].fields = append(methods[types[i].name], types[i].fields...)
+	}
 	return types
+}
+
+// computedField is a field that a method gives, with the first sentence of its
+// comment.
+func computedField(f *ast.FuncDecl) structField {
+	doc := plainDoc(f.Doc.Text())
+	for _, verb := range []string{" is ", " are ", " tells ", " tells whether "} {
+		doc = strings.TrimPrefix(doc, f.Name.Name+verb)
+	}
+	doc, _, _ = strings.Cut(doc, ". ")
+	field := structField{name: f.Name.Name, doc: strings.TrimSuffix(doc, "."), computed: true}
+	field.typ, field.list = goType(f.Type.Results.List[0].Type)
+	return field
 }
 
 func goType(e ast.Expr) (name string, list bool) {
@@ -342,7 +361,7 @@ func titleOf(s structType, types []structType) string {
 func typeWords(t *testing.T, f structField, types []structType) string {
 	t.Helper()
 	words := map[string]string{
-		"string": "text", "bool": "true or false", "int": "number", "int64": "number",
+		"string": "text", "Address": "text", "LongText": "text", "SignedText": "text", "bool": "true or false", "int": "number", "int64": "number",
 		"time.Time": "time, as `2026-12-01T09:30:00Z`", "time.Duration": "seconds",
 	}[f.typ]
 	for _, s := range types {
@@ -358,21 +377,6 @@ func typeWords(t *testing.T, f structField, types []structType) string {
 		words = "list of " + words
 	}
 	return words
-}
-
-// snakeCase is a field's name in conditions: MergeRequest is merge_request,
-// OnURL is on_url.
-func snakeCase(name string) string {
-	var b strings.Builder
-	for i := 0; i < len(name); i++ {
-		upper := 'A' <= name[i] && name[i] <= 'Z'
-		wordBegins := i > 0 && upper && (name[i-1] >= 'a' || i+1 < len(name) && name[i+1] >= 'a')
-		if wordBegins {
-			b.WriteByte('_')
-		}
-		b.WriteString(strings.ToLower(name[i : i+1]))
-	}
-	return b.String()
 }
 
 func TestSnakeCase(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 // Explanation is a decision with its reasons, in the shape of
 // `explain -o json` (whose "event" the command adds).
 type Explanation struct {
+	Fields     any                   `json:"fields"` // what an `if` sees of the event, without what is empty
 	Routes     []RouteExplanation    `json:"routes"`
 	Deliveries []DeliveryExplanation `json:"deliveries"`
 	Withheld   []WithheldExplanation `json:"withheld"`
@@ -96,7 +97,7 @@ const (
 func (t *Table) Explain(e *events.Event) Explanation { return t.explain(t.subject(e)) }
 
 func (t *Table) explain(s *subject) Explanation {
-	x := Explanation{Routes: make([]RouteExplanation, 0, len(t.routes)), Deliveries: []DeliveryExplanation{}, Withheld: []WithheldExplanation{}}
+	x := Explanation{Fields: s.environment().whole(), Routes: make([]RouteExplanation, 0, len(t.routes)), Deliveries: []DeliveryExplanation{}, Withheld: []WithheldExplanation{}}
 	x.Decision = t.decide(s, &x)
 	for i := range x.Routes {
 		if x.Routes[i].Matched {

@@ -32,7 +32,8 @@ type expression struct {
 	root    ast.Node
 	regexes map[string]int // instructions of those it matches with
 	parts   []string       // top-level parts that it reaches into: "pipeline"
-	paths   []string       // what it asks: "pipeline.duration"
+	fields  []string       // of the event that it asks: "pipeline", "title"
+	paths   []string       // what it asks of them: "pipeline.duration"
 }
 
 const (
@@ -51,7 +52,7 @@ var functions = []string{
 func expressionConfig() *conf.Config {
 	c := conf.CreateNew()
 	for _, option := range []expr.Option{
-		expr.Env(&environment{}), expr.AsBool(), expr.WarnOnAny(), expr.Optimize(false), expr.MaxNodes(maxNodes), expr.DisableIfOperator(),
+		expr.Env(reflect.New(eventView.as).Interface()), expr.AsBool(), expr.WarnOnAny(), expr.Optimize(false), expr.MaxNodes(maxNodes), expr.DisableIfOperator(),
 	} {
 		option(c)
 	}
@@ -167,8 +168,11 @@ func (w *walker) statements(root ast.Node) bool {
 
 // variable checks a name that is no property and no function.
 func (w *walker) variable(n *ast.IdentifierNode) {
-	names := fieldNames(typeOfEnvironment)
+	names := eventView.names()
 	if slices.Contains(names, n.Value) {
+		if !slices.Contains(w.fields, n.Value) {
+			w.fields = append(w.fields, n.Value)
+		}
 		w.ask(n.Value)
 		return
 	}
@@ -204,14 +208,13 @@ func (w *walker) member(n *ast.MemberNode) {
 	if !ok || !plain {
 		return
 	}
-	i := fieldIndex(typeOfEnvironment, base.Value)
-	if i < 0 {
+	if eventView.index(base.Value) < 0 {
 		return // which is told already
 	}
 	// The variable alone was noted before its member.
 	w.paths = slices.DeleteFunc(w.paths, func(p string) bool { return p == base.Value })
 	w.ask(base.Value + "." + property.Value)
-	if typeOfEnvironment.Field(i).Type.Kind() == reflect.Pointer && !slices.Contains(w.parts, base.Value) {
+	if isPart(base.Value) && !slices.Contains(w.parts, base.Value) {
 		w.parts = append(w.parts, base.Value)
 	}
 }
@@ -313,7 +316,7 @@ func partsOf(n ast.Node) []string {
 		if !ok || slices.Contains(out, base.Value) {
 			return
 		}
-		if i := fieldIndex(typeOfEnvironment, base.Value); i >= 0 && typeOfEnvironment.Field(i).Type.Kind() == reflect.Pointer {
+		if isPart(base.Value) {
 			out = append(out, base.Value)
 		}
 	})
@@ -332,7 +335,7 @@ func (x *expression) holds(s *subject) bool {
 		return false
 	}
 	machine := vm.VM{MemoryBudget: maxMemory}
-	out, err := machine.Run(x.program, s.environment())
+	out, err := machine.Run(x.program, s.environment().with(x.fields...))
 	is, ok := out.(bool)
 	return err == nil && ok && is
 }

@@ -3,8 +3,8 @@ package routes
 import (
 	"errors"
 	"fmt"
-	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -57,11 +57,15 @@ func typeProblem(e *configs.Expression, err error) *configs.Finding {
 	if !errors.As(err, &wrong) {
 		wrong = &file.Error{Message: err.Error()}
 	}
-	message, hint := "if cannot be worked out: "+plainTypes(wrong.Message), ""
-	switch m := wrong.Message; {
+	said := withNames(wrong.Message)
+	message, hint := "if cannot be worked out: "+plainTypes(said), ""
+	switch m := said; {
 	case noField.MatchString(m):
 		found := noField.FindStringSubmatch(m)
-		fields := fieldsOf(found[1])
+		var fields []string
+		if i := slices.IndexFunc(views, func(v *view) bool { return viewPrefix+v.name == strings.TrimPrefix(found[1], "*") }); i >= 0 {
+			fields = views[i].names()
+		}
 		message = fmt.Sprintf("%s has no %q, in if", plainType(found[1]), found[2])
 		hint = "it has " + strings.Join(fields, ", ")
 		if s := configs.Suggest(found[2], fields); s != "" {
@@ -93,9 +97,9 @@ func mismatchHint(a, b string) string {
 	text := a == "string" || b == "string"
 	for _, t := range []string{a, b} {
 		switch {
-		case strings.HasSuffix(t, ".projectVars"):
+		case strings.HasSuffix(t, viewPrefix+"project"):
 			return "did you mean project.path?"
-		case strings.HasSuffix(t, ".userVars"):
+		case strings.HasSuffix(t, viewPrefix+"user"):
 			return "did you mean actor.username?"
 		case t == "[]string":
 			return "whether a list holds something is written 'x' in labels"
@@ -106,7 +110,7 @@ func mismatchHint(a, b string) string {
 	return ""
 }
 
-var goType = regexp.MustCompile(`\*?(?:\[\])?\*?(?:routes\.)\w+|\[\]string|float64|\bint\b|\bbool\b|\bstring\b`)
+var goType = regexp.MustCompile(`\*?(?:\[\])?\*?(?:view\.)\w+|\[\]string|float64|\bint\b|\bbool\b|\bstring\b`)
 
 func plainTypes(message string) string {
 	return goType.ReplaceAllStringFunc(message, plainType)
@@ -126,44 +130,19 @@ func plainType(t string) string {
 	case "nil":
 		return "nothing"
 	}
-	list := strings.Contains(t, "[]")
-	name := strings.TrimSuffix(t[strings.LastIndexByte(t, '.')+1:], "Vars")
-	var b strings.Builder
-	for i, r := range name {
-		if r >= 'A' && r <= 'Z' {
-			if i > 0 {
-				b.WriteByte('_')
-			}
-			r += 'a' - 'A'
-		}
-		b.WriteRune(r)
+	name := t[strings.LastIndexByte(t, '.')+1:]
+	if strings.Contains(t, "[]") {
+		return "a list of " + name + "s"
 	}
-	if list {
-		return "a list of " + b.String() + "s"
-	}
-	return b.String()
+	return name
 }
 
-// fieldsOf are the fields of a struct that the checker names by its Go type.
-func fieldsOf(goType string) []string {
-	name := goType[strings.LastIndexByte(goType, '.')+1:]
-	var found []string
-	var look func(t reflect.Type, depth int)
-	look = func(t reflect.Type, depth int) {
-		for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
-			t = t.Elem()
-		}
-		if t.Kind() != reflect.Struct || depth > 3 || found != nil {
-			return
-		}
-		if t.Name() == name {
-			found = fieldNames(t)
-			return
-		}
-		for i := range t.NumField() {
-			look(t.Field(i).Type, depth+1)
-		}
+const viewPrefix = "view."
+
+// withNames replaces what the checker calls a view, its whole type, by its name.
+func withNames(message string) string {
+	for _, v := range slices.Backward(views) {
+		message = strings.ReplaceAll(message, v.as.String(), viewPrefix+v.name)
 	}
-	look(typeOfEnvironment, 0)
-	return found
+	return message
 }

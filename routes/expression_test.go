@@ -116,13 +116,16 @@ func TestExpressionVariables(t *testing.T) {
 	for _, e := range samples(t) {
 		subjects = append(subjects, asked(e))
 	}
-	for _, name := range fieldNames(typeOfEnvironment) {
-		field := typeOfEnvironment.Field(fieldIndex(typeOfEnvironment, name)).Type
+	for _, f := range eventView.fields {
+		name, of := f.Name, f.Type
 		compiledIf(t, name+" == nil || true")
-		if field.Kind() == reflect.Slice {
+		if of.Kind() == reflect.Pointer {
+			of = of.Elem()
+		}
+		if of.Kind() != reflect.Struct || of == reflect.TypeFor[time.Time]() {
 			continue
 		}
-		for _, sub := range fieldNames(field) {
+		for _, sub := range viewOf(of).names() {
 			path := name + "." + sub
 			x, wrong := compileExpression(&configs.Expression{Text: path + " == " + path})
 			if wrong != nil {

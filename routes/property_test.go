@@ -347,6 +347,22 @@ routes:
 		t.Fatal(err)
 	}
 	const want = `{
+  "fields": {
+    "event": "push",
+    "on_default_branch": true,
+    "kind": "push",
+    "project": {
+      "path": "acme/backend/api",
+      "default_branch": "main"
+    },
+    "ref": "refs/heads/main",
+    "branch": "main",
+    "confidential": true,
+    "material": true,
+    "push": {
+      "merged_ref": "acme/backend/api!1"
+    }
+  },
   "routes": [
     {
       "name": "Main",

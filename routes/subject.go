@@ -84,36 +84,21 @@ func (s *subject) eachFile(f func(name string) bool) {
 	if s.event.Push == nil {
 		return
 	}
-	for i := range s.event.Push.Commits {
-		c := &s.event.Push.Commits[i]
-		for _, list := range [...][]string{c.Added, c.Modified, c.Removed} {
-			for _, name := range list {
-				if !f(name) {
-					return
-				}
-			}
-		}
-	}
+	s.event.Push.EachPath(f)
 }
 
 // files are the files of a push, each once, in GitLab's order.
 func (s *subject) files() []string {
-	var out []string
-	seen := map[string]bool{}
-	s.eachFile(func(name string) bool {
-		if !seen[name] {
-			seen[name] = true
-			out = append(out, name)
-		}
-		return true
-	})
-	return out
+	if s.event.Push == nil {
+		return nil
+	}
+	return s.event.Push.Paths()
 }
 
 // environment is what an `if` sees, made when the first one asks.
 func (s *subject) environment() *environment {
 	if s.asked == nil {
-		s.asked = newEnvironment(s)
+		s.asked = newEnvironment(s.event, s.bots)
 	}
 	return s.asked
 }

@@ -33,6 +33,8 @@ type Relay interface {
 	Reload() error
 	// Config is the configuration in force, without secrets, as JSON.
 	Config() any
+	// About is what the relay knows of itself.
+	About() About
 	// Sources are those in force.
 	Sources() SourceList
 
@@ -99,6 +101,7 @@ func (a *api) register(g *gin.RouterGroup) {
 		{http.MethodGet, "/parked", a.parked},
 		{http.MethodPost, "/parked/retry", a.retryParked},
 		{http.MethodGet, "/sources", a.sources},
+		{http.MethodGet, "/status", a.status},
 	} {
 		v1.Handle(page.method, page.path, func(c *gin.Context) { a.serve(c, page.answer) })
 	}

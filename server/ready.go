@@ -24,16 +24,21 @@ func readyz(ready func(ctx context.Context) error) gin.HandlerFunc {
 		ctx, cancel := context.WithTimeout(c.Request.Context(), readyTimeout)
 		defer cancel()
 		if err := ready(ctx); err != nil {
-			text := "the queue cannot store"
-			var other interface{ NotReady() string } // whose text may be shown to anybody
-			if errors.As(err, &other) {
-				text = other.NotReady()
-			}
-			answerError(c, &refusal{status: http.StatusServiceUnavailable, text: "not ready: " + text})
+			answerError(c, &refusal{status: http.StatusServiceUnavailable, text: "not ready: " + notReady(err)})
 			return
 		}
 		c.JSON(http.StatusOK, gin.H{"status": "ready"})
 	}
+}
+
+// notReady is what readiness says of an error: its own text only if that may be shown to
+// anybody.
+func notReady(err error) string {
+	var known interface{ NotReady() string }
+	if errors.As(err, &known) {
+		return known.NotReady()
+	}
+	return "the queue cannot store"
 }
 
 // cached checks at most once in readyCache, and one at a time. A client that hangs up

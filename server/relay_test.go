@@ -15,6 +15,7 @@ type standIn struct {
 	ready, reload error
 	config        any
 	sources       SourceList
+	about         About
 	clean         func(string) string
 	withheld      func(*queue.Webhook, queue.Lane) error
 	lanes         func(context.Context) (LaneList, error)
@@ -24,6 +25,7 @@ type standIn struct {
 func (s *standIn) Ready(context.Context) error { return s.ready }
 func (s *standIn) Reload() error               { return s.reload }
 func (s *standIn) Config() any                 { return s.config }
+func (s *standIn) About() About                { return s.about }
 func (s *standIn) Sources() SourceList         { return s.sources }
 
 func (s *standIn) Describe(*queue.Webhook) Description {

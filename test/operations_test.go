@@ -32,9 +32,25 @@ func operations(t *testing.T) string {
 // stages are what happens to the relay of the page before the commands below
 // its comments are run.
 var stages = map[string]func(*stagehand){
+	"trouble": func(s *stagehand) {
+		right := s.here.env
+		s.here.env = append(slices.Clip(right), "RELAY_TOKEN=token-of-another-gitlab")
+		if code, _, _ := s.here.run("send", "push", "--via", s.relay.hook); code == 0 {
+			s.t.Fatal("a wrong token is accepted")
+		}
+		s.here.env = right
+		s.here.write("relay.yaml", strings.Replace(s.yaml, "to: mm#", "to: mn#", 1))
+		for ctx := soon(s.t); !strings.Contains(s.relay.stderr.String(), "relay.yaml cannot be loaded"); {
+			if ctx.Err() != nil {
+				s.t.Fatal("the mistake is not seen")
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	},
 	"events": func(s *stagehand) {
+		s.here.write("relay.yaml", s.yaml)
 		s.send("merge_request.open", "push", "issue.open~confidential")
-		s.comes(`(?s)3-0 .* withheld .*2-0 .* unrouted .*1-0 .* delivered `, "events")
+		s.comes(`(?s)4-0 .* withheld .*3-0 .* unrouted .*2-0 .* delivered `, "events")
 	},
 	"parked": func(s *stagehand) {
 		s.chat.Set("team", chat.Status(404, nil, `{"id":"web.incoming_webhook.channel.app_error","message":"Could not find the channel.","status_code":404}`))
@@ -146,13 +162,17 @@ var (
 	anyTime     = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC`)
 	anyDuration = regexp.MustCompile(`in \d[\dms]+ +`)
 	anyDelay    = regexp.MustCompile(`\b\d+(\.\d+)?m?s (after|late)`)
-	anyVersion  = regexp.MustCompile(`\brelay/\S+`)
+	anyAge      = regexp.MustCompile(`\b\d[\dhms]* ago|\bup \d[\dhms]*:`)
+	anyRoom     = regexp.MustCompile(`\d+ [MG]iB (free|of it)|grow by \d+ MiB`)
+	anyVersion  = regexp.MustCompile(`\brelay(?:/| {9})\S+`)
 )
 
 // timeless is a text without what is another at every time and in every build.
 func timeless(s string) string {
 	s = anyTime.ReplaceAllString(s, "DATE")
 	s = anyVersion.ReplaceAllString(s, "relay/VERSION")
+	s = anyAge.ReplaceAllString(s, "AGE")
+	s = anyRoom.ReplaceAllString(s, "ROOM")
 	s = anyDelay.ReplaceAllString(s, "DELAY $2")
 	return anyDuration.ReplaceAllString(s, "in DURATION ")
 }

@@ -139,7 +139,7 @@ func (r *admin) send(ctx context.Context, method string, u *url.URL, body []byte
 			return text, r.refused(res, text)
 		}
 		if try == adminTries || ctx.Err() != nil || errors.Is(err, syscall.ECONNREFUSED) {
-			return nil, &exitError{exitFail, "no relay answers at " + r.base.Host + ": " + netReason(err), "is it running, and is this its --admin address? name it with --admin-url"}
+			return nil, &exitError{exitFail, noRelayAnswers + r.base.Host + ": " + netReason(err), "is it running, and is this its --admin address? name it with --admin-url"}
 		}
 		select {
 		case <-time.After(time.Second):
@@ -147,6 +147,9 @@ func (r *admin) send(ctx context.Context, method string, u *url.URL, body []byte
 		}
 	}
 }
+
+// noRelayAnswers begins the error of a relay that cannot be reached.
+const noRelayAnswers = "no relay answers at "
 
 func (r *admin) once(ctx context.Context, method string, u *url.URL, body []byte, key string) (*http.Response, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)

@@ -20,11 +20,10 @@ import (
 // adminView is the relay as the admin listener knows it: [server.Relay].
 type adminView struct{ r *relay }
 
-func (v adminView) Ready(ctx context.Context) error { return v.r.ready(ctx) }
-func (v adminView) Reload() error                   { return v.r.reloader.reload("POST /-/reload") }
-func (v adminView) Config() any                     { return v.r.reloader.report(v.r.live.Load()) }
-func (v adminView) Sources() server.SourceList      { return v.r.door.Sources() }
-func (v adminView) Clean(text string) string        { return v.r.secrets.clean(text) }
+func (v adminView) Reload() error              { return v.r.reloader.reload("POST /-/reload") }
+func (v adminView) Config() any                { return v.r.reloader.report(v.r.live.Load()) }
+func (v adminView) Sources() server.SourceList { return v.r.door.Sources() }
+func (v adminView) Clean(text string) string   { return v.r.secrets.clean(text) }
 
 // Describe is part of [server.Relay].
 func (v adminView) Describe(w *queue.Webhook) server.Description {

@@ -26,6 +26,7 @@ type configuration struct {
 	table     *routes.Table
 	formatter delivery.Formatter
 
+	loaded time.Time
 	broken []brokenFile // fenced files with mistakes
 	copied time.Time    // when the copies were made that all of it is from; zero: it is from the files themselves
 }
@@ -130,7 +131,7 @@ func compile(cfg *configs.Config, findings []configs.Finding) (*configuration, [
 		findings = append(findings, unproved(cfg)...)
 	}
 	configs.SortFindings(findings)
-	return &configuration{Config: cfg, table: table, formatter: set}, findings
+	return &configuration{Config: cfg, table: table, formatter: set, loaded: time.Now()}, findings
 }
 
 // unproved tells of sources whose proof cannot be made of what the file says.

@@ -77,6 +77,7 @@ func (a *app) serve() *cobra.Command {
 // closed in the reverse one.
 type relay struct {
 	f        serveFlags
+	started  time.Time
 	live     live
 	reloader *reloader
 	secrets  *redactor
@@ -124,7 +125,7 @@ func (a *app) runServe(ctx context.Context, f serveFlags, l loaded, started func
 	if err != nil {
 		return err
 	}
-	r := &relay{f: f, secrets: &a.secrets, log: log, stdout: a.stdout, registry: newRegistry(), failed: make(chan error, 5)}
+	r := &relay{f: f, started: time.Now(), secrets: &a.secrets, log: log, stdout: a.stdout, registry: newRegistry(), failed: make(chan error, 5)}
 	r.endNow = func() { endNow(exitStuck, lines) }
 	r.dispatching = prometheus.NewGauge(prometheus.GaugeOpts{Name: "relay_dispatching", Help: "1 if this relay delivers; of several on one NATS server one does."})
 	r.registry.MustRegister(r.dispatching)
@@ -227,6 +228,7 @@ func (r *relay) open(ctx context.Context) error {
 		r.log.Warn("--sync interval: a power cut may lose webhooks that were accepted in the last second")
 	}
 	if err = q.Recover(ctx); err == nil {
+		r.warnOfSmallDisk(ctx)
 		err = r.listen()
 	}
 	if err != nil {

@@ -18,6 +18,11 @@ import (
 // set up as one should be for a relay. It returns its URL.
 func natsServer(t *testing.T) string {
 	t.Helper()
+	return startNATS(t).ClientURL()
+}
+
+func startNATS(t *testing.T) *server.Server {
+	t.Helper()
 	nats, err := server.NewServer(&server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true,
 		JetStream: true, StoreDir: t.TempDir(), SyncAlways: true, MaxPayload: 32 << 20,
@@ -33,7 +38,7 @@ func natsServer(t *testing.T) string {
 	if !nats.ReadyForConnections(patience) {
 		t.Fatal("the NATS server does not come up")
 	}
-	return nats.ClientURL()
+	return nats
 }
 
 var (

@@ -57,6 +57,7 @@ type reloader struct {
 	apply   func(*configuration) error
 	log     *slog.Logger
 	reports *reporter
+	systemd *supervisor // nil: nobody is told
 	broken  *brokenFiles
 	keep    *lastGood
 	unkept  string // why the last configuration was not kept
@@ -99,6 +100,17 @@ func (r *reloader) reload(why string) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.systemd == nil {
+		return r.reloadOnce(why)
+	}
+	done := r.systemd.reloading()
+	err := r.reloadOnce(why)
+	done(err)
+	return err
+}
+
+// reloadOnce is reload; the lock is held.
+func (r *reloader) reloadOnce(why string) error {
 	c, findings := r.load()
 	if r.secrets != nil {
 		r.secrets.add(c.secrets()...) // whatever becomes of it: what is said of it may hold some

@@ -102,6 +102,7 @@ type relay struct {
 
 	clients *delivery.Clients
 	reports *reporter
+	systemd *supervisor
 
 	swap         sync.Mutex // held while the configuration or the term changes
 	destinations []delivery.Destination
@@ -141,6 +142,8 @@ func (a *app) runServe(ctx context.Context, f serveFlags, l loaded, started func
 	r.reports = newReporter(r.reportAddress, a.secrets.clean, log)
 	r.reloader = newReloader(l, r.apply, log, r.reports, r.registry)
 	r.reloader.secrets = r.secrets
+	r.systemd = newSupervisor(log, a.secrets.clean)
+	r.reloader.systemd = r.systemd
 	for _, note := range l.notes {
 		log.Warn(note)
 	}
@@ -151,7 +154,10 @@ func (a *app) runServe(ctx context.Context, f serveFlags, l loaded, started func
 			debug.SetGCPercent(garbage)
 		}
 	}
-	if err := r.open(ctx); err != nil {
+	opened := r.systemd.opening()
+	err = r.open(ctx)
+	opened()
+	if err != nil {
 		return unlessDone(ctx, err)
 	}
 
@@ -169,6 +175,7 @@ func (a *app) runServe(ctx context.Context, f serveFlags, l loaded, started func
 	go r.reports.run(stop)
 	go newTokenWatch(log, r.reports.trouble).run(stop, r.live.Load)
 	r.serve()
+	go r.systemd.run(stop, r.ready)
 	log.Info("listening", "public", r.public.Addr(), "admin", r.admin.Addr(), "version", versionString(), "config", strings.Join(c.Files[:min(len(c.Files), 1)], ""), "routes", len(c.Routes))
 	if started != nil {
 		started(r)
@@ -187,6 +194,7 @@ func (a *app) runServe(ctx context.Context, f serveFlags, l loaded, started func
 		log.Error("the relay ends", "err", err)
 		failure = &exitError{code: exitFail}
 	}
+	r.systemd.stopping()
 	defer endWithin(endGrace, log, lines).Stop()
 	defer r.closeQueue()
 	cancel()

@@ -5,11 +5,19 @@ FUZZTIME ?= 30s
 
 BENCHSTAT := v0.0.0-20260908200009-22c9c6c9d4da
 
-.PHONY: build test race lint bench bench-growth bench-steady bench-compare fuzz chaos chaos-full ci
+.PHONY: build dist packages-test test race lint bench bench-growth bench-steady bench-compare fuzz chaos chaos-full ci
 
 build:
 	CGO_ENABLED=0 go build -trimpath -tags nomsgpack \
 		-ldflags "-s -w -X main.version=$(VERSION)" -o bin/relay ./cmd/relay
+
+# Packages, archives, checksums and SBOM of this commit, in dist/.
+dist:
+	VERSION=$(VERSION) bash deploy/dist.sh dist
+
+# The packages of this commit, built twice, installed and used in a Debian of their own.
+packages-test:
+	bash deploy/test/packages.sh
 
 test:
 	go test ./...

@@ -1,3 +1,5 @@
+//go:build !man
+
 // Command relay takes GitLab's webhooks and posts readable messages to the
 // right Mattermost or Slack channel.
 //

@@ -24,6 +24,7 @@ for path in /etc/relay /etc/relay/secrets /etc/relay/relay.yaml /etc/relay/relay
 		chgrp relay "$path"
 	fi
 done
+chmod g+s /etc/relay/secrets # after chgrp, which may clear it
 
 token=/etc/relay/secrets/gitlab-token
 if [ ! -e "$token" ]; then
@@ -40,9 +41,10 @@ fi
 if [ -z "$old" ]; then
 	cat <<-'TEXT'
 		The relay is installed. Two steps are left:
-		  1. Write the URL of an incoming webhook of your chat into
-		     /etc/relay/secrets/mattermost-url
+		  1. Write the URL of an incoming webhook of your chat into a file:
+		     (umask 027; echo URL > /etc/relay/secrets/mattermost-url)
 		  2. systemctl enable --now relay
-		Then "journalctl -u relay" says what to paste into GitLab.
+		Then "journalctl -u relay" says what to paste into GitLab. The secret token is in
+		/etc/relay/secrets/gitlab-token.
 	TEXT
 fi

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -19,10 +20,12 @@ const (
 	// moreTime is how much longer systemd is asked to wait, again and again, while a
 	// large queue is opened.
 	moreTime = 30 * time.Second
-	// statusInterval is how often the status that systemctl shows is checked, and
-	// checkTimeout how long that may take.
-	statusInterval = 5 * time.Second
-	checkTimeout   = 3 * time.Second
+	// statusInterval is how often the status that systemctl shows is checked: each
+	// check writes to the queue. unreadyInterval is that of a relay that is not ready.
+	statusInterval  = 30 * time.Second
+	unreadyInterval = 5 * time.Second
+	// checkTimeout is how long a check may take.
+	checkTimeout = 3 * time.Second
 )
 
 // supervisor tells systemd how the relay is, as sd_notify(3) describes; a unit needs
@@ -96,6 +99,9 @@ func (s *supervisor) opening() (done func()) {
 // run reports readiness, and then the status and the watchdog, until ctx ends. ready
 // returns an error while webhooks cannot be stored or delivered.
 func (s *supervisor) run(ctx context.Context, ready func(context.Context) error) {
+	if os.Getenv("NOTIFY_SOCKET") == "" {
+		return
+	}
 	go s.watchdog(ctx)
 	check := ready
 	ready = func(ctx context.Context) error {
@@ -107,16 +113,20 @@ func (s *supervisor) run(ctx context.Context, ready func(context.Context) error)
 	if ctx.Err() != nil {
 		return
 	}
-	s.report(s.statusOf(ready(ctx)), daemon.SdNotifyReady)
-	t := time.NewTicker(statusInterval)
-	defer t.Stop()
+	err := ready(ctx)
+	s.report(s.statusOf(err), daemon.SdNotifyReady)
 	for {
+		interval := statusInterval
+		if err != nil {
+			interval = unreadyInterval
+		}
 		select {
-		case <-t.C:
-			s.report(s.statusOf(ready(ctx)))
+		case <-time.After(interval):
 		case <-ctx.Done():
 			return
 		}
+		err = ready(ctx)
+		s.report(s.statusOf(err))
 	}
 }
 

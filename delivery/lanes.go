@@ -236,6 +236,7 @@ func (l *lane) resume(at *queue.LaneAtStart) {
 	for _, id := range at.Early {
 		l.line.early[id] = queue.Place{}
 	}
+	l.line.passed = len(at.Early) // they are counted with the rest of the line
 	l.record()
 	l.start()
 }

@@ -190,7 +190,7 @@ func (d *Dispatcher) webhook(ctx context.Context, open *envelope, id queue.ID, n
 
 // withoutRepeats splits deliveries into those that are wanted and those that an earlier
 // webhook has brought. A delivery that an earlier run recorded as a repeat stays one,
-// whatever happened since. One that it recorded as given up or withheld stays wanted.
+// whatever happened since. One that it recorded as not delivered stays wanted.
 func (d *Dispatcher) withoutRepeats(id queue.ID, w *queue.Webhook, all []routes.Delivery) (wanted []routes.Delivery, repeats []queue.Planned) {
 	event, same := d.Repeats.sameEvent(id, w)
 	for _, r := range all {
@@ -198,7 +198,7 @@ func (d *Dispatcher) withoutRepeats(id queue.ID, w *queue.Webhook, all []routes.
 		at := queue.Settlement{ID: id, Lane: lane}
 		if reason, was := d.State.Repeats[at]; was {
 			repeats = append(repeats, queue.Planned{Lane: lane, Route: r.Route, Reason: reason})
-		} else if was := d.State.Settled[at]; was == queue.OutcomeDead || was == queue.OutcomeWithheld {
+		} else if was := d.State.Settled[at]; was != "" && was != queue.OutcomeDelivered {
 			wanted = append(wanted, r)
 		} else if same {
 			reason := event.reason()

@@ -56,6 +56,10 @@ type Relay interface {
 	// an address now ("": all), and returns the results.
 	Lanes(ctx context.Context) (LaneList, error)
 	Retry(ctx context.Context, address string) ([]TriedLane, error)
+	// Take has the relay that dispatches take messages out of the line of an address.
+	Take(ctx context.Context, t Take) (TakenParked, error)
+	// Routed reports whether a route may send to an address.
+	Routed(address string) bool
 
 	// Clean takes secrets out of a text.
 	Clean(text string) string
@@ -100,6 +104,8 @@ func (a *api) register(g *gin.RouterGroup) {
 		{http.MethodPost, "/deadletters/purge", a.purgeDeadLetters},
 		{http.MethodGet, "/parked", a.parked},
 		{http.MethodPost, "/parked/retry", a.retryParked},
+		{http.MethodPost, "/parked/move", a.moveParked},
+		{http.MethodPost, "/parked/drop", a.dropParked},
 		{http.MethodGet, "/sources", a.sources},
 		{http.MethodGet, "/status", a.status},
 	} {

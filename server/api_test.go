@@ -587,3 +587,56 @@ func TestParseTime(t *testing.T) {
 		}
 	}
 }
+
+// What waits for an address is moved or dropped by the relay that dispatches, page by
+// page.
+func TestTakeParked(t *testing.T) {
+	d := newDesk(t)
+	var asked []Take
+	d.relay.take = func(_ context.Context, t Take) (TakenParked, error) {
+		asked = append(asked, t)
+		out := TakenParked{Moved: []MovedMessage{{"1-0", "4-0"}}, Kept: []KeptMessage{{"2-0", "withheld"}}}
+		if t.To == "" {
+			out = TakenParked{Dropped: []string{"1-0"}}
+		}
+		if t.After == (queue.Place{}) {
+			out.Behind(queue.Place{Seq: 7, Index: -1})
+		}
+		return out, nil
+	}
+	first := read[TakenParked](d, http.StatusOK, "POST", "/api/v1/parked/move", `{"address":"mm#old","to":"mm#new"}`)
+	if diff := cmp.Diff(TakenParked{Moved: []MovedMessage{{"1-0", "4-0"}}, Dropped: []string{}, Kept: []KeptMessage{{"2-0", "withheld"}}, Next: first.Next}, first); diff != "" || first.Next == "" {
+		t.Errorf("moved (-want +got), next %q:\n%s", first.Next, diff)
+	}
+	if last := read[TakenParked](d, http.StatusOK, "POST", "/api/v1/parked/drop", fmt.Sprintf(`{"address":"mm#old","page":%q}`, first.Next)); last.Next != "" || len(last.Dropped) != 1 {
+		t.Errorf("dropped: %+v", last)
+	}
+	want := []Take{{Address: "mm#old", To: "mm#new"}, {Address: "mm#old", After: queue.Place{Seq: 7, Index: -1}}}
+	if diff := cmp.Diff(want, asked); diff != "" {
+		t.Errorf("asked (-want +got):\n%s", diff)
+	}
+	for body, says := range map[string]string{
+		`{"address":"mm#old"}`:                          "to: name the address",
+		`{"to":"mm#new"}`:                               "address: name the one",
+		`{"address":"mm#old","to":"mm#old"}`:            "wait for mm#old already",
+		`{"address":"else","to":"mm#new"}`:              `address: there is no destination`,
+		`{"address":"mm#old","to":"mm#new","page":"x"}`: "page: it takes",
+		`{"address":"mm#old","to":"mm#new","all":true}`: "means nothing here",
+	} {
+		if status, text := d.ask("POST", "/api/v1/parked/move", body); status != http.StatusBadRequest || !strings.Contains(text, says) {
+			t.Errorf("%s: %d %s", body, status, text)
+		}
+	}
+	d.relay.take = nil
+	if status, text := d.ask("POST", "/api/v1/parked/drop", `{"address":"mm#old"}`); status != http.StatusServiceUnavailable || !strings.Contains(text, "no relay dispatches") {
+		t.Errorf("without the relay that dispatches: %d %s", status, text)
+	}
+
+	d.relay.lanes = func(context.Context) (LaneList, error) {
+		return LaneList{Lanes: []Lane{{Address: "mm#unrouted"}, {Address: "mm#x"}}}, nil
+	}
+	list := get[LaneList](d, "/api/v1/parked")
+	if len(list.Lanes) != 2 || !list.Lanes[0].Unrouted || list.Lanes[1].Unrouted {
+		t.Errorf("unrouted: %+v", list.Lanes)
+	}
+}

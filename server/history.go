@@ -24,11 +24,11 @@ const (
 // outcomes are the words that events are chosen by.
 var outcomes = []string{
 	queue.OutcomeDelivered, stateWaiting, stateParked, queue.OutcomeDead, queue.OutcomeUnrouted, queue.OutcomeWithheld,
-	queue.OutcomeRepeat, queue.OutcomeForeign,
+	queue.OutcomeRepeat, queue.OutcomeForeign, OutcomeMoved, OutcomeDropped,
 }
 
 // states are the possible states of a delivery, the best first.
-var states = []string{queue.OutcomeWithheld, queue.OutcomeDelivered, stateWaiting, stateParked, queue.OutcomeDead}
+var states = []string{queue.OutcomeWithheld, OutcomeDropped, OutcomeMoved, queue.OutcomeDelivered, stateWaiting, stateParked, queue.OutcomeDead}
 
 const (
 	// maxInline is how large a payload may be that an event is shown with.
@@ -200,7 +200,7 @@ func delivery(t *queue.Trace, p queue.Planned, received time.Time, parked func(q
 		} else {
 			d.Reason = s.Reason
 		}
-		if s.Outcome == queue.OutcomeWithheld {
+		if s.Outcome == queue.OutcomeWithheld || takenAway(s.Outcome) {
 			d.Status, d.Error = 0, "" // of an attempt, which is not why
 		}
 	}

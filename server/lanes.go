@@ -23,6 +23,9 @@ type Lane struct {
 	Why     string    `json:"why,omitempty"`       // both in words
 	Next    time.Time `json:"next_probe,omitzero"` // zero: at once, or not known
 
+	// Unrouted reports that no route names this address any more.
+	Unrouted bool `json:"unrouted,omitempty"`
+
 	// Destination reports that the whole destination is paused, not only this address.
 	Destination bool `json:"destination,omitempty"`
 }
@@ -112,6 +115,7 @@ func (a *api) laneList(ctx context.Context, address string) (LaneList, error) {
 	for _, l := range lanes {
 		if address == "" || l.Address == address || destinationOf(l.Address) == address {
 			l.Why = a.why(l.Address, l.Reason, l.Error)
+			l.Unrouted = !a.relay.Routed(l.Address)
 			list.Lanes = append(list.Lanes, l)
 		}
 	}

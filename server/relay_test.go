@@ -19,6 +19,7 @@ type standIn struct {
 	clean         func(string) string
 	withheld      func(*queue.Webhook, queue.Lane) error
 	lanes         func(context.Context) (LaneList, error)
+	take          func(context.Context, Take) (TakenParked, error)
 	retry         func(ctx context.Context, address string) ([]TriedLane, error)
 }
 
@@ -52,6 +53,15 @@ func (s *standIn) Withheld(w *queue.Webhook, from queue.Lane) error {
 		return errors.New("withheld from mm#closed: the event is confidential")
 	}
 	return nil
+}
+
+func (s *standIn) Routed(address string) bool { return address != "mm#unrouted" }
+
+func (s *standIn) Take(ctx context.Context, t Take) (TakenParked, error) {
+	if s.take == nil {
+		return TakenParked{}, queue.ErrNobodyDispatches
+	}
+	return s.take(ctx, t)
 }
 
 func (s *standIn) InWords(lane queue.Lane, text string) string {

@@ -58,10 +58,23 @@ var stages = map[string]func(*stagehand){
 		s.comes(`mm#reviews +parked +2 `, "parked", "list")
 	},
 	"healed": func(s *stagehand) { s.chat.Set("team", chat.OK()) },
-	"dead": func(s *stagehand) {
+	"renamed": func(s *stagehand) {
 		if _, err := s.chat.WaitPosts(soon(s.t), "team", 3); err != nil {
 			s.t.Fatal(err)
 		}
+		s.comes(`nothing is parked`, "parked", "list")
+		s.chat.Set("team", chat.Status(404, nil, ""))
+		s.send("merge_request.merge", "merge_request.close")
+		s.comes(`mm#reviews +parked +2 `, "parked", "list")
+		s.here.write("relay.yaml", strings.Replace(s.yaml, "mm#reviews", "mm#review", 1))
+		s.comes(`mm#reviews +parked +2 .* no route names this address any more`, "parked", "list")
+		s.chat.Set("team", chat.OK())
+	},
+	"dead": func(s *stagehand) {
+		if _, err := s.chat.WaitPosts(soon(s.t), "team", 5); err != nil {
+			s.t.Fatal(err)
+		}
+		s.here.write("relay.yaml", s.yaml)
 		s.comes(`nothing is parked`, "parked", "list")
 		s.chat.Set("team", chat.Status(404, nil, ""))
 		s.send("issue.open")
@@ -71,7 +84,7 @@ var stages = map[string]func(*stagehand){
 		s.chat.Set("team", chat.OK())
 	},
 	"replay": func(s *stagehand) {
-		if _, err := s.chat.WaitPosts(soon(s.t), "team", 4); err != nil {
+		if _, err := s.chat.WaitPosts(soon(s.t), "team", 6); err != nil {
 			s.t.Fatal(err)
 		}
 	},

@@ -123,19 +123,22 @@ func (c *configuration) closed(e *events.Event, to configs.Address) error {
 
 // laneQuestion is what one relay asks the one that dispatches.
 type laneQuestion struct {
-	Retry   bool   `json:"retry"`   // have the lanes tried now; else: how do they stand
-	Address string `json:"address"` // "": all
+	Retry   bool         `json:"retry"`   // have the lanes tried now; else: how do they stand
+	Address string       `json:"address"` // "": all
+	Take    *server.Take `json:"take,omitempty"`
 }
 
 type laneAnswer struct {
 	Lanes        []server.Lane        `json:"lanes,omitempty"`
 	Destinations []server.Destination `json:"destinations,omitempty"`
 	Tried        []server.TriedLane   `json:"tried,omitempty"`
+	Taken        *server.TakenParked  `json:"taken,omitempty"`
+	Error        string               `json:"error,omitempty"` // of Take, for people
 }
 
 func (r *relay) askActive(ctx context.Context, q laneQuestion) (laneAnswer, error) {
 	if lanes := r.active.Load(); lanes != nil {
-		return answerLanes(ctx, lanes, q), nil
+		return r.answerLanes(ctx, lanes, q), nil
 	}
 	if !r.queue.External() {
 		return laneAnswer{}, queue.ErrNobodyDispatches
@@ -145,7 +148,7 @@ func (r *relay) askActive(ctx context.Context, q laneQuestion) (laneAnswer, erro
 		return laneAnswer{}, err
 	}
 	patience := askTimeout
-	if q.Retry {
+	if q.Retry || q.Take != nil {
 		patience += tryPatience
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -182,8 +185,15 @@ func readAnswer(text []byte) (a laneAnswer, err error) {
 	return a, nil
 }
 
-func answerLanes(ctx context.Context, lanes *delivery.Lanes, q laneQuestion) laneAnswer {
+func (r *relay) answerLanes(ctx context.Context, lanes *delivery.Lanes, q laneQuestion) laneAnswer {
 	var a laneAnswer
+	if q.Take != nil {
+		taken, err := r.takeParked(ctx, lanes, *q.Take)
+		if a.Taken = &taken; err != nil {
+			a.Error = err.Error()
+		}
+		return a
+	}
 	if q.Retry {
 		ctx, cancel := context.WithTimeout(ctx, tryPatience)
 		defer cancel()
@@ -226,7 +236,7 @@ func (r *relay) answering(lanes *delivery.Lanes) (stop func()) {
 		if err != nil {
 			return nil
 		}
-		text, _ := json.Marshal(answerLanes(context.Background(), lanes, q)) // strings, numbers and times
+		text, _ := json.Marshal(r.answerLanes(context.Background(), lanes, q)) // strings, numbers and times
 		return text
 	})
 	if err != nil {

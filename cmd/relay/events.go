@@ -21,7 +21,7 @@ const pageSize = 200
 const anyOutcome = "any"
 
 // eventOutcomes are the words that events are chosen by.
-var eventOutcomes = []string{anyOutcome, "delivered", "unrouted", "withheld", "repeat", "foreign", "parked", "dead", "waiting"}
+var eventOutcomes = []string{anyOutcome, "delivered", "unrouted", "withheld", "repeat", "foreign", "parked", "dead", "waiting", "moved", "dropped"}
 
 func (a *app) events() *cobra.Command {
 	var f listFlags
@@ -34,7 +34,7 @@ func (a *app) events() *cobra.Command {
 		Long: "Ask a running relay what came from GitLab and what became of it, newest first.\n\n" +
 			"delivered   every address has it\nwaiting     it is on its way\nparked      an address cannot take it now, so it waits on disk\n" +
 			"dead        it was given up; a dead letter keeps it\nunrouted    no route takes it\nwithheld    an access rule (confidential, only) forbids it\n" +
-			"repeat      the same event came before, in another webhook\nforeign     its source may not speak for its project\n\nrelay explain ID says why.",
+			"repeat      the same event came before, in another webhook\nforeign     its source may not speak for its project\nmoved       relay parked move sent it to another address\ndropped     relay parked drop did so\n\nrelay explain ID says why.",
 		Example: "  relay events\n  relay events --project 'acme/**' --outcome unrouted --since 2h\n  relay events --outcome dead -o json",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -17,10 +17,10 @@ import (
 func (a *app) parked() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "parked",
-		Short: "Show the addresses whose messages wait on disk, or try them now",
+		Short: "Show the addresses whose messages wait on disk; try, move or drop them",
 		Long:  "Ask a running relay which addresses take no messages now. What is for them waits\non disk, in order; the first of it is tried again and again.",
 	}
-	cmd.AddCommand(a.listParked(), a.retryParked())
+	cmd.AddCommand(a.listParked(), a.retryParked(), a.moveParked(), a.dropParked())
 	return cmd
 }
 
@@ -94,6 +94,10 @@ func nextProbe(t time.Time, live bool, now time.Time) string {
 // why is why an address takes nothing. What is wrong with the whole of its destination
 // has a line of its own.
 func why(l server.Lane, destinations []server.Destination) string {
+	if l.Unrouted {
+		l.Unrouted = false
+		return why(l, destinations) + "; no route names this address any more"
+	}
 	at, _ := configs.ParseAddress(l.Address) // the relay says it
 	for _, d := range destinations {
 		if l.Destination && d.Name == at.Destination && (l.Error == d.Error || l.Error == "") {

@@ -228,6 +228,8 @@ func stateText(d server.Delivery) string {
 		return fmt.Sprintf("given up after %s: %s; dead letter %d", count(d.Attempts, "attempt"), printable(reason(d.Reason, d.Status)), d.DeadLetter)
 	case "withheld":
 		return "withheld when its turn came: " + printable(d.Reason) + "; relay replay sends it, if it may go there"
+	case "moved", "dropped":
+		return d.State + " " + printable(d.Reason)
 	case "parked":
 		return "parked: it waits on disk until the address takes messages; relay parked list says why"
 	}

@@ -130,7 +130,7 @@ func (l *lane) message(j *job, t target) (formatters.Post, bool) {
 		l.bury(j, ReasonTemplate, "the message cannot be written: "+err.Error())
 		return post, false
 	case post.Fault != "":
-		l.set.metrics.templates.Inc()
+		l.set.metrics.templates.WithLabelValues(post.Failed).Inc()
 		l.set.trouble("template", "⚠️ A template failed; its messages are sent without it: `"+codeSafe(post.Fault)+"`")
 		l.set.log.Warn("template failed; sent without it", "event_id", j.item.ID.String(), "address", l.address.String(), "fault", post.Fault)
 	}

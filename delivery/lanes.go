@@ -163,6 +163,7 @@ func New(opt Options) *Lanes {
 	}
 	for _, d := range opt.Destinations {
 		s.dests[d.Name] = newDestination(d, s.limits.paused)
+		s.metrics.begin(d.Name)
 	}
 	s.stop, s.doStop = context.WithCancel(context.Background())
 	s.kill, s.doKill = context.WithCancel(context.Background())
@@ -250,6 +251,7 @@ func (s *Lanes) Update(destinations []Destination) {
 	moved := map[*destination]bool{}
 	for _, c := range destinations {
 		present[c.Name] = true
+		s.metrics.begin(c.Name)
 		if d := s.dests[c.Name]; d == nil {
 			s.dests[c.Name] = newDestination(c, s.limits.paused)
 		} else if d.update(&c) {

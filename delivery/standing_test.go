@@ -176,14 +176,14 @@ func TestMisspeltChannelBreaksAlone(t *testing.T) {
 				t.Error("the log does not say so")
 			}
 			g := w.gauges()
-			equal(t, "gauges", []float64{1, 0, 3, 0}, []float64{g["relay_address_broken a"], g["relay_address_broken b"], g["relay_parked a"], g["relay_parked b"]})
+			equal(t, "gauges", []float64{1, 0, 3, 0}, []float64{g["relay_broken_addresses a"], g["relay_broken_addresses b"], g["relay_parked_deliveries a"], g["relay_parked_deliveries b"]})
 
 			w.chat.Set("hooka", chat.OK())
 			w.opened(queue.Lane{Destination: "a", Channel: "typo"})
 			equal(t, "posts to the channel", numbered(1, 3), ofChannel(w.chat.Posts("hooka"), "typo"))
 			w.until("it is open", func() bool { return w.statusOf("a#typo").State == LaneOpen })
-			if n := w.gauges()["relay_address_broken a"]; n != 0 {
-				t.Errorf("relay_address_broken is %v", n)
+			if n := w.gauges()["relay_broken_addresses a"]; n != 0 {
+				t.Errorf("relay_broken_addresses is %v", n)
 			}
 		})
 	}
@@ -223,7 +223,7 @@ func TestTwoBrokenChannelsBreakTheDestination(t *testing.T) {
 		w.deliver(fmt.Sprintf("a#c%d", i), numbered(10*i, 10*i+3)...)
 	}
 	w.until("the destination is broken", func() bool { return strings.Contains(w.log.String(), `"msg":"destination broken"`) })
-	w.until("all are broken", func() bool { return w.gauges()["relay_address_broken a"] == 5 })
+	w.until("all are broken", func() bool { return w.gauges()["relay_broken_addresses a"] == 5 })
 	if n := len(tell.kinds()); n > 5+2 || !slices.Contains(tell.kinds(), "destination broken a") {
 		t.Errorf("told of %v", tell.kinds())
 	}
@@ -247,7 +247,7 @@ func TestTwoMisspeltChannelsAreNoBrokenDestination(t *testing.T) {
 	w.chat.Set("hooka", refusing(404, unknownChannel, "typo", "tpyo"))
 	w.deliver("a#typo", "1")
 	w.deliver("a#tpyo", "2")
-	w.until("both are held", func() bool { return w.gauges()["relay_lanes_parked a"] == 2 })
+	w.until("both are held", func() bool { return w.gauges()["relay_parked_lanes a"] == 2 })
 	w.deliver("a#good", "3")
 	w.last()
 	for range brokenAfter - 1 {
@@ -294,7 +294,7 @@ func TestBrokenDestinationHealsAsAWhole(t *testing.T) {
 	for i := range 4 {
 		w.deliver(fmt.Sprintf("a#c%d", i), fmt.Sprint(i))
 	}
-	w.until("all are held", func() bool { return w.gauges()["relay_lanes_parked a"] == 4 })
+	w.until("all are held", func() bool { return w.gauges()["relay_parked_lanes a"] == 4 })
 	for range brokenAfter - 1 {
 		w.again("hooka", 4)
 	}
@@ -701,7 +701,7 @@ func TestParkedIsCounted(t *testing.T) {
 	w.forgotten()
 	check := func(when string, want float64) {
 		t.Helper()
-		w.until(when, func() bool { return w.gauges()["relay_parked a"] == want })
+		w.until(when, func() bool { return w.gauges()["relay_parked_deliveries a"] == want })
 		if held := w.statusOf("a#one").Held + w.statusOf("a#two").Held; float64(held) != want {
 			t.Errorf("%s: %d are held, want %v", when, held, want)
 		}
@@ -720,7 +720,7 @@ func TestParkedIsCounted(t *testing.T) {
 	})
 	w.posts("hooka", 315)
 	g := w.gauges()
-	equal(t, "gauges", []float64{0, 0, 0}, []float64{g["relay_parked a"], g["relay_lane_depth a"], g["relay_lanes_parked a"]})
+	equal(t, "gauges", []float64{0, 0, 0}, []float64{g["relay_parked_deliveries a"], g["relay_waiting_deliveries a"], g["relay_parked_lanes a"]})
 }
 
 // reads counts what is read of the lines.

@@ -15,6 +15,7 @@ cyclonedx=github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 
 out=$(mkdir -p "${1:-dist}" && cd "${1:-dist}" && pwd)
 version=${VERSION:-$(git describe --tags --always --dirty)}
+commit=$(git rev-parse HEAD)
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 MTIME=$(date --utc --date "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)
 # A package's version begins with a digit; between releases it is older than any.
@@ -37,7 +38,7 @@ tool() { GOBIN="$work/bin" go install "$1"; }
 # binary OS ARCH FILE builds the program as it is shipped.
 binary() {
 	CGO_ENABLED=0 GOOS=$1 GOARCH=$2 go build -trimpath -buildvcs=false -tags nomsgpack \
-		-ldflags "-s -w -X main.version=$version" -o "$3" ./cmd/relay
+		-ldflags "-s -w -X main.version=$version -X main.commit=$commit" -o "$3" ./cmd/relay
 }
 
 # archive FOLDER FILE packs a folder, with nothing of this machine in it.
@@ -74,7 +75,7 @@ share() {
 	gzip -9n "$1"/man/*/*
 	changelog >"$1/doc/changelog.gz"
 	copyright >"$1/doc/copyright"
-	cp CHANGELOG.md cmd/relay/licenses.txt "$1/doc/"
+	cp CHANGELOG.md cmd/relay/licenses.txt deploy/prometheus/relay.rules.yml deploy/grafana/relay-overview.json "$1/doc/"
 }
 
 # packages ARCH makes deb, rpm and an archive for Linux.

@@ -68,6 +68,7 @@ func New(opt Options) *Dispatcher {
 		Name: "relay_route_steps_exceeded_total", Help: "Events that a route did not take because its conditions took too many steps, by route."}, []string{"route"})
 	d.reported = map[string]bool{}
 	opt.Registerer.MustRegister(d.events, d.exceeded)
+	d.read.Store(opt.State.Checkpoint.Cursor)
 	d.progress.cursor, d.progress.nonce = opt.State.Checkpoint.Cursor, opt.State.Checkpoint.Nonce
 	d.progress.recovery, d.progress.known = opt.State.Checkpoint, newestKnown(opt.State)
 	return d
@@ -141,6 +142,13 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 
 // caughtUp reports whether all stored events have been read.
 func (d *Dispatcher) caughtUp() bool { return d.Queue.LastEvent() <= d.read.Load() }
+
+// Undispatched is how many messages of RELAY_EVENTS have not been read yet. One can
+// hold several webhooks.
+func (d *Dispatcher) Undispatched() uint64 {
+	last := d.Queue.LastEvent()
+	return last - min(d.read.Load(), last)
+}
 
 // envelope dispatches the webhooks of one envelope.
 func (d *Dispatcher) envelope(ctx context.Context, e queue.Envelope) error {

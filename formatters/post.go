@@ -38,6 +38,9 @@ type Post struct {
 	Body     []byte // the JSON to post, exactly
 	Markdown string // the same message as Mattermost Markdown, for people: log, preview
 
+	// Failed names the template that failed, if one has.
+	Failed string
+
 	// Fault says that the template failed and the message was written without
 	// it ("template docs_push.md.tmpl:3: …"); empty when all went well.
 	Fault string

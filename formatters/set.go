@@ -107,11 +107,11 @@ func (s *Set) Render(ctx context.Context, r Request) (p Post, err error) {
 			p, err = Post{}, fmt.Errorf("render a %s message: panic: %v", r.Kind, x)
 		}
 	}()
-	m, fault, err := s.write(ctx, r)
+	m, failed, fault, err := s.write(ctx, r)
 	if err != nil {
 		return Post{}, err
 	}
-	p = Post{Markdown: m.markdown(), Fault: fault}
+	p = Post{Markdown: m.markdown(), Failed: failed, Fault: fault}
 	switch r.Kind {
 	case configs.KindMattermost, configs.KindLog:
 		p.Body = mattermostBody(m, r)
@@ -123,8 +123,9 @@ func (s *Set) Render(ctx context.Context, r Request) (p Post, err error) {
 	return p, nil
 }
 
-// write runs the templates until one does not fail.
-func (s *Set) write(ctx context.Context, r Request) (m message, fault string, err error) {
+// write runs the templates until one does not fail. It returns the name of the first
+// that failed, and how.
+func (s *Set) write(ctx context.Context, r Request) (m message, name, fault string, err error) {
 	var failed []*compiled
 	var why []string
 	for _, t := range s.candidates(r) {
@@ -135,7 +136,7 @@ func (s *Set) write(ctx context.Context, r Request) (m message, fault string, er
 		m.reduce(r.Look)
 		m.url = whole(r.Event)
 		if len(failed) > 0 {
-			fault = "template " + why[0]
+			name, fault = failed[0].name, "template "+why[0]
 			m.body = tidyBody(m.body + "\n" + failure(failed[0].name, why[0]))
 		}
 		if !t.file.timeless() {
@@ -143,9 +144,9 @@ func (s *Set) write(ctx context.Context, r Request) (m message, fault string, er
 		}
 		m.headline += mentioned(r)
 		m.finish()
-		return m, fault, nil
+		return m, name, fault, nil
 	}
-	return message{}, "", fmt.Errorf("render a message: template %s", strings.Join(why, "; and without it: "))
+	return message{}, "", "", fmt.Errorf("render a message: template %s", strings.Join(why, "; and without it: "))
 }
 
 // whole is where to read all of what an event's message tells.

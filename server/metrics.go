@@ -12,7 +12,7 @@ type doorMetrics struct {
 
 func newDoorMetrics(r prometheus.Registerer) *doorMetrics {
 	m := &doorMetrics{
-		received: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "relay_webhooks_received_total", Help: "Requests at the public listener, by GitLab's hook and by what became of them."}, []string{"source", "event", "result"}),
+		received: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "relay_webhooks_received_total", Help: "Requests at the public listener, by GitLab's hook and by what became of them."}, []string{"source", "hook", "result"}),
 		proofs:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "relay_proofs_total", Help: "Requests by how their sender was authenticated."}, []string{"source", "proof"}),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "relay_webhook_duration_seconds", Help: "How long GitLab waited for an answer.", Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}),
 	}

@@ -56,8 +56,8 @@ func TestGateHoldsWhatWaits(t *testing.T) {
 			secret := relay.resend(confidentialHook, "one", secretIssue("acme/api", 1)) // to partner it is withheld from the first
 			relay.accept(issueHook, issue("acme/api", 2, 0))
 			relay.accept(issueHook, issue("acme/pay", 3, 0))
-			relay.until(`relay_parked{destination="mm"}`, "3")
-			relay.until(`relay_parked{destination="partner"}`, "1")
+			relay.until(`relay_parked_deliveries{destination="mm"}`, "3")
+			relay.until(`relay_parked_deliveries{destination="partner"}`, "1")
 
 			if restart {
 				relay.terminate()
@@ -81,7 +81,7 @@ func TestGateHoldsWhatWaits(t *testing.T) {
 			relay.comes(here, `✗ mm#dev \(route Issues\): withheld when its turn came: confidential`, "explain", secret)
 			relay.comes(here, `(?m)mm#pay \(withheld: fence\)`, "events", "--outcome", "withheld")
 			relay.comes(here, `(?m) delivered .* partner \(withheld: only\)`, "events", "--outcome", "withheld")
-			relay.until(`relay_parked{destination="mm"}`, "0")
+			relay.until(`relay_parked_deliveries{destination="mm"}`, "0")
 			relay.until(`relay_dead_letters`, "0")
 
 			here.write("relay.yaml", open)

@@ -103,10 +103,10 @@ func TestMisspeltChannel(t *testing.T) {
 			t.Fatal(err)
 		}
 		if round == each/2 {
-			relay.until(`relay_address_broken{destination="mm"}`, "1")
+			relay.until(`relay_broken_addresses{destination="mm"}`, "1")
 		}
 	}
-	relay.until(`relay_parked{destination="mm"}`, fmt.Sprint(each))
+	relay.until(`relay_parked_deliveries{destination="mm"}`, fmt.Sprint(each))
 	reports := func(e chat.Entry) bool { return !issueURL.Match(e.Raw) }
 	var posts []chat.Entry
 	said := ""
@@ -138,8 +138,8 @@ func TestMisspeltChannel(t *testing.T) {
 	}
 
 	mattermost.Set(id, chat.OK())
-	relay.until(`relay_address_broken{destination="mm"}`, "0")
-	relay.until(`relay_parked{destination="mm"}`, "0")
+	relay.until(`relay_broken_addresses{destination="mm"}`, "0")
+	relay.until(`relay_parked_deliveries{destination="mm"}`, "0")
 	if diff := cmp.Diff(issueLine("acme/p0", 1, each), told(t, slices.DeleteFunc(mattermost.Posts(id), reports), "c0")); diff != "" {
 		t.Errorf("posts to c0 (-want +got):\n%s", diff)
 	}
@@ -314,7 +314,7 @@ func TestFlappingDestination(t *testing.T) {
 	if _, err := mattermost.WaitPosts(soon(t), "hook", n*each); err != nil {
 		t.Fatal(err)
 	}
-	relay.until(`relay_parked{destination="mm"}`, "0")
+	relay.until(`relay_parked_deliveries{destination="mm"}`, "0")
 	posts := mattermost.Posts("hook")
 	for i := range n {
 		if diff := cmp.Diff(issueLine(fmt.Sprintf("acme/p%d", i), 1, each), told(t, posts, fmt.Sprintf("c%d", i))); diff != "" {
@@ -369,7 +369,7 @@ func TestParkedAPI(t *testing.T) {
 	mattermost.Set("hook", chat.Status(http.StatusForbidden, nil, ""))
 	relay := install(t, channels(mattermost.URL("hook"), 1), hurried...).start()
 	relay.accept(issueHook, issue("acme/p0", 1, 0))
-	relay.until(`relay_address_broken{destination="mm"}`, "1")
+	relay.until(`relay_broken_addresses{destination="mm"}`, "1")
 	status, body := relay.get("/api/v1/parked")
 	var list struct {
 		Lanes []struct {

@@ -58,6 +58,8 @@ var layers = []layer{
 		"tests of the whole look from outside; only their _test.go files may import what they check"},
 	{"test/chaos", []string{"test/chat", "test/cluster"},
 		"what is measured from outside must not share what it measures: the relay is a binary to it"},
+	{"deploy/grafana", nil,
+		"it prints a dashboard from a table; what it names is compared with a running relay"},
 	{"test/chat", nil,
 		"the chat server stands outside the relay and must not share its mistakes"},
 	{"test/cluster", nil,

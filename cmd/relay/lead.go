@@ -65,6 +65,11 @@ func (r *relay) lead(ctx context.Context, journal *queue.Journal, state *queue.S
 		opt.Sandbox = r.sandbox
 	}
 	d := dispatch.New(opt)
+	behind := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "relay_events_undispatched", Help: "Messages of RELAY_EVENTS that dispatch has not read yet; one can hold several webhooks.",
+	}, func() float64 { return float64(d.Undispatched()) })
+	registry.MustRegister(behind)
+	defer registry.Unregister(behind)
 	term, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {

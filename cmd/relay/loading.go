@@ -76,6 +76,7 @@ func (r *reloader) kept(c *configuration) {
 // it does without, and whether it is from copies.
 func (r *reloader) told(c *configuration, findings []configs.Finding) {
 	r.broken.told(c, findings)
+	r.hash.Set(contentHash(c.Files))
 	if !c.copied.IsZero() {
 		r.toldCopied(c, findings)
 		return

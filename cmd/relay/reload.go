@@ -64,6 +64,7 @@ type reloader struct {
 
 	successful prometheus.Gauge
 	at         prometheus.Gauge
+	hash       prometheus.Gauge
 	copied     atomic.Int64 // when the copies in force were made, in Unix nanoseconds; 0: it is no copies
 
 	seen [sha256.Size]byte // fingerprint of the files that were loaded first
@@ -81,13 +82,14 @@ func newReloader(l loaded, apply func(*configuration) error, log *slog.Logger, r
 		successful: prometheus.NewGauge(prometheus.GaugeOpts{Name: "relay_config_last_reload_successful", Help: "1 if the last attempt to load relay.yaml succeeded."}),
 		at:         prometheus.NewGauge(prometheus.GaugeOpts{Name: "relay_config_last_reload_success_timestamp_seconds", Help: "When the configuration in force was loaded; of copies, when they were made."}),
 	}
+	r.hash = prometheus.NewGauge(prometheus.GaugeOpts{Name: "relay_config_hash", Help: "A number made of the contents of the configuration in force: relays with equal files have equal numbers."})
 	age := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "relay_config_last_good_age_seconds", Help: "Age of the last good copy of relay.yaml while that is in force, because relay.yaml itself has mistakes; 0 otherwise."}, func() float64 {
 		if at := r.copied.Load(); at != 0 {
 			return time.Since(time.Unix(0, at)).Seconds()
 		}
 		return 0
 	})
-	registry.MustRegister(r.successful, r.at, age)
+	registry.MustRegister(r.successful, r.at, r.hash, age)
 	r.told(l.configuration, l.findings)
 	return r
 }

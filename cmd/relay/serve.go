@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"regexp"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -207,8 +208,8 @@ func (a *app) runServe(ctx context.Context, f serveFlags, l loaded, started func
 func newRegistry() *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(goCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "relay_build_info", Help: "Always 1; the label tells the version."}, []string{"version"})
-	build.WithLabelValues(versionString()).Set(1)
+	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "relay_build_info", Help: "Always 1; the labels tell the version."}, []string{"version", "revision", "goversion", "goos", "goarch"})
+	build.WithLabelValues(versionString(), revision(), runtime.Version(), runtime.GOOS, runtime.GOARCH).Set(1)
 	r.MustRegister(build)
 	return r
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -45,7 +44,7 @@ func TestOvertakenRelayExportsNoLanes(t *testing.T) {
 		}
 	}
 	all := gathered(t, r)
-	if _, lanes := all["relay_lanes_parked"]; !lanes || all["relay_dispatching"] != 1 {
+	if _, lanes := all["relay_parked_lanes"]; !lanes || all["relay_dispatching"] != 1 {
 		t.Errorf("while it dispatches it says %v", all)
 	}
 	// It gives a sign of life each second: dead, for one that waits 50 ms.
@@ -67,7 +66,7 @@ func TestOvertakenRelayExportsNoLanes(t *testing.T) {
 		t.Errorf("as a standby it says %v", all)
 	}
 	for name := range all {
-		if strings.HasPrefix(name, "relay_lane") || slices.Contains([]string{"relay_parked", "relay_address_broken"}, name) {
+		if slices.Contains([]string{"relay_waiting_deliveries", "relay_parked_deliveries", "relay_parked_lanes", "relay_broken_addresses", "relay_oldest_waiting_timestamp_seconds", "relay_events_undispatched", "relay_repeat_window_seconds"}, name) {
 			t.Errorf("as a standby it exports %s", name)
 		}
 	}

@@ -11,8 +11,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is set by the linker; a build without it says what the module knows.
-var version string
+// version and commit are set by the linker; a build without them says what the module
+// knows.
+var version, commit string
 
 // licenses are those of all that is linked; TestLicenses keeps them true.
 //
@@ -27,6 +28,21 @@ func versionString() string {
 		return strings.Trim(info.Main.Version, "()") // Go says "(devel)"
 	}
 	return "devel"
+}
+
+// revision is the commit that this was built from, or "unknown".
+func revision() string {
+	if commit != "" {
+		return commit
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				return s.Value
+			}
+		}
+	}
+	return "unknown"
 }
 
 func (a *app) version() *cobra.Command {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"maps"
@@ -166,6 +167,23 @@ func fingerprint(files []string) [sha256.Size]byte {
 		hashFile(h, name)
 	}
 	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// contentHash is a number made of the contents of files, wherever they are. It has 48
+// bits, so that a float64 holds it.
+func contentHash(files []string) float64 {
+	h := sha256.New()
+	for _, name := range files {
+		fmt.Fprintf(h, "%q\n", filepath.Base(name))
+		if templates, err := templateFiles(name); err == nil {
+			for _, t := range templates {
+				hashFile(h, t)
+			}
+			continue
+		}
+		hashFile(h, name)
+	}
+	return float64(binary.BigEndian.Uint64(h.Sum(nil)) >> 16)
 }
 
 func hashFile(h io.Writer, name string) {

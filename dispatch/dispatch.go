@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -250,6 +251,7 @@ func (d *Dispatcher) decided(id queue.ID, w *queue.Webhook, e *events.Event, m r
 		Outcome: outcome(m, wanted), Nearest: m.Nearest, Because: m.Because,
 		Received: w.Received, Repeats: repeats, Again: !d.State.Decided.Less(id),
 	}
+	rec.Actor = d.Title(cmp.Or(e.Actor.Username, e.Actor.Name))
 	rec.Again = rec.Again || past.any()
 	rec.Replay, _ = w.Replay()
 	if rec.Outcome == queue.OutcomeRepeat {

@@ -260,13 +260,14 @@ func TestDecisionOfAnOlderRelay(t *testing.T) {
 	appended.str("")
 	appended.planned(nil)
 	appended.bool(false)
-	old := w.b[:len(w.b)-len(appended.b)]
-	got, err := decodeRecord(kindDecision, &reader{b: old})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(Record(want), got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+	for _, missing := range []int{len(appended.b) + 1, 1} { // all that was appended; the actor alone
+		got, err := decodeRecord(kindDecision, &reader{b: w.b[:len(w.b)-missing]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(Record(want), got); diff != "" {
+			t.Errorf("without %d bytes (-want +got):\n%s", missing, diff)
+		}
 	}
 }
 

@@ -25,7 +25,7 @@ func TestJournalCarriesEveryRecord(t *testing.T) {
 	records := []Record{
 		&Decision{
 			ID{3, 1}, at, "gitlab", "push", "acme/api", "Fix", OutcomeUnrouted, []Planned{{lane, "Reviews", ""}}, []Planned{{lane, "X", "confidential"}}, "Main", "branches: want main, got x",
-			at.Add(-time.Second), Replay{ID{2, 0}, "mm#dev"}, []Planned{{lane, "Y", "the same webhook came as 1-0"}}, true,
+			at.Add(-time.Second), Replay{ID{2, 0}, "mm#dev"}, []Planned{{lane, "Y", "the same webhook came as 1-0"}}, true, "ada",
 		},
 		&Attempt{ID{3, 1}, lane, at, 2, 503, "server_error", "503 Service Unavailable", time.Second},
 		&Settled{ID{3, 1}, lane, at, OutcomeDelivered, 3, 200, "ok", time.Millisecond, Place{7, 2}, 9},

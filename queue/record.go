@@ -43,6 +43,7 @@ type Decision struct {
 	Replay   Replay    // zero unless the webhook is a replay
 	Repeats  []Planned // left out: another event brought them. Reason says which
 	Again    bool      // it was read before, by a relay that ended since
+	Actor    string    // who did it
 }
 
 // Planned is one delivery of a decision.
@@ -173,6 +174,7 @@ func (d *Decision) encode(w *buffer) {
 	w.str(d.Replay.To)
 	w.planned(d.Repeats)
 	w.bool(d.Again)
+	w.str(d.Actor)
 }
 
 func (w *buffer) planned(ps []Planned) {
@@ -199,6 +201,9 @@ func (r *reader) decision() *Decision {
 		return d
 	}
 	d.Received, d.Replay.Of, d.Replay.To, d.Repeats, d.Again = r.time(), r.id(), r.str(), r.planned(), r.bool()
+	if !r.ends() {
+		d.Actor = r.str()
+	}
 	return d
 }
 

@@ -80,7 +80,7 @@ func newAPI(opt AdminOptions) *api {
 }
 
 // Description is what a webhook is about.
-type Description struct{ Event, Project, Title string }
+type Description struct{ Event, Project, Title, Actor string }
 
 // register adds the pages of the API.
 func (a *api) register(g *gin.RouterGroup) {

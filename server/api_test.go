@@ -312,7 +312,7 @@ func TestAPIRefusals(t *testing.T) {
 		"no such event":        {"GET", "/api/v1/events/99-0", "", 404, "there is no event 99-0"},
 		"no such body":         {"GET", "/api/v1/events/99-0/body", "", 404, "not kept"},
 		"no such decision":     {"GET", "/api/v1/events/99-0/decision", "", 404, "not kept"},
-		"unknown filter":       {"GET", "/api/v1/events?projekt=x", "", 400, `"projekt" means nothing here; there is event, limit,`},
+		"unknown filter":       {"GET", "/api/v1/events?projekt=x", "", 400, `"projekt" means nothing here; there is actor, by, event, limit,`},
 		"unknown outcome":      {"GET", "/api/v1/events?outcome=lost", "", 400, "there is delivered, waiting"},
 		"limit":                {"GET", "/api/v1/events?limit=1000", "", 400, "limit must be a number between 1 and 200"},
 		"page":                 {"GET", "/api/v1/events?page=3", "", 400, "page: it takes what the last answer said under next"},
@@ -638,5 +638,45 @@ func TestTakeParked(t *testing.T) {
 	list := get[LaneList](d, "/api/v1/parked")
 	if len(list.Lanes) != 2 || !list.Lanes[0].Unrouted || list.Lanes[1].Unrouted {
 		t.Errorf("unrouted: %+v", list.Lanes)
+	}
+}
+
+// Events are counted by what they have in common, the noisiest first.
+func TestEventCounts(t *testing.T) {
+	d := newDesk(t)
+	for _, one := range []struct {
+		project, actor, outcome string
+		lanes                   []queue.Lane
+	}{
+		{"acme/api", "ada", queue.OutcomeRouted, []queue.Lane{dev, person}},
+		{"acme/api", "bob", queue.OutcomeRouted, []queue.Lane{dev}},
+		{"acme/web", "ada", queue.OutcomeUnrouted, nil},
+	} {
+		rec := &queue.Decision{ID: d.store(`{}`), Time: d.now, Received: d.now, Source: "gitlab", Event: "push", Project: one.project, Actor: one.actor, Outcome: one.outcome}
+		records := []queue.Record{rec}
+		for _, l := range one.lanes {
+			rec.Deliveries = append(rec.Deliveries, queue.Planned{Lane: l, Route: "R"})
+			if l == dev {
+				records = append(records, &queue.Settled{ID: rec.ID, Lane: l, Time: d.now, Outcome: queue.OutcomeDelivered})
+			}
+		}
+		d.write(records...)
+	}
+	for path, want := range map[string]EventCounts{
+		"by=project":           {By: "project", Events: 3, Counts: []EventCount{{"acme/api", 2, 2, 1}, {"acme/web", 1, 0, 0}}},
+		"by=actor":             {By: "actor", Events: 3, Counts: []EventCount{{"ada", 2, 1, 1}, {"bob", 1, 1, 0}}},
+		"by=address":           {By: "address", Events: 3, Counts: []EventCount{{"mm#dev", 2, 2, 0}, {"mm@alice", 1, 0, 1}}},
+		"by=address&actor=bob": {By: "address", Events: 1, Counts: []EventCount{{"mm#dev", 1, 1, 0}}},
+		"by=actor&event=issue": {By: "actor", Counts: []EventCount{}},
+	} {
+		if diff := cmp.Diff(want, get[EventCounts](d, "/api/v1/events?"+path)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", path, diff)
+		}
+	}
+	if list := get[EventList](d, "/api/v1/events?actor=bob"); len(list.Events) != 1 || list.Events[0].Actor != "bob" {
+		t.Errorf("of bob: %+v", list.Events)
+	}
+	if status, text := d.ask(http.MethodGet, "/api/v1/events?by=team", ""); status != http.StatusBadRequest || !strings.Contains(text, "project, actor, address") {
+		t.Errorf("by team: %d %s", status, text)
 	}
 }

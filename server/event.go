@@ -14,6 +14,7 @@ type Event struct {
 	Event    string    `json:"event"`
 	Project  string    `json:"project"`
 	Title    string    `json:"title"`
+	Actor    string    `json:"actor,omitempty"` // who did it
 
 	// Outcome is the worst that became of it.
 	Outcome    string     `json:"outcome"`

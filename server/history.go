@@ -47,8 +47,15 @@ func (a *api) events(ctx context.Context, r *question) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	by, err := r.text("by")
+	if err != nil {
+		return nil, err
+	}
 	if err := r.rejectUnknown(); err != nil {
 		return nil, err
+	}
+	if by != "" {
+		return a.countEvents(ctx, query, by)
 	}
 	var known replayed
 	if replayable != "" {
@@ -98,16 +105,20 @@ func (a *api) eventQuery(r *question) (query queue.EventQuery, err error) {
 	if query.Limit, err = r.number("limit", pageLimit, maxPage); err != nil {
 		return query, err
 	}
+	actor, err := r.text("actor")
+	if err != nil {
+		return query, err
+	}
 	query.Since, query.Until = f.since, f.until
 	query.Decided = func(d *queue.Decision) bool {
-		return f.matches(d.Project, d.Event) && (source == "" || d.Source == source) && mayBe(d, outcome)
+		return f.matches(d.Project, d.Event) && (source == "" || d.Source == source) && (actor == "" || d.Actor == actor) && mayBe(d, outcome)
 	}
 	if outcome != "" {
 		query.Settled = func(t *queue.Trace, parked func(queue.Lane) bool) bool { return was(t, parked, outcome) }
 	}
 	query.Undecided = func(id queue.ID, w *queue.Webhook) *queue.Decision {
 		about := a.relay.Describe(w)
-		d := &queue.Decision{ID: id, Source: w.Source, Event: about.Event, Project: about.Project, Title: about.Title, Received: w.Received}
+		d := &queue.Decision{ID: id, Source: w.Source, Event: about.Event, Project: about.Project, Title: about.Title, Actor: about.Actor, Received: w.Received}
 		d.Replay, _ = w.Replay()
 		return d
 	}
@@ -158,7 +169,7 @@ func stateOf(t *queue.Trace, l queue.Lane, parked func(queue.Lane) bool) string 
 
 func (a *api) newEvent(t *queue.Trace, d *queue.Decision, parked func(queue.Lane) bool) Event {
 	e := Event{
-		ID: t.ID.String(), Received: d.Received.UTC(), Decided: d.Time.UTC(), Source: d.Source, Event: d.Event, Project: d.Project, Title: titleOf(d.Title),
+		ID: t.ID.String(), Received: d.Received.UTC(), Decided: d.Time.UTC(), Source: d.Source, Event: d.Event, Project: d.Project, Title: titleOf(d.Title), Actor: d.Actor,
 		Outcome: d.Outcome, Deliveries: []Delivery{}, Withheld: planned(d.Withheld), Repeats: planned(d.Repeats), Nearest: d.Nearest, Because: d.Because,
 		ReplayTo: d.Replay.To,
 	}
@@ -253,7 +264,7 @@ func (a *api) event(ctx context.Context, r *question) (any, error) {
 	d := t.Decision()
 	if d == nil {
 		about := a.relay.Describe(t.Webhook)
-		d = &queue.Decision{ID: t.ID, Source: t.Webhook.Source, Event: about.Event, Project: about.Project, Title: about.Title}
+		d = &queue.Decision{ID: t.ID, Source: t.Webhook.Source, Event: about.Event, Project: about.Project, Title: about.Title, Actor: about.Actor}
 		d.Replay, _ = t.Webhook.Replay()
 	}
 	if d.Received.IsZero() && t.Webhook != nil {

@@ -30,7 +30,7 @@ func (s *standIn) About() About                { return s.about }
 func (s *standIn) Sources() SourceList         { return s.sources }
 
 func (s *standIn) Describe(*queue.Webhook) Description {
-	return Description{"push", "acme/api", "Fix"}
+	return Description{"push", "acme/api", "Fix", "ada"}
 }
 
 func (s *standIn) Decide(w *queue.Webhook) any {

@@ -28,7 +28,7 @@ func (v adminView) Clean(text string) string   { return v.r.secrets.clean(text) 
 // Describe is part of [server.Relay].
 func (v adminView) Describe(w *queue.Webhook) server.Description {
 	e := eventOf(w)
-	return server.Description{Event: e.Name(), Project: e.Project.Path, Title: v.r.title(e.Title)}
+	return server.Description{Event: e.Name(), Project: e.Project.Path, Title: v.r.title(e.Title), Actor: v.r.title(cmp.Or(e.Actor.Username, e.Actor.Name))}
 }
 
 // Decide asks the routes in force.

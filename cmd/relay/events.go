@@ -26,7 +26,8 @@ var eventOutcomes = []string{anyOutcome, "delivered", "unrouted", "withheld", "r
 func (a *app) events() *cobra.Command {
 	var f listFlags
 	var to adminFlags
-	var outcome, out *choice
+	var outcome, by, out *choice
+	var actor string
 	var limit int
 	cmd := &cobra.Command{
 		Use:   "events",
@@ -35,7 +36,7 @@ func (a *app) events() *cobra.Command {
 			"delivered   every address has it\nwaiting     it is on its way\nparked      an address cannot take it now, so it waits on disk\n" +
 			"dead        it was given up; a dead letter keeps it\nunrouted    no route takes it\nwithheld    an access rule (confidential, only) forbids it\n" +
 			"repeat      the same event came before, in another webhook\nforeign     its source may not speak for its project\nmoved       relay parked move sent it to another address\ndropped     relay parked drop did so\n\nrelay explain ID says why.",
-		Example: "  relay events\n  relay events --project 'acme/**' --outcome unrouted --since 2h\n  relay events --outcome dead -o json",
+		Example: "  relay events\n  relay events --project 'acme/**' --outcome unrouted --since 2h\n  relay events --outcome dead -o json\n  relay events --by project --since 1h",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if limit < 1 {
@@ -49,6 +50,12 @@ func (a *app) events() *cobra.Command {
 			if outcome.word != anyOutcome {
 				query["outcome"] = outcome.word
 			}
+			if actor != "" {
+				query["actor"] = actor
+			}
+			if by.word != byNothing {
+				return a.countEvents(cmd.Context(), r, values(query), by.word, limit, out.word == "json")
+			}
 			list, err := r.events(cmd.Context(), values(query), limit)
 			if err != nil {
 				return err
@@ -61,10 +68,48 @@ func (a *app) events() *cobra.Command {
 	}
 	f.add(cmd, "that came")
 	outcome = addChoice(cmd, "outcome", "", "only those that this became of", anyOutcome, eventOutcomes...)
+	cmd.Flags().StringVar(&actor, "actor", "", "only those of the GitLab user of this `name`")
+	by = addChoice(cmd, "by", "", "count them, and their messages, instead of listing them", byNothing, countedBy...)
 	cmd.Flags().IntVar(&limit, "limit", 20, "how `many` at most")
 	to.add(cmd)
 	out = addOutput(cmd)
 	return cmd
+}
+
+// byNothing counts nothing.
+const byNothing = "none"
+
+// countedBy is what events are counted by.
+var countedBy = []string{byNothing, "project", "actor", "address"}
+
+// countEvents asks for counts, and prints so many of them.
+func (a *app) countEvents(ctx context.Context, r *admin, query url.Values, by string, most int, inJSON bool) error {
+	query.Set("by", by)
+	var all server.EventCounts
+	if err := r.get(ctx, "/api/v1/events", query, &all); err != nil {
+		return err
+	}
+	if inJSON {
+		return a.printJSON(all)
+	}
+	if all.Events == 0 {
+		_, err := fmt.Fprintln(a.stdout, "no events")
+		return err
+	}
+	t := newTable(a, strings.ToUpper(by), "EVENTS", "DELIVERED", "NOT DELIVERED")
+	for _, c := range all.Counts[:min(most, len(all.Counts))] {
+		t.row(c.Name, strconv.Itoa(c.Events), strconv.Itoa(c.Delivered), strconv.Itoa(c.Undone))
+	}
+	if err := t.end(); err != nil {
+		return err
+	}
+	if more := len(all.Counts) - most; more > 0 {
+		fmt.Fprintf(a.stderr, "hint: %d more have fewer messages; --limit shows them\n", more)
+	}
+	if all.Incomplete {
+		fmt.Fprintf(a.stderr, "hint: only the newest %s are counted; choose fewer with --since\n", count(all.Events, "event"))
+	}
+	return nil
 }
 
 // events asks for so many events, in as many pages as it takes.
@@ -91,9 +136,9 @@ func (a *app) printEvents(list server.EventList) error {
 		_, err := fmt.Fprintln(a.stdout, "no events")
 		return err
 	}
-	t := newTable(a, "ID", "RECEIVED", "OUTCOME", "EVENT", "PROJECT", "WHERE AND WHY")
+	t := newTable(a, "ID", "RECEIVED", "OUTCOME", "EVENT", "PROJECT", "BY", "WHERE AND WHY")
 	for _, e := range list.Events {
-		t.row(e.ID, clock(e.Received), e.Outcome, e.Event, e.Project, whereAndWhy(e))
+		t.row(e.ID, clock(e.Received), e.Outcome, e.Event, e.Project, e.Actor, whereAndWhy(e))
 	}
 	if err := t.end(); err != nil {
 		return err

@@ -158,7 +158,11 @@ func (a *app) decidedNow(cmd *cobra.Command, f eventFlags, s *storedEvent) (*con
 func (s *storedEvent) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "event %s: %s\n", s.ID, headlineOf(s.Event.Event, s.Project, s.Title))
-	fmt.Fprintf(&b, "  came %s from source %s", clock(s.Received), printable(s.Source))
+	b.WriteString("  ")
+	if s.Actor != "" {
+		fmt.Fprintf(&b, "by %s, ", printable(s.Actor))
+	}
+	fmt.Fprintf(&b, "came %s from source %s", clock(s.Received), printable(s.Source))
 	if s.Webhook != nil {
 		fmt.Fprintf(&b, ", %s", count(s.Webhook.Size, "byte"))
 	}

@@ -82,7 +82,7 @@ func (a *app) root() *cobra.Command {
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(wrongFlag)
 	root.PersistentFlags().String("config", "", "relay.yaml `file` to load; without it ./relay.yaml, then /etc/relay/relay.yaml")
-	root.AddCommand(a.serve(), a.init(), a.check(), a.test(), a.schema(), a.explain(), a.preview(), a.send(), a.events(), a.replay(), a.deadletters(), a.parked(), a.templates(), a.status(), a.healthcheck(), a.version(), a.try())
+	root.AddCommand(a.serve(), a.init(), a.check(), a.test(), a.diff(), a.schema(), a.explain(), a.preview(), a.send(), a.events(), a.replay(), a.deadletters(), a.parked(), a.templates(), a.status(), a.healthcheck(), a.version(), a.try())
 	root.InitDefaultCompletionCmd()
 	if c, _, err := root.Find([]string{"completion"}); err == nil {
 		c.Short = "Print the completion script of a shell"

@@ -69,7 +69,7 @@ func TestNothingAppears(t *testing.T) {
 	relay := here.start()
 	id := relay.accept(issueHook, issue("acme/web", 7, 0))
 
-	relay.comes(here, `(?m)^`+id+` .* unrouted +issue.open +acme/web +nearest Team: projects: want acme/api, got acme/web$`, "events", "--project", "acme/*", "--outcome", "unrouted")
+	relay.comes(here, `(?m)^`+id+` .* unrouted +issue.open +acme/web +\S+ +nearest Team: projects: want acme/api, got acme/web$`, "events", "--project", "acme/*", "--outcome", "unrouted")
 	text := relay.ask(here, "explain", id)
 	for _, want := range []string{
 		"event " + id + `: issue.open in acme/web "number <7>"`,
@@ -148,7 +148,7 @@ func TestDeadLetterIsReplayedOnce(t *testing.T) {
 	if text := relay.ask(here, "deadletters", "list"); text != "no dead letters\n" {
 		t.Errorf("the list after the replay:\n%s", text)
 	}
-	relay.comes(here, `(?m)^`+again[1]+` .* delivered +issue.open +acme/api +mm#dev, replays `+id, "events")
+	relay.comes(here, `(?m)^`+again[1]+` .* delivered +issue.open +acme/api +\S+ +mm#dev, replays `+id, "events")
 	relay.terminate()
 	if n := mattermost.Count("hook") - before; n != 1 {
 		t.Errorf("%d posts after the replay, want 1", n)

@@ -138,6 +138,9 @@ func (r *admin) send(ctx context.Context, method string, u *url.URL, body []byte
 		if err == nil {
 			return text, r.refused(res, text)
 		}
+		if isInterrupted(ctx) {
+			return nil, &exitError{code: exitFail, message: "interrupted"}
+		}
 		if try == adminTries || ctx.Err() != nil || errors.Is(err, syscall.ECONNREFUSED) {
 			return nil, &exitError{exitFail, noRelayAnswers + r.base.Host + ": " + netReason(err), "is it running, and is this its --admin address? name it with --admin-url"}
 		}

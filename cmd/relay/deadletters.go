@@ -234,7 +234,12 @@ func (a *app) purgeDeadLetters() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			purged, failure := r.purgeDead(cmd.Context(), args, filters)
+			far := a.progress(-1, "dropping dead letters")
+			purged, failure := r.purgeDead(cmd.Context(), args, filters, far.add)
+			far.clear()
+			if failure != nil && isInterrupted(cmd.Context()) {
+				failure = interrupted(count(len(purged), "dead letter")+" dropped; the others are kept", repeatIt)
+			}
 			switch {
 			case failure != nil && len(purged) == 0:
 			case out.word == "json":
@@ -253,7 +258,7 @@ func (a *app) purgeDeadLetters() *cobra.Command {
 	return cmd
 }
 
-func (r *admin) purgeDead(ctx context.Context, numbers []string, filters map[string]any) ([]uint64, error) {
+func (r *admin) purgeDead(ctx context.Context, numbers []string, filters map[string]any, add func(int)) ([]uint64, error) {
 	purged := []uint64{}
 	for _, n := range numbers {
 		var one server.DeadLettersPurged
@@ -261,12 +266,14 @@ func (r *admin) purgeDead(ctx context.Context, numbers []string, filters map[str
 			return purged, err
 		}
 		purged = append(purged, one.Purged...)
+		add(len(one.Purged))
 	}
 	for filters != nil {
 		var some server.DeadLettersPurged
 		if err := r.post(ctx, "/api/v1/deadletters/purge", newKey(), filters, &some); err != nil {
 			return purged, err
 		}
+		add(len(some.Purged))
 		if purged = append(purged, some.Purged...); !some.More {
 			break
 		}

@@ -74,8 +74,15 @@ type deadReplayList struct {
 // prints what became of each; also of the first when the rest comes to nothing.
 func (a *app) replayDead(ctx context.Context, r *admin, numbers []string, filters map[string]any, to string, inJSON bool) error {
 	list := deadReplayList{[]server.Replayed{}, []server.RefusedReplay{}}
+	total := -1
+	if filters == nil {
+		total = len(numbers)
+	}
+	far := a.progress(total, "replaying dead letters")
 	add := func(some server.DeadLettersReplayed) error {
 		list.Replayed, list.Refused = append(list.Replayed, some.Replayed...), append(list.Refused, some.Refused...)
+		far.clear()
+		defer func() { far.add(len(some.Replayed) + len(some.Refused)) }()
 		for _, no := range some.Refused {
 			fmt.Fprintf(a.stderr, "dead letter %d: %s\n", no.DeadLetter, a.secrets.clean(printable(no.Error)))
 		}
@@ -90,6 +97,10 @@ func (a *app) replayDead(ctx context.Context, r *admin, numbers []string, filter
 		return nil
 	}
 	err := r.replayDead(ctx, numbers, filters, to, add)
+	far.clear()
+	if err != nil && isInterrupted(ctx) {
+		err = interrupted(count(len(list.Replayed), "dead letter")+" replayed; the others are kept", repeatIt)
+	}
 	looked := len(list.Replayed) + len(list.Refused)
 	switch {
 	case inJSON && (err == nil || looked > 0):

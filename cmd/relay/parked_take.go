@@ -72,6 +72,7 @@ func (a *app) dropParked() *cobra.Command {
 // messages, also of the first ones when the rest fails.
 func (a *app) takeParked(ctx context.Context, r *admin, path string, t server.Take, inJSON bool) error {
 	all := server.TakenParked{Moved: []server.MovedMessage{}, Dropped: []string{}, Kept: []server.KeptMessage{}}
+	far := a.progress(-1, "taking messages")
 	question := given(map[string]string{"address": t.Address, "to": t.To})
 	var failure error
 	for {
@@ -80,13 +81,19 @@ func (a *app) takeParked(ctx context.Context, r *admin, path string, t server.Ta
 			break
 		}
 		all.Moved, all.Dropped, all.Kept = append(all.Moved, some.Moved...), append(all.Dropped, some.Dropped...), append(all.Kept, some.Kept...)
+		far.clear()
 		for _, one := range some.Kept {
 			fmt.Fprintf(a.stderr, "event %s stays: %s\n", one.EventID, a.secrets.clean(printable(one.Error)))
 		}
+		far.add(len(some.Moved) + len(some.Dropped) + len(some.Kept))
 		if some.Next == "" {
 			break
 		}
 		question["page"] = some.Next
+	}
+	far.clear()
+	if failure != nil && isInterrupted(ctx) {
+		failure = interrupted("the other messages still wait", repeatIt)
 	}
 	done := len(all.Moved) + len(all.Dropped)
 	var err error

@@ -105,23 +105,35 @@ func (r *admin) chosen(ctx context.Context, query map[string]string, again bool,
 func (a *app) replayAll(ctx context.Context, r *admin, ids []string, skipped int, to, key string, inJSON bool) error {
 	list := replayList{Replayed: []server.Replayed{}, Skipped: skipped}
 	var failure error
+	far := a.progress(len(ids), "replaying")
 	for _, id := range ids {
+		if isInterrupted(ctx) {
+			failure = interrupted(fmt.Sprintf("%d of %s were replayed", len(list.Replayed), count(len(ids), "event")), "repeat it with --idempotency-key "+key+" within ten minutes to continue: nothing is posted twice")
+			break
+		}
 		var one server.Replayed
 		if err := r.post(ctx, "/api/v1/events/"+id+"/replay", key, given(map[string]string{"to": to}), &one); err != nil {
+			if isInterrupted(ctx) {
+				continue
+			}
 			if len(ids) == 1 {
 				return err
 			}
+			far.clear()
 			fmt.Fprintf(a.stderr, "%s: %s\n", id, a.secrets.clean(err.Error()))
 			failure = &exitError{code: exitFail, message: "not all events were replayed"}
 			continue
 		}
 		list.Replayed = append(list.Replayed, one)
 		if !inJSON {
+			far.clear()
 			if err := a.printReplayed(one); err != nil {
 				return err
 			}
 		}
+		far.add(1)
 	}
+	far.clear()
 	if inJSON {
 		if err := a.printJSON(list); err != nil {
 			return err

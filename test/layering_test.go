@@ -56,7 +56,7 @@ var layers = []layer{
 		"the file is shape and places; what its words mean is told by the package that compiles them"},
 	{"test", nil,
 		"tests of the whole look from outside; only their _test.go files may import what they check"},
-	{"test/chaos", []string{"test/chat", "test/cluster"},
+	{"test/chaos", []string{"test/chat", "test/cluster", "test/progress"},
 		"what is measured from outside must not share what it measures: the relay is a binary to it"},
 	{"deploy/grafana", nil,
 		"it prints a dashboard from a table; what it names is compared with a running relay"},
@@ -66,7 +66,9 @@ var layers = []layer{
 		"the NATS cluster stands outside the relay, as an operator's does"},
 	{"test/gitlab", nil,
 		"the GitLab stands outside the relay and must not share its mistakes"},
-	{"test/load", []string{"events", "formatters", "configs"},
+	{"test/progress", nil,
+		"how far a measurement is does not depend on what is measured"},
+	{"test/load", []string{"events", "formatters", "configs", "test/progress"},
 		"what the relay is compared with decodes and writes alike; the relay itself is measured from outside"},
 }
 

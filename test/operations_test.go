@@ -175,7 +175,7 @@ var (
 	anyDuration = regexp.MustCompile(`in \d[\dms]+ +`)
 	anyDelay    = regexp.MustCompile(`\b\d+(\.\d+)?m?s (after|late)`)
 	anyAge      = regexp.MustCompile(`\b\d[\dhms]* ago|\bup \d[\dhms]*:`)
-	anyRoom     = regexp.MustCompile(`\d+ [MG]iB (free|of it)|grow by \d+ MiB`)
+	anyRoom     = regexp.MustCompile(`\d+ [MG]iB (free|webhooks)|grow by \d+ MiB`)
 	anyVersion  = regexp.MustCompile(`\brelay(?:/| {9})\S+`)
 )
 

@@ -60,7 +60,7 @@ func (a *app) askHealth(ctx context.Context, admin, page, good string) error {
 		if !known {
 			why = "it cannot store webhooks"
 		}
-		return &exitError{exitFail, "the relay at " + admin + " is not ready: " + why, "its log says more"}
+		return &exitError{exitFail, "the relay at " + admin + " is not ready: " + why, "relay status says more"}
 	case res.StatusCode != http.StatusOK, notRelay != nil, answer.Status != good:
 		return &exitError{exitFail, "what answers at " + admin + " is no relay's --admin address", "is that its --listen address, or another program's?"}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,11 +84,10 @@ func noStatus(err error) error {
 	if !errors.As(err, &exit) {
 		return &exitError{code: statusUnknown, message: err.Error()}
 	}
-	code := statusUnknown
 	if strings.HasPrefix(exit.message, noRelayAnswers) {
-		code = statusCritical
+		return &exitError{statusCritical, exit.message, "is it running? its log says why not, and relay check finds mistakes in relay.yaml; name its --admin address with --admin-url"}
 	}
-	return &exitError{code, exit.message, exit.hint}
+	return &exitError{statusUnknown, exit.message, exit.hint}
 }
 
 // screen is a status for people.
@@ -158,7 +158,7 @@ const nearlyFull = 0.9
 
 func (s *screen) storage() {
 	at := s.Storage
-	if at.Reserve > 0 && at.Free < 4*at.Reserve || at.Small() {
+	if s.Ready && (at.Reserve > 0 && at.Free < 4*at.Reserve || at.Small()) {
 		s.needs(statusWarning, "the disk has "+bytesText(at.Free)+" free")
 	}
 	for _, one := range at.Streams {
@@ -178,6 +178,8 @@ func (s *screen) text() string {
 	fmt.Fprintf(&b, "%s\n\n", printable(verdict))
 	state := "webhooks are stored and delivered"
 	switch {
+	case s.Ready && s.Live && s.Dispatching && s.held():
+		state = "webhooks are stored; not all addresses take messages"
 	case !s.Ready:
 		state = "not ready: " + s.Why
 	case !s.Dispatching:
@@ -194,6 +196,11 @@ func (s *screen) text() string {
 	s.line(&b, "dead letters", "%s", dead)
 	s.disk(&b)
 	return b.String()
+}
+
+// held reports whether an address takes no messages.
+func (s *screen) held() bool {
+	return len(s.Destinations) > 0 || slices.ContainsFunc(s.Lanes, func(l server.Lane) bool { return l.State != delivery.LaneWaiting })
 }
 
 // line writes one line, with its name in the first column; "" goes on with the last one.
@@ -313,7 +320,7 @@ func (s *screen) disk(b *strings.Builder) {
 		if at.Small() {
 			note = ", more than is free"
 		}
-		s.line(b, "disk", "%s free, %s of it in reserve; the queue may grow by %s%s", bytesText(at.Free), bytesText(at.Reserve), bytesText(at.Growth), note)
+		s.line(b, "disk", "%s free, below %s webhooks are refused; the queue may grow by %s%s", bytesText(at.Free), bytesText(at.Reserve), bytesText(at.Growth), note)
 	}
 	var full []string
 	for _, one := range at.Streams {

@@ -21,7 +21,7 @@ func TestStatusVerdict(t *testing.T) {
 		says   []string
 	}{
 		"all is well":      {func(*server.Status) {}, statusOK, nil},
-		"not ready":        {func(s *server.Status) { s.Ready, s.Why = false, "the disk is full" }, statusCritical, []string{"not ready: the disk is full"}},
+		"not ready":        {func(s *server.Status) { s.Ready, s.Why, s.Storage.Free = false, "the disk is full", 0 }, statusCritical, []string{"not ready: the disk is full"}},
 		"nobody delivers":  {func(s *server.Status) { s.Live = false }, statusCritical, []string{"no relay delivers at this moment"}},
 		"another delivers": {func(s *server.Status) { s.Dispatching = false }, statusOK, nil},
 		"a destination": {func(s *server.Status) {

@@ -29,6 +29,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/gitlab-mattermost/relay/test/progress"
 )
 
 func main() {
@@ -133,13 +135,16 @@ func runAll(ctx context.Context, s settings, chosen []scenario, out io.Writer) (
 	here := describe(root)
 	fmt.Fprintf(out, "seed %d\n%s\n", s.seed, here)
 	begin, ok := time.Now(), true
-	for _, sc := range chosen {
-		if ctx.Err() != nil {
-			return false, ctx.Err()
-		}
+	bar := progress.New(os.Stderr, len(chosen), "scenarios")
+	out = bar.Above(out)
+	for i, sc := range chosen {
 		r := runOne(ctx, s, sc, root, out)
+		if ctx.Err() != nil {
+			return false, fmt.Errorf("interrupted in %s: %d of %d scenarios were run before", sc.name, i, len(chosen))
+		}
+		bar.Step()
 		ok = ok && len(r.violations) == 0
-		if s.report != "" && ctx.Err() == nil {
+		if s.report != "" {
 			if err := writeReport(s, here, []result{r}); err != nil {
 				return false, err
 			}

@@ -6,6 +6,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"github.com/gitlab-mattermost/relay/test/progress"
 )
 
 // bench is one run of this program.
@@ -67,6 +69,7 @@ func (b *bench) interleaved(ctx context.Context, load scenario, all []contender)
 			r.contenders = append(r.contenders, c)
 		}
 	}
+	bar := progress.New(os.Stderr, b.rounds*len(r.contenders), load.name)
 	for round := range b.rounds {
 		took, err := probe(b.dir, 300*time.Millisecond)
 		if err != nil {
@@ -78,10 +81,14 @@ func (b *bench) interleaved(ctx context.Context, load scenario, all []contender)
 			own := load
 			own.answers = c.name == relayOne.name && load.rate == 0
 			s, err := b.measure(ctx, c, own)
+			if ctx.Err() != nil {
+				return nil, fmt.Errorf("interrupted in round %d of %d of %q; nothing was written", round+1, b.rounds, load.name)
+			}
 			if err != nil {
 				return nil, err
 			}
-			fmt.Fprintf(os.Stderr, "%s · round %d · %-18s %7.0f/s %5.0f µs CPU\n", load.name, round+1, c.name, s.perSecond, s.cpu)
+			bar.Step()
+			fmt.Fprintf(bar.Above(os.Stderr), "%s · round %d · %-18s %7.0f/s %5.0f µs CPU\n", load.name, round+1, c.name, s.perSecond, s.cpu)
 			r.samples[c.name] = append(r.samples[c.name], s)
 		}
 	}

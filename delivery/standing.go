@@ -112,7 +112,7 @@ func (l *lane) parkFor(r result) {
 func (l *lane) broke(r result) {
 	if !r.hook && !l.set.anotherBroken(l) {
 		l.set.log.Error("address broken", "address", l.address.String(), "reason", r.reason, "err", r.text)
-		l.tell("broken", fmt.Sprintf("❌ `%s` is broken: it was refused three times: %s. Its messages wait on disk; every few minutes one is tried. Other channels continue.", l.address, l.inWords(r.text)))
+		l.tell("broken", fmt.Sprintf("❌ `%s` is broken: it was refused three times: %s. Its messages wait on disk; every few minutes one is tried. Other channels continue.%s", l.address, l.inWords(r.text), l.advice(r)))
 		return
 	}
 	if l.dest.breaks(r.ended) {

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"cmp"
+	"fmt"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -176,6 +177,14 @@ func serverWords(status, word string) string {
 		return "the chat server fails"
 	}
 	return ""
+}
+
+// advice is what to do about an address whose channel is not found.
+func (l *lane) advice(r result) string {
+	if r.reason != ReasonNotFound || l.name.Channel == "" {
+		return ""
+	}
+	return fmt.Sprintf(" Was the channel renamed? Correct relay.yaml, and move what waits: `relay parked move %s NEW`.", l.address)
 }
 
 // inWords is what an answer in a text means for messages of this lane.

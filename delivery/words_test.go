@@ -81,7 +81,7 @@ func TestReportsAreInWords(t *testing.T) {
 	w.until("it is told", func() bool { return len(tell.kinds()) == 2 })
 	tell.mu.Lock()
 	defer tell.mu.Unlock()
-	if texts := strings.Join(slices.Collect(maps.Values(tell.texts)), "\n"); strings.Count(texts, "no channel `typo` in the webhook's team, or it is archived (404)") != 2 || strings.Contains(texts, "app_error") {
+	if texts := strings.Join(slices.Collect(maps.Values(tell.texts)), "\n"); strings.Count(texts, "no channel `typo` in the webhook's team, or it is archived (404)") != 2 || strings.Contains(texts, "app_error") || !strings.Contains(texts, "`relay parked move a#typo NEW`") {
 		t.Errorf("told:\n%s", texts)
 	}
 }

@@ -167,7 +167,7 @@ func TestParkedIsRetried(t *testing.T) {
 	for n := 1; n <= 3; n++ {
 		relay.accept(issueHook, issue("acme/api", n, 0))
 	}
-	line := relay.comes(here, `(?m)^\S+ +parked +3 .* in ([345]m\d+s|6m0s) +not_found`, "parked", "list")
+	line := relay.comes(here, `(?m)^\S+ +parked +3 .* in ([345]m\d+s|6m0s) +there is no incoming webhook at this URL`, "parked", "list")
 	t.Log(line[0])
 	var list struct {
 		Lanes []struct {
@@ -279,8 +279,8 @@ func TestStandbyAnswers(t *testing.T) {
 	mattermost.Set("hook", chat.Status(404, nil, ""))
 	id := active.accept(issueHook, issue("acme/1", 2, 0))
 	standby.comes(here, `(?m)^`+id+` .* parked +issue.open `, "events")
-	standby.comes(here, `(?m)^chat#c1 +parked +1 .* not_found`, "parked", "list")
-	if text := standby.ask(here, "explain", id); !strings.Contains(text, "not_found, 404") {
+	standby.comes(here, "(?m)^chat#c1 +parked +1 .* no channel `c1` in the webhook's team", "parked", "list")
+	if text := standby.ask(here, "explain", id); !strings.Contains(text, "no channel `c1` in the webhook's team, or it is archived (404)") {
 		t.Errorf("the standby explains it without the attempt:\n%s", text)
 	}
 	mattermost.Set("hook", chat.OK())
@@ -294,6 +294,16 @@ func TestStandbyAnswers(t *testing.T) {
 	if _, err := mattermost.WaitPosts(soon(t), "hook", 3); err != nil {
 		t.Fatal(err)
 	}
+	mattermost.Set("hook", chat.Status(404, nil, ""))
+	active.accept(issueHook, issue("acme/1", 3, 0))
+	standby.comes(here, `(?m)^chat#c1 +parked +1 `, "parked", "list")
+	if text := standby.ask(here, "parked", "move", "chat#c1", "chat#renamed"); text != "1 message moved from chat#c1 to chat#renamed\n" {
+		t.Errorf("the standby's move says %q", text)
+	}
+	standby.comes(here, `(?m)^chat#renamed +parked +1 `, "parked", "list")
+	mattermost.Set("hook", chat.OK())
+	standby.ask(here, "parked", "retry", "--all")
+	standby.comes(here, `(?m) delivered .* chat#renamed, replays `, "events")
 	active.kill()
 	if text := standby.ask(here, "events", "--limit", "1"); !strings.Contains(text, "issue.open") {
 		t.Errorf("without the other relay, events says:\n%s", text)

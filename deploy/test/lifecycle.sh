@@ -5,6 +5,7 @@
 #   deploy/test/lifecycle.sh OLD.deb NEW.deb
 #
 # BASE names a tar of a Debian with systemd and curl, which is made if it is not there.
+# Exit code 77: such a Debian cannot be made, or does not boot here.
 set -euo pipefail
 
 old=$(realpath "$1") new=$(realpath "$2")
@@ -33,11 +34,17 @@ until_true() {
 	done
 }
 
+impossible() { echo "$*" >&2; exit 77; }
+
 # The sources of packages are this machine's own.
 base=${BASE:-$work/base.tar}
 if [ ! -e "$base" ]; then
-	sources=$(find /etc/apt/sources.list /etc/apt/sources.list.d -name '*.sources' -o -name '*.list' -size +0 2>/dev/null | head -1)
-	mmdebstrap --quiet --variant=minbase --include=systemd,systemd-sysv,curl --format=tar "" "$base" "$sources"
+	sources=
+	for file in /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list; do
+		if [ -z "$sources" ] && [ -s "$file" ]; then sources=$file; fi
+	done
+	mmdebstrap --quiet --variant=minbase --include=systemd,systemd-sysv,curl --format=tar "" "$base" "$sources" >"$work/mmdebstrap" 2>&1 ||
+		impossible "no Debian can be made: $(tail -n 1 "$work/mmdebstrap")"
 fi
 mkdir "$work/root"
 tar -C "$work/root" -xf "$base"
@@ -45,7 +52,7 @@ cp "$old" "$work/root/root/old.deb"
 cp "$new" "$work/root/root/new.deb"
 systemd-nspawn --quiet --directory="$work/root" --boot --private-network --register=no --keep-unit --machine="$machine" >"$work/boot" 2>&1 </dev/null &
 container=$!
-until_true 60 inside systemctl is-active multi-user.target || fail "the container does not boot"
+until_true 60 inside systemctl is-active multi-user.target || impossible "the container does not boot: $(tail -n 1 "$work/boot")"
 
 post() {
 	inside sh -c 'curl --silent --fail --header "X-Gitlab-Token: $(cat /etc/relay/secrets/gitlab-token)" --header "X-Gitlab-Event: Push Hook" --data "{\"object_kind\":\"push\",\"ref\":\"refs/heads/main\",\"project\":{\"path_with_namespace\":\"acme/api\"}}" http://127.0.0.1:8790/hooks/gitlab'

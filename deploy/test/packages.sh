@@ -97,7 +97,13 @@ elif ! has mmdebstrap || ! has systemd-nspawn || [ "$arch" != amd64 ]; then
 	skip "no mmdebstrap, no systemd-nspawn, or not amd64"
 else
 	build "$work/next" v1.1.0
-	bash deploy/test/lifecycle.sh "$deb" "$work/next/dist/relay_1.1.0_$arch.deb"
+	status=0
+	bash deploy/test/lifecycle.sh "$deb" "$work/next/dist/relay_1.1.0_$arch.deb" || status=$?
+	case $status in
+	0) ;;
+	77) skip "a Debian of its own" ;;
+	*) fail "the life of the deb" ;;
+	esac
 fi
 
 if [ -n "${FULL-}" ]; then

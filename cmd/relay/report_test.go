@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,7 +23,8 @@ type reports struct {
 	*reporter
 	t      *testing.T
 	began  time.Time
-	down   bool
+	down   atomic.Bool // the chat
+	nobody atomic.Bool // there is no address for reports
 	posts  []string
 	bodies []map[string]string
 }
@@ -33,9 +35,15 @@ func reporting(t *testing.T, test func(r *reports)) {
 		var secrets redactor
 		secrets.add("the-secret")
 		r := &reports{t: t, began: time.Now()}
-		r.reporter = newReporter(func() (*delivery.Destination, string) { return &delivery.Destination{}, "relay" }, secrets.clean, slog.New(slog.DiscardHandler))
+		address := func() (*delivery.Destination, string) {
+			if r.nobody.Load() {
+				return nil, ""
+			}
+			return &delivery.Destination{}, "relay"
+		}
+		r.reporter = newReporter(address, secrets.clean, slog.New(slog.DiscardHandler))
 		r.send = func(_ context.Context, _ *delivery.Destination, body []byte) (string, error) {
-			if r.down {
+			if r.down.Load() {
 				return "", errors.New("503 Service Unavailable")
 			}
 			var fields map[string]string
@@ -134,12 +142,12 @@ func TestReportOfTroubleThatComesAndGoes(t *testing.T) {
 // reported is told with its times.
 func TestReportsWhileTheChatIsDown(t *testing.T) {
 	reporting(t, func(r *reports) {
-		r.down = true
+		r.down.Store(true)
 		r.trouble("paused mm", "mm is down")
 		r.trouble("reload", "relay.yaml is wrong")
 		r.after(2 * time.Hour)
 		r.relief("mm is up.", "paused mm")
-		r.down = false
+		r.down.Store(false)
 		r.after(10 * time.Minute)
 		if len(r.posts) != 1 || r.bodies[0]["text"] != "relay.yaml is wrong\nmm is up. The trouble lasted from 00:00 UTC to 02:00 UTC." {
 			t.Errorf("posts %q", r.posts)
@@ -150,12 +158,12 @@ func TestReportsWhileTheChatIsDown(t *testing.T) {
 // While one post waits for the chat, the others are not lost, whatever their number.
 func TestReportsHoldAllKinds(t *testing.T) {
 	reporting(t, func(r *reports) {
-		r.down = true
+		r.down.Store(true)
 		for i := range 500 {
 			r.trouble("refused mm#"+string(rune('A'+i)), "refused")
 		}
 		r.after(time.Hour)
-		r.down = false
+		r.down.Store(false)
 		r.after(time.Hour)
 		for kind, one := range r.kinds {
 			if !one.told {
@@ -188,12 +196,11 @@ func TestReportOfMistakes(t *testing.T) {
 // Reports wait for an address of theirs.
 func TestReportsWithoutAddress(t *testing.T) {
 	reporting(t, func(r *reports) {
-		address := r.address
-		r.address = func() (*delivery.Destination, string) { return nil, "" }
+		r.nobody.Store(true)
 		r.trouble("paused mm", "mm is down")
 		r.after(time.Hour)
 		r.want()
-		r.address = address
+		r.nobody.Store(false)
 		r.wake()
 		r.after(time.Minute)
 		r.want("1h0m0s mm is down")

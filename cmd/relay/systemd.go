@@ -55,7 +55,7 @@ func (s *supervisor) send(states string) {
 	defer s.mu.Unlock()
 	if err != nil && !s.failed {
 		s.failed = true
-		s.log.Warn("systemd cannot be told how the relay is", "err", err)
+		s.log.Warn("the notification to systemd failed", "err", err)
 	}
 }
 
